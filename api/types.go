@@ -1,0 +1,278 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Version is the apiVersion of every resource.
+const Version = "kongdao.io/v1"
+
+// Kinds of resources.
+const (
+	KindFunction     = "Function"
+	KindZone         = "Zone"
+	KindGatewayGroup = "GatewayGroup"
+	KindConsumer     = "Consumer"
+	KindAlertRule    = "AlertRule"
+	KindRobot        = "Robot"
+	KindScenario     = "Scenario"
+)
+
+// Set is everything that is configured at one moment, sorted by name within a kind.
+type Set struct {
+	Functions     []*Function
+	Zones         []*Zone
+	GatewayGroups []*GatewayGroup
+	Consumers     []*Consumer
+	AlertRules    []*AlertRule
+	Robots        []*Robot
+	Scenarios     []*Scenario
+}
+
+// Function returns the function of that name, or nil.
+func (s Set) Function(name string) *Function {
+	for _, f := range s.Functions {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Metadata names a resource.
+type Metadata struct {
+	Name   string            `yaml:"name" json:"name"`             // [a-z0-9-], at most 63, unique within its kind
+	Tenant string            `yaml:"tenant" json:"tenant"`         // who is billed; "default" when not given
+	Labels map[string]string `yaml:"labels" json:"labels"`         // free, such as scenario and domain
+	Owner  string            `yaml:"owner" json:"owner,omitempty"` // who is called when it breaks
+
+	Source Source `yaml:"-" json:"source"`
+}
+
+// Function is a set of pods behind routes, in revisions.
+type Function struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     FunctionSpec `yaml:"spec" json:"spec"`
+}
+
+// FunctionSpec says how a function is reached, released and protected.
+type FunctionSpec struct {
+	Description string      `yaml:"description" json:"description,omitempty"`
+	Routes      []Route     `yaml:"routes" json:"routes"`
+	Revisions   []Revision  `yaml:"revisions" json:"revisions"`
+	Traffic     []Traffic   `yaml:"traffic" json:"traffic"` // empty: everything to the last revision
+	Objective   Objective   `yaml:"objective" json:"objective"`
+	Capacity    Capacity    `yaml:"capacity" json:"capacity"`
+	Timeout     Duration    `yaml:"timeout" json:"timeout"`       // of a whole call, retries included; 0: 15 s
+	TryTimeout  Duration    `yaml:"tryTimeout" json:"tryTimeout"` // of one try; 0: none beyond Timeout
+	Idempotent  bool        `yaml:"idempotent" json:"idempotent"` // a request that was sent may be sent again
+	HealthCheck HealthCheck `yaml:"healthCheck" json:"healthCheck"`
+	Access      *Access     `yaml:"access" json:"access,omitempty"` // nil: closed, the gateway answers 403
+}
+
+// Route is one way in. All given conditions must hold.
+type Route struct {
+	Hosts   []string          `yaml:"hosts" json:"hosts"`     // exact, or *.example.com, or *; empty: *
+	Path    string            `yaml:"path" json:"path"`       // /exact, /prefix/*, or /items/{id}
+	Methods []string          `yaml:"methods" json:"methods"` // empty: any
+	Headers map[string]string `yaml:"headers" json:"headers,omitempty"`
+
+	Source Source `yaml:"-" json:"source"`
+}
+
+// Revision is an immutable release of a function.
+type Revision struct {
+	Name      string     `yaml:"name" json:"name"`
+	Endpoints []Endpoint `yaml:"endpoints" json:"endpoints"`
+
+	Source Source `yaml:"-" json:"source"`
+}
+
+// Endpoint is one pod.
+type Endpoint struct {
+	Address string `yaml:"address" json:"address"` // host:port
+	Zone    string `yaml:"zone" json:"zone"`
+}
+
+// Traffic sends a share of the calls, or those that match, to a revision.
+type Traffic struct {
+	Revision string        `yaml:"revision" json:"revision"`
+	Weight   int           `yaml:"weight" json:"weight"` // percent; entries without Match add up to 100
+	Match    *TrafficMatch `yaml:"match" json:"match,omitempty"`
+}
+
+// TrafficMatch picks calls by exact header values, all of which must be there.
+type TrafficMatch struct {
+	Headers map[string]string `yaml:"headers" json:"headers"`
+}
+
+// Objective is what a function promises. The zero value promises nothing.
+type Objective struct {
+	Latency LatencyObjective `yaml:"latency" json:"latency"`
+	Success Percent          `yaml:"success" json:"success"` // share of calls that do not end in 5xx; 0: none
+}
+
+// LatencyObjective bounds percentiles of the call's duration; 0 means no bound.
+type LatencyObjective struct {
+	P50 Duration `yaml:"p50" json:"p50,omitempty"`
+	P90 Duration `yaml:"p90" json:"p90,omitempty"`
+	P99 Duration `yaml:"p99" json:"p99,omitempty"`
+}
+
+// Capacity is what one pod may be given.
+type Capacity struct {
+	PerPodQPS float64   `yaml:"perPodQPS" json:"perPodQPS"` // requests a second; 0: not limited
+	Headroom  float64   `yaml:"headroom" json:"headroom"`   // share of PerPodQPS that is admitted, in (0,1]; 0: 1
+	Measured  *Measured `yaml:"measured" json:"measured,omitempty"`
+	Forecast  float64   `yaml:"forecastQPS" json:"forecastQPS"` // the peak to plan for, requests a second; 0: none
+}
+
+// Rate is the rate that one ready pod is given, requests a second; 0: not limited.
+func (c Capacity) Rate() float64 {
+	if c.Headroom == 0 {
+		return c.PerPodQPS
+	}
+	return c.PerPodQPS * c.Headroom
+}
+
+// Measured says how PerPodQPS was found.
+type Measured struct {
+	Date string  `yaml:"date" json:"date"` // YYYY-MM-DD
+	Low  float64 `yaml:"low" json:"low"`   // bounds of the interval, requests a second
+	High float64 `yaml:"high" json:"high"`
+	Run  string  `yaml:"run" json:"run,omitempty"`
+}
+
+// HealthCheck says how a pod shows that it is ready. Without a path a TCP
+// connection is enough.
+type HealthCheck struct {
+	Path string `yaml:"path" json:"path,omitempty"` // answers 200 when ready
+}
+
+// Access says who may call.
+type Access struct {
+	Public    bool     `yaml:"public" json:"public"`
+	Consumers []string `yaml:"consumers" json:"consumers,omitempty"` // by x-api-key; see Consumer
+}
+
+// Zone is a place that can be lost as a whole.
+type Zone struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     ZoneSpec `yaml:"spec" json:"spec"`
+}
+
+// ZoneSpec says how traffic prefers a zone.
+type ZoneSpec struct {
+	Priority uint32 `yaml:"priority" json:"priority"` // 0 first; zones of equal priority share by pods
+}
+
+// GatewayGroup is a set of gateways that serve the same functions.
+type GatewayGroup struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     GatewayGroupSpec `yaml:"spec" json:"spec"`
+}
+
+// GatewayGroupSpec selects the functions of a group.
+type GatewayGroupSpec struct {
+	Functions []string `yaml:"functions" json:"functions"` // empty: all
+}
+
+// Consumer is a caller with keys.
+type Consumer struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     ConsumerSpec `yaml:"spec" json:"spec"`
+}
+
+// ConsumerSpec holds the keys of a consumer.
+type ConsumerSpec struct {
+	Keys []Secret `yaml:"keys" json:"keys"` // ${env:NAME} or ${file:path}
+}
+
+// AlertRule is a Prometheus rule file in a resource.
+type AlertRule struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     AlertRuleSpec `yaml:"spec" json:"spec"`
+}
+
+// AlertRuleSpec is Prometheus' own format, kept as text: Groups is the YAML of
+// the key "groups:".
+type AlertRuleSpec struct {
+	Groups string `yaml:"-" json:"groups"`
+}
+
+// Robot is a DingTalk group robot.
+type Robot struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     RobotSpec `yaml:"spec" json:"spec"`
+}
+
+// RobotSpec is where a robot listens and how messages to it are signed.
+type RobotSpec struct {
+	URL    Secret `yaml:"url" json:"url"`       // holds the access token, hence a secret
+	Secret Secret `yaml:"secret" json:"secret"` // empty: messages are not signed
+}
+
+// Scenario is a load test.
+type Scenario struct {
+	Metadata `yaml:"metadata" json:"metadata"`
+	Spec     ScenarioSpec `yaml:"spec" json:"spec"`
+}
+
+// ScenarioSpec says what is sent, how fast, and what must hold.
+type ScenarioSpec struct {
+	Targets    []Target `yaml:"targets" json:"targets"`
+	Stages     []Stage  `yaml:"stages" json:"stages"`
+	Workers    int      `yaml:"workers" json:"workers"`       // requests in flight at most; 0: 16
+	Timeout    Duration `yaml:"timeout" json:"timeout"`       // of one request; 0: 10 s
+	Arrivals   string   `yaml:"arrivals" json:"arrivals"`     // "constant" (default) or "poisson"
+	Thresholds []string `yaml:"thresholds" json:"thresholds"` // such as "p99 < 120ms", "success > 99.9%"
+}
+
+// Target is one kind of request; several are sent in turn.
+type Target struct {
+	Method string            `yaml:"method" json:"method"`
+	URL    string            `yaml:"url" json:"url"`
+	Header map[string]string `yaml:"headers" json:"headers,omitempty"`
+	Body   string            `yaml:"body" json:"body,omitempty"`
+}
+
+// Stage is a stretch of time at a rate, or from one rate to another.
+type Stage struct {
+	Rate     float64  `yaml:"rate" json:"rate,omitempty"` // requests a second
+	From     float64  `yaml:"from" json:"from,omitempty"`
+	To       float64  `yaml:"to" json:"to,omitempty"`
+	Duration Duration `yaml:"duration" json:"duration"`
+}
+
+// Secret is text that is never printed. In resources it is written ${env:NAME}
+// or ${file:path}; the registry resolves it.
+type Secret string
+
+func (Secret) String() string { return "<secret>" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return "<secret>" }
+
+// MarshalText hides the secret from every encoder.
+func (Secret) MarshalText() ([]byte, error) { return []byte("<secret>"), nil }
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Duration is a time.Duration that is written as in Go: 100ms, 1.5s, 2m.
+type Duration time.Duration
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Std is d as a time.Duration.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// MarshalJSON writes the duration as text, such as "1s".
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// Percent is a share in percent, 0 to 100, written as 99.9% or 99.9.
+type Percent float64
+
+// Ratio is p as a number from 0 to 1.
+func (p Percent) Ratio() float64 { return float64(p) / 100 }

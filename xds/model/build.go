@@ -1,0 +1,282 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// Build makes the World of an input. A function that cannot be served does not
+// fail it: it is there with its reason in Invalid.
+func Build(in Input) *World {
+	b := &builder{in: in, zones: map[string]Zone{}}
+	b.readZones()
+	w := &World{functions: map[string]*Function{}, hosts: map[string]*Host{}}
+	rules := map[string][]*Rule{}
+	for _, spec := range in.Set.Functions {
+		f := b.function(spec)
+		w.Functions = append(w.Functions, f)
+		w.functions[f.Name] = f
+		for host, rs := range rulesOf(f, spec) {
+			rules[host] = append(rules[host], rs...)
+		}
+	}
+	slices.SortFunc(w.Functions, func(a, b *Function) int { return cmp.Compare(a.Name, b.Name) })
+	w.addHosts(rules)
+	for _, name := range slices.Sorted(maps.Keys(b.zones)) {
+		w.Zones = append(w.Zones, b.zones[name])
+	}
+	return w
+}
+
+// addHosts sorts the rules of each host and lets wildcards end with wider ones.
+func (w *World) addHosts(rules map[string][]*Rule) {
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		own := rules[name]
+		slices.SortFunc(own, compareRules)
+		h := &Host{Name: name, Rules: own}
+		w.Hosts = append(w.Hosts, h)
+		w.hosts[name] = h
+	}
+	wide := map[string][]*Rule{}
+	for _, h := range w.Hosts {
+		if h.Wildcard() {
+			wide[h.Name] = widerRules(h.Name, rules)
+		}
+	}
+	for name, more := range wide {
+		h := w.hosts[name]
+		h.Rules = append(slices.Clip(h.Rules), more...)
+	}
+}
+
+// widerRules are the rules of all wildcards that cover a wildcard, narrow first.
+func widerRules(name string, rules map[string][]*Rule) (all []*Rule) {
+	if name == "*" {
+		return nil
+	}
+	rest := strings.TrimPrefix(name, "*.")
+	for {
+		_, after, found := strings.Cut(rest, ".")
+		if !found {
+			break
+		}
+		all = append(all, rules["*."+after]...)
+		rest = after
+	}
+	return append(all, rules["*"]...)
+}
+
+// rulesOf are a function's rules by host.
+func rulesOf(f *Function, spec *api.Function) map[string][]*Rule {
+	rules := map[string][]*Rule{}
+	for i, route := range spec.Spec.Routes {
+		r := &Rule{
+			Function: f,
+			Name:     fmt.Sprintf("%s/%d", f.Name, i),
+			Path:     ParsePath(route.Path),
+			Methods:  slices.Sorted(slices.Values(route.Methods)),
+			Headers:  headers(route.Headers),
+			Source:   route.Source,
+		}
+		hosts := route.Hosts
+		if len(hosts) == 0 {
+			hosts = []string{"*"}
+		}
+		for _, h := range hosts {
+			h = CleanHost(h)
+			if !slices.Contains(rules[h], r) {
+				rules[h] = append(rules[h], r)
+			}
+		}
+	}
+	return rules
+}
+
+func headers(m map[string]string) []Header {
+	var hs []Header
+	for name, value := range m {
+		hs = append(hs, Header{strings.ToLower(name), value})
+	}
+	slices.SortFunc(hs, func(a, b Header) int { return cmp.Compare(a.Name, b.Name) })
+	return hs
+}
+
+// builder holds what every function of one World needs.
+type builder struct {
+	in    Input
+	zones map[string]Zone
+}
+
+func (b *builder) readZones() {
+	for _, z := range b.in.Set.Zones {
+		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: b.zoneWeight(z.Name)}
+	}
+}
+
+func (b *builder) zoneWeight(name string) int {
+	if w, ok := b.in.ZoneWeights[name]; ok {
+		return min(max(w, 0), 100)
+	}
+	return 100
+}
+
+// zone returns a zone, also one that no resource declares.
+func (b *builder) zone(name string) Zone {
+	z, ok := b.zones[name]
+	if !ok {
+		z = Zone{Name: name, Weight: b.zoneWeight(name)}
+		b.zones[name] = z
+	}
+	return z
+}
+
+func (b *builder) function(spec *api.Function) *Function {
+	s := spec.Spec
+	f := &Function{
+		Name: spec.Name, Tenant: cmp.Or(spec.Tenant, "default"), Source: spec.Source,
+		Timeout:    cmp.Or(s.Timeout.Std(), DefaultTimeout),
+		TryTimeout: s.TryTimeout.Std(),
+		Idempotent: s.Idempotent,
+		HealthPath: s.HealthCheck.Path,
+		Access:     b.access(s.Access),
+	}
+	for _, r := range s.Revisions {
+		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
+	}
+	b.pin(f)
+	f.Invalid = firstProblem(f, s)
+	if f.Invalid == "" {
+		addTraffic(f, s)
+	}
+	b.limit(f, s.Capacity.Rate())
+	return f
+}
+
+func (b *builder) revision(function string, spec api.Revision) *Revision {
+	r := &Revision{Function: function, Name: spec.Name}
+	for _, e := range spec.Endpoints {
+		z := b.zone(e.Zone)
+		ready, known := b.in.Ready[e.Address]
+		r.Pods = append(r.Pods, &Pod{
+			Address: e.Address, Zone: e.Zone, Priority: z.Priority, Weight: z.Weight,
+			Ready: ready, Down: known && !ready,
+		})
+	}
+	return r
+}
+
+func (b *builder) access(a *api.Access) Access {
+	if a == nil {
+		return Access{}
+	}
+	if a.Public {
+		return Access{Public: true}
+	}
+	access := Access{Asked: len(a.Consumers) > 0}
+	for _, consumer := range slices.Sorted(slices.Values(a.Consumers)) {
+		for _, key := range b.in.Keys[consumer] {
+			access.Keys = append(access.Keys, Key{consumer, key})
+		}
+	}
+	return access
+}
+
+func (b *builder) pin(f *Function) {
+	for _, pin := range b.in.Pins {
+		if pin.Function != f.Name {
+			continue
+		}
+		for _, r := range f.Revisions {
+			i := slices.IndexFunc(r.Pods, func(p *Pod) bool { return p.Address == pin.Address })
+			if i < 0 {
+				continue
+			}
+			r.Pods[i].Pinned = true
+			f.Pinned = append(f.Pinned, &PinnedPod{Pin: pin, Revision: r, Pod: r.Pods[i]})
+		}
+	}
+}
+
+// addTraffic fills Split and Matches of a valid function.
+func addTraffic(f *Function, s api.FunctionSpec) {
+	for _, t := range s.Traffic {
+		r := f.Revision(t.Revision)
+		switch {
+		case t.Match != nil:
+			f.Matches = append(f.Matches, Match{Headers: headers(t.Match.Headers), Revision: r})
+		case t.Weight > 0:
+			f.Split = append(f.Split, Share{r, t.Weight})
+		}
+	}
+	if len(f.Split) == 0 {
+		f.Split = []Share{{f.Revisions[len(f.Revisions)-1], 100}}
+	}
+}
+
+// limit fills in capacities, limit, costs and tier.
+func (b *builder) limit(f *Function, q float64) {
+	for _, r := range f.Revisions {
+		r.Capacity = revisionCapacity(r.Pods, q)
+	}
+	f.Limit = functionLimit(f.Split)
+	f.Cost = cost(f.Limit, b.in.Gateways)
+	dearest := f.Cost
+	for i := range f.Matches {
+		m := &f.Matches[i]
+		m.Cost = cost(m.Revision.Capacity, b.in.Gateways)
+		dearest = max(dearest, m.Cost)
+	}
+	f.Tier = tierOf(dearest)
+}
+
+// firstProblem says what keeps a function from being served, or "".
+func firstProblem(f *Function, s api.FunctionSpec) string {
+	if len(f.Revisions) == 0 {
+		return "the function has no revision"
+	}
+	for _, r := range f.Revisions {
+		for _, p := range r.Pods {
+			if _, err := netip.ParseAddrPort(p.Address); err != nil {
+				return fmt.Sprintf("revision %s: endpoint %q is not an IP address with a port", r.Name, p.Address)
+			}
+		}
+	}
+	for _, t := range s.Traffic {
+		if f.Revision(t.Revision) == nil {
+			return fmt.Sprintf("traffic names revision %q, which does not exist", t.Revision)
+		}
+		if t.Weight < 0 {
+			return fmt.Sprintf("traffic of revision %q has a negative weight", t.Revision)
+		}
+		if t.Match != nil && len(t.Match.Headers) == 0 {
+			return fmt.Sprintf("traffic of revision %q matches without a header", t.Revision)
+		}
+	}
+	if f.Timeout < 0 || f.TryTimeout < 0 || f.Timeout > 24*time.Hour {
+		return "a timeout is out of range"
+	}
+	return ""
+}
+
+// Ranks maps the priorities of the pods in rotation to 0, 1, 2, … without gaps.
+func Ranks(pods []*Pod) map[uint32]int {
+	var all []uint32
+	for _, p := range pods {
+		if p.InRotation() && !slices.Contains(all, p.Priority) {
+			all = append(all, p.Priority)
+		}
+	}
+	slices.Sort(all)
+	ranks := make(map[uint32]int, len(all))
+	for i, p := range all {
+		ranks[p] = i
+	}
+	return ranks
+}

@@ -1,0 +1,54 @@
+package model
+
+import "net/http"
+
+// Verdict is what a function does with a request that one of its rules took.
+type Verdict struct {
+	Status   int        // above 0: the gateway answers itself, with Reason
+	Reason   string     // for people
+	Consumer string     // whose key it was
+	Pinned   *PinnedPod // the request goes to this pod alone, without a limit
+	Shares   []Share    // else it goes to one of these
+	Cost     uint32     // what it takes from the function's bucket
+	Matched  bool       // by Function.Matches and not by weight
+}
+
+// Decide tells what happens to a request; header returns a header's value or "".
+// The order is the one that the translator gives Envoy: broken, pinned, closed,
+// key, match, weight.
+func (f *Function) Decide(header func(string) string) Verdict {
+	if f.Invalid != "" {
+		return Verdict{Status: http.StatusServiceUnavailable, Reason: f.Invalid}
+	}
+	for _, p := range f.Pinned {
+		if header(PodHeader) == p.Token {
+			return Verdict{Pinned: p, Cost: 1}
+		}
+	}
+	v := Verdict{Shares: f.Split, Cost: f.Cost}
+	switch {
+	case f.Access.Public:
+	case !f.Access.Asked:
+		return Verdict{Status: http.StatusForbidden, Reason: "the function is closed: it has no access"}
+	default:
+		if v.Consumer = f.Access.consumer(header(KeyHeader)); v.Consumer == "" {
+			return Verdict{Status: http.StatusUnauthorized, Reason: "a valid " + KeyHeader + " is needed"}
+		}
+	}
+	for _, m := range f.Matches {
+		if matchHeaders(m.Headers, header) {
+			v.Shares, v.Cost, v.Matched = []Share{{m.Revision, 100}}, m.Cost, true
+			return v
+		}
+	}
+	return v
+}
+
+func (a Access) consumer(key string) string {
+	for _, k := range a.Keys {
+		if key != "" && k.Value == key {
+			return k.Consumer
+		}
+	}
+	return ""
+}

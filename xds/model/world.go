@@ -1,0 +1,176 @@
+// Package model is the gateway as it should be, without any xDS in it: which
+// hosts and routes there are, which pods stand behind them, and how many requests
+// a second each function may be given at this moment.
+//
+// [Build] is pure: equal inputs give equal worlds. A World and all that it points
+// to is never changed after Build returns, so it may be shared between goroutines.
+//
+// The way of a request through a World: [World.Candidates] lists the rules of a
+// host in the order in which they are tried, [Rule.Matches] tells whether a rule
+// takes the request, and the rule's [Function] says what happens then (see
+// [Function.Decide]).
+package model
+
+import (
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// PodHeader carries the token of a [Pin]; a request with it goes to the pinned
+// pod alone.
+const PodHeader = "x-kongdao-pod"
+
+// KeyHeader carries a consumer's key.
+const KeyHeader = "x-api-key"
+
+// DefaultTimeout bounds a call whose function sets no timeout.
+const DefaultTimeout = 15 * time.Second
+
+// Input is everything a World follows from.
+type Input struct {
+	Set         api.Set
+	Ready       map[string]bool     // by pod address; a pod that is not in it is not known to be ready
+	ZoneWeights map[string]int      // percent, 0 to 100; a zone that is not in it has 100
+	Pins        []Pin               // pods that are taken out of rotation for a test
+	Keys        map[string][]string // resolved keys by consumer
+	Gateways    int                 // gateways that share every limit evenly; below 1: 1
+}
+
+// Pin takes one pod of a function out of rotation; only requests that carry the
+// token reach it.
+type Pin struct {
+	Function string
+	Address  string
+	Token    string // value of PodHeader, unguessable
+}
+
+// World is the gateway as it should be.
+type World struct {
+	Functions []*Function // sorted by name
+	Hosts     []*Host     // sorted by name
+	Zones     []Zone      // sorted by name; also those that only pods name
+
+	functions map[string]*Function
+	hosts     map[string]*Host
+}
+
+// Zone is a place that can be lost as a whole.
+type Zone struct {
+	Name     string
+	Priority uint32 // 0 first
+	Weight   int    // percent; 0: drained
+}
+
+// Function is a set of pods behind rules.
+type Function struct {
+	Name   string
+	Tenant string
+	Source api.Source
+
+	Revisions []*Revision // in the order in which they were written
+	Split     []Share     // the ordinary traffic; weights above 0 only, never empty unless Invalid
+	Matches   []Match     // tried before Split, in order
+	Pinned    []*PinnedPod
+
+	Timeout    time.Duration // of a whole call, above 0
+	TryTimeout time.Duration // of one try; 0: none beyond Timeout
+	Idempotent bool
+	HealthPath string // empty: a TCP connection is enough
+	Access     Access
+
+	// Limit is the rate of ordinary requests that all gateways together admit,
+	// requests a second; 0: not limited.
+	Limit float64
+	// Cost is what one ordinary request takes from the function's bucket at one
+	// gateway, in millionths of a second; 1 when not limited.
+	Cost uint32
+	// Tier is the bucket that holds the function's tokens.
+	Tier Tier
+	// Invalid says why the function cannot be served; its rules then answer 503
+	// with this reason. Empty: it is served.
+	Invalid string
+}
+
+// Revision returns the revision of that name, or nil.
+func (f *Function) Revision(name string) *Revision {
+	for _, r := range f.Revisions {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// Revision is an immutable release of a function; one Envoy cluster.
+type Revision struct {
+	Function string
+	Name     string
+	Pods     []*Pod // in rotation or not, in the order in which they were written
+
+	// Capacity is the rate that the revision takes in all when every request goes
+	// to it, requests a second; 0: not limited.
+	Capacity float64
+}
+
+// Cluster is the name of the revision's cluster, "function/revision".
+func (r *Revision) Cluster() string { return r.Function + "/" + r.Name }
+
+// Pod is one endpoint of a revision.
+type Pod struct {
+	Address  string // IP:port
+	Zone     string
+	Priority uint32 // of its zone
+	Weight   int    // of its zone, percent; 0: drained
+	Ready    bool
+	Down     bool // reported as not ready, and not merely unknown
+	Pinned   bool
+}
+
+// InRotation tells whether ordinary requests may reach the pod.
+func (p *Pod) InRotation() bool { return p.Weight > 0 && !p.Pinned }
+
+// PinnedPod is a pod that only requests with a token reach.
+type PinnedPod struct {
+	Pin
+	Revision *Revision
+	Pod      *Pod
+}
+
+// Cluster is the name of the pod's own cluster, "function/revision@address".
+func (p *PinnedPod) Cluster() string { return p.Revision.Cluster() + "@" + p.Address }
+
+// Share is a revision's part of the ordinary traffic.
+type Share struct {
+	Revision *Revision
+	Weight   int // percent, above 0
+}
+
+// Match sends requests with these headers to a revision.
+type Match struct {
+	Headers  []Header
+	Revision *Revision
+	Cost     uint32 // as Function.Cost
+}
+
+// Header is one header with its exact value; names are lower case.
+type Header struct{ Name, Value string }
+
+// Access says who may call. The zero value is closed: everybody gets 403.
+type Access struct {
+	Public bool
+	Keys   []Key // sorted by consumer; without any and not Public the function is closed
+	Asked  bool  // keys are asked for: without a valid one the answer is 401
+}
+
+// Key lets a consumer in.
+type Key struct {
+	Consumer string
+	Value    string
+}
+
+// Function returns the function of that name, or nil.
+func (w *World) Function(name string) *Function { return w.functions[name] }
+
+// Host returns the host of exactly that name, or nil.
+func (w *World) Host(name string) *Host { return w.hosts[name] }

@@ -1,0 +1,89 @@
+package calllog
+
+import "strings"
+
+// lineVersion is the first field of every line. It changes when the fields do,
+// so that a line of another version is refused instead of misread.
+const lineVersion = "k1"
+
+// Lines end with a newline and have two kinds of fields. Those that the gateway
+// makes come first and end with a tab. Those that a caller can shape come last,
+// with the byte 0x1f between them: Envoy answers 400 to a header, path or method
+// with that byte in it, or with a newline, so neither can move a field or end
+// the line. It lets a tab in header values pass, hence no tab between those.
+const (
+	fieldEnd      = '\t'
+	userFieldEnd  = 0x1f
+	maxUserAgent  = "512" // bytes; longer ones are cut by Envoy
+	maxPath       = "4096"
+	maxOtherField = "256"
+)
+
+// field is one field of a line: its name, for errors and documentation, and
+// where Envoy takes it from.
+type field struct{ name, source string }
+
+// madeFields are made by the gateway, in their order in a line.
+func madeFields() []field {
+	return []field{
+		{"version", lineVersion},
+		{"ts", "%START_TIME(%s%6f)%"},
+		{"duration_us", "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"},
+		{"duration_ms", "%DURATION%"}, // for calls that never sent their last byte
+		{"upstream_us", "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%"},
+		{"ttfb_us", "%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)%"},
+		{"status", "%RESPONSE_CODE%"},
+		{"flags", "%RESPONSE_FLAGS%"},
+		{"details", "%RESPONSE_CODE_DETAILS%"},
+		{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
+		{"bytes_in", "%BYTES_RECEIVED%"},
+		{"bytes_out", "%BYTES_SENT%"},
+		{"tenant", "%METADATA(ROUTE:kongdao:tenant)%"},
+		{"function", "%METADATA(ROUTE:kongdao:function)%"},
+		{"revision", "%METADATA(CLUSTER:kongdao:revision)%"},
+		{"route", "%ROUTE_NAME%"},
+		{"zone", "%METADATA(UPSTREAM_HOST:kongdao:zone)%"},
+		{"pod", "%UPSTREAM_HOST%"},
+		{"client_ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+	}
+}
+
+// userFields can be shaped by a caller. Surplus separators belong to the last.
+func userFields() []field {
+	return []field{
+		{"consumer", "%DYNAMIC_METADATA(kongdao:consumer):" + maxOtherField + "%"},
+		{"method", "%REQ(:METHOD):" + maxOtherField + "%"},
+		{"request_id", "%REQ(X-REQUEST-ID):" + maxOtherField + "%"},
+		{"traceparent", "%REQ(TRACEPARENT):" + maxOtherField + "%"},
+		{"load_test", "%REQ(" + LoadTestHeader + "):" + maxOtherField + "%"},
+		{"host", "%REQ(:AUTHORITY):" + maxOtherField + "%"},
+		{"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):" + maxPath + "%"},
+		{"user_agent", "%REQ(USER-AGENT):" + maxUserAgent + "%"},
+	}
+}
+
+// LoadTestHeader is the request header that carries the run of the load test.
+const LoadTestHeader = "x-kongdao-load-test"
+
+// MetadataNamespace is the namespace of Envoy metadata in which routes (keys
+// function, tenant), clusters (revision), endpoints (zone) and requests
+// (consumer) say what they are.
+const MetadataNamespace = "kongdao"
+
+// EnvoyTextFormat is the format string for Envoy's file access log, text_format_source,
+// that ParseText reads. It ends with a newline.
+func EnvoyTextFormat() string {
+	var b strings.Builder
+	for _, f := range madeFields() {
+		b.WriteString(f.source)
+		b.WriteByte(fieldEnd)
+	}
+	for i, f := range userFields() {
+		if i > 0 {
+			b.WriteByte(userFieldEnd)
+		}
+		b.WriteString(f.source)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

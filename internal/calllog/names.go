@@ -1,0 +1,169 @@
+package calllog
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// names is a LowCardinality(String) column. Each block has its own dictionary,
+// which is what bounds the memory: at most one name for each row.
+type names struct {
+	column proto.ColLowCardinalityRaw
+	index  proto.ColStr
+	keys   []uint32
+	seen   map[string]uint32 // name → its place in index
+	last   string            // the name before, as many rows in a row have the same
+	at     uint32
+}
+
+func newNames() *names {
+	n := &names{seen: map[string]uint32{}}
+	n.column.Index = &n.index
+	return n
+}
+
+func (n *names) append(name []byte) {
+	if len(n.keys) > 0 && string(name) == n.last {
+		n.keys = append(n.keys, n.at)
+		return
+	}
+	at, ok := n.seen[string(name)]
+	if !ok {
+		at = uint32(n.index.Rows())
+		n.last = string(name)
+		n.seen[n.last] = at
+		n.index.AppendBytes(name)
+	} else {
+		// The map's own key is not at hand, but the index holds the same bytes.
+		n.last = text(n.index.RowBytes(int(at)))
+	}
+	n.at = at
+	n.keys = append(n.keys, at)
+}
+
+func (n *names) appendString(name string) {
+	n.append(unsafe.Slice(unsafe.StringData(name), len(name)))
+}
+
+func (n *names) row(i int) []byte { return n.index.RowBytes(int(n.keys[i])) }
+
+// strings are the rows as strings, one for each name in the dictionary.
+func (n *names) strings() []string {
+	known := make([]string, n.index.Rows())
+	for i := range known {
+		known[i] = n.index.Row(i)
+	}
+	rows := make([]string, len(n.keys))
+	for i, k := range n.keys {
+		rows[i] = known[k]
+	}
+	return rows
+}
+
+// ready gives the column with keys as narrow as the dictionary allows.
+func (n *names) ready() *proto.ColLowCardinalityRaw {
+	c := &n.column
+	c.Keys8, c.Keys16, c.Keys32 = c.Keys8[:0], c.Keys16[:0], c.Keys32[:0]
+	switch rows := n.index.Rows(); {
+	case rows <= 1<<8:
+		c.Key = proto.KeyUInt8
+		for _, k := range n.keys {
+			c.Keys8 = append(c.Keys8, uint8(k))
+		}
+	case rows <= 1<<16:
+		c.Key = proto.KeyUInt16
+		for _, k := range n.keys {
+			c.Keys16 = append(c.Keys16, uint16(k))
+		}
+	default:
+		c.Key = proto.KeyUInt32
+		c.Keys32 = append(c.Keys32, n.keys...)
+	}
+	return c
+}
+
+// Type implements proto.Column.
+func (n *names) Type() proto.ColumnType { return n.column.Type() }
+
+// Rows implements proto.Column.
+func (n *names) Rows() int { return len(n.keys) }
+
+// EncodeState implements proto.StateEncoder.
+func (n *names) EncodeState(b *proto.Buffer) { n.column.EncodeState(b) }
+
+// EncodeColumn implements proto.ColInput.
+func (n *names) EncodeColumn(b *proto.Buffer) { n.ready().EncodeColumn(b) }
+
+// WriteColumn implements proto.ColInput.
+func (n *names) WriteColumn(w *proto.Writer) { n.ready().WriteColumn(w) }
+
+// Reset implements proto.Resettable.
+func (n *names) Reset() {
+	n.column.Reset()
+	n.keys, n.last, n.at = n.keys[:0], "", 0
+	clear(n.seen)
+}
+
+// DecodeState implements proto.StateDecoder.
+func (n *names) DecodeState(r *proto.Reader) error { return n.column.DecodeState(r) }
+
+// DecodeColumn implements proto.ColResult. Unlike ch-go's own column it refuses
+// a dictionary larger than the rows before making room for it.
+func (n *names) DecodeColumn(r *proto.Reader, rows int) error {
+	if rows == 0 {
+		return nil
+	}
+	const keyType, additional = 0xff, 1 << 9
+	meta, err := r.Int64()
+	if err != nil {
+		return fmt.Errorf("meta: %w", err)
+	}
+	if n.column.Key = proto.CardinalityKey(meta & keyType); meta&additional == 0 || n.column.Key > proto.KeyUInt32 {
+		return fmt.Errorf("meta %x: %w", meta, ErrMalformed)
+	}
+	known, err := r.Int64()
+	if err != nil {
+		return fmt.Errorf("names: %w", err)
+	}
+	if known < 1 || known > int64(rows)+1 {
+		return fmt.Errorf("%d names for %d rows: %w", known, rows, ErrMalformed)
+	}
+	if err := n.index.DecodeColumn(r, int(known)); err != nil {
+		return fmt.Errorf("names: %w", err)
+	}
+	if got, err := r.Int64(); err != nil || got != int64(rows) {
+		return fmt.Errorf("%d keys for %d rows: %w", got, rows, errors.Join(ErrMalformed, err))
+	}
+	if err := n.column.Keys().DecodeColumn(r, rows); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return n.takeKeys(uint32(known))
+}
+
+// takeKeys makes the block able to grow after it was read.
+func (n *names) takeKeys(known uint32) error {
+	for _, k := range n.column.Keys8 {
+		n.keys = append(n.keys, uint32(k))
+	}
+	for _, k := range n.column.Keys16 {
+		n.keys = append(n.keys, uint32(k))
+	}
+	n.keys = append(n.keys, n.column.Keys32...)
+	for _, k := range n.keys {
+		if k >= known {
+			return fmt.Errorf("key %d of %d names: %w", k, known, ErrMalformed)
+		}
+	}
+	for i := range int(known) {
+		n.seen[n.index.Row(i)] = uint32(i)
+	}
+	n.at = n.keys[len(n.keys)-1]
+	n.last = text(n.index.RowBytes(int(n.at)))
+	return nil
+}
+
+// text is b as a string without a copy: for as long as nobody writes to b.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,186 @@
+package envoy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Gateway is one Envoy, kept alive.
+type Gateway struct {
+	cfg    Config
+	log    *slog.Logger
+	binary Binary
+	addr   string
+	http   *port    // nil once given back
+	lock   *os.File // on the folder
+	admin  admin
+
+	pid      atomic.Int64
+	restarts atomic.Int64
+	lived    atomic.Bool // Envoy was ready at least once
+	counter  prometheus.Counter
+}
+
+// New finds Envoy, takes the folder and the gateway's port, and ends an Envoy
+// that a former owner of the folder left behind. It starts nothing. Errors that
+// a user can mend wrap [ErrNotFound], [ErrPortInUse] or [ErrDirInUse]. Without a
+// Run, Close gives everything back.
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, log: log, counter: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kongdao_xds_envoy_restarts_total",
+		Help: "Times that Envoy ended by itself and was started again.",
+	})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	if g.binary, err = Find(cfg.Path); err != nil {
+		return nil, err
+	}
+	if g.cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if g.lock, err = takeDir(g.cfg.Dir); err != nil {
+		return nil, err
+	}
+	if err := g.reapOrphan(); err != nil {
+		return nil, err
+	}
+	if g.http, err = holdPort(cfg.HTTPAddr); err != nil {
+		return nil, err
+	}
+	g.addr = g.http.addr
+	adminPort, err := holdPort(cfg.AdminAddr) // Envoy's admin wants its port alone: held only to choose it
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	g.admin = newAdmin(adminPort.addr)
+	if err := adminPort.close(); err != nil {
+		return nil, err
+	}
+	if err := reg.Register(g.counter); err != nil {
+		return nil, err
+	}
+	return g, g.writeBootstrap()
+}
+
+// Close gives back the port and the folder. Run does it itself.
+func (g *Gateway) Close() error {
+	var errs []error
+	if g.http != nil {
+		errs = append(errs, g.http.close())
+	}
+	if g.lock != nil {
+		errs = append(errs, g.lock.Close())
+	}
+	g.http, g.lock = nil, nil
+	return errors.Join(errs...)
+}
+
+// Addr is where functions are called, with the real port.
+func (g *Gateway) Addr() string { return g.addr }
+
+// AdminAddr is Envoy's admin address, with the real port.
+func (g *Gateway) AdminAddr() string { return g.admin.addr }
+
+// Binary is the Envoy in use.
+func (g *Gateway) Binary() Binary { return g.binary }
+
+// PID is Envoy's process; 0 while none runs.
+func (g *Gateway) PID() int { return int(g.pid.Load()) }
+
+// Restarts counts how often Envoy was started again after it had ended by itself.
+func (g *Gateway) Restarts() int { return int(g.restarts.Load()) }
+
+func (g *Gateway) bootstrapFile() string { return filepath.Join(g.cfg.Dir, "bootstrap.json") }
+
+func (g *Gateway) writeBootstrap() error {
+	b, err := Bootstrap(Options{
+		NodeID:         g.cfg.NodeID,
+		Cluster:        g.cfg.Cluster,
+		Zone:           g.cfg.Zone,
+		XDSAddr:        g.cfg.XDSAddr,
+		ALSAddr:        g.cfg.ALSAddr,
+		AdminAddr:      g.AdminAddr(),
+		HTTPAddr:       g.Addr(),
+		MaxConnections: g.cfg.MaxConnections,
+		MaxHeapBytes:   g.cfg.MaxHeapBytes,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(g.bootstrapFile(), b, 0o600)
+}
+
+func (g *Gateway) concurrency() int {
+	if g.cfg.Concurrency == 0 {
+		return runtime.NumCPU()
+	}
+	return g.cfg.Concurrency
+}
+
+// stable is how long an Envoy must live for its end to count as a new trouble
+// and not as the last one going on.
+const stable = 10 * time.Second
+
+// hopeless is how many ends in a row, without Envoy ever having been ready, show
+// that it cannot start here.
+const hopeless = 4
+
+// Run starts Envoy and keeps it alive until ctx ends, then stops it cleanly and
+// returns nil. It returns an error when Envoy cannot be started at all, or ended
+// four times without ever being ready; once it was ready, Run never gives up. A
+// Gateway runs once.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.Close()
+	failures := 0
+	for {
+		begin := time.Now()
+		end, err := g.runOnce(ctx)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(begin) >= stable {
+			failures = 0
+			g.lived.Store(true)
+		}
+		failures++
+		if failures >= hopeless && !g.lived.Load() {
+			return fmt.Errorf("envoy ended %d times before it was ready, last with %s: %s", failures, end, g.lastWords())
+		}
+		g.restarts.Add(1)
+		g.counter.Inc()
+		pause := restartPause(failures)
+		g.log.Warn("envoy ended, starting it again", "end", end, "pause", pause, "last_words", g.lastWords())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// restartPause is 0 after the first failure, then 100 ms, doubling up to 5 s.
+func restartPause(failures int) time.Duration {
+	if failures <= 1 {
+		return 0
+	}
+	const first, most = 100 * time.Millisecond, 5 * time.Second
+	return min(first<<min(failures-2, 10), most)
+}

@@ -1,0 +1,297 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// reader is where Next stands. Guarded by Log.mu, but for f, which Next alone uses
+// while the log is open.
+type reader struct {
+	segment *segment
+	off     int64
+	f       file      // of segment; nil until needed
+	oldest  time.Time // time of the record at off, or of one before it; zero when there is none
+}
+
+func (r *reader) close() error {
+	if r.f == nil {
+		return nil
+	}
+	err := r.f.Close()
+	r.f = nil
+	return err
+}
+
+// handed is a record that Next returned and that is not yet behind the cursor.
+type handed struct {
+	seq       uint64
+	rows      int64
+	oldest    time.Time
+	positions []byte
+	segment   *segment
+	acked     bool
+}
+
+// Next returns the oldest record that it has not returned since the log was opened,
+// and waits for one when there is none. Records come in order.
+// Damaged records are set aside and passed over. The error is the context's,
+// ErrClosed, or that of the disk; after the last it may be called again.
+func (l *Log) Next(ctx context.Context) (Record, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Record{}, err
+		}
+		rec, ok, err := l.tryNext()
+		if ok || err != nil {
+			return rec, err
+		}
+		select {
+		case <-l.readable:
+		case <-ctx.Done():
+			return Record{}, ctx.Err()
+		}
+	}
+}
+
+// tryNext returns false when there is nothing to read yet.
+func (l *Log) tryNext() (Record, bool, error) {
+	for {
+		s, off, limit, last, err := l.readerState()
+		if err != nil {
+			return Record{}, false, err
+		}
+		if off >= limit {
+			if last {
+				return Record{}, false, nil
+			}
+			if err := l.nextSegment(s); err != nil {
+				return Record{}, false, err
+			}
+			continue
+		}
+		rec, ok, err := l.readAt(s, off, limit)
+		if ok || err != nil {
+			return rec, ok, err
+		}
+	}
+}
+
+func (l *Log) readerState() (s *segment, off, limit int64, last bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, 0, 0, false, ErrClosed
+	}
+	s = l.reader.segment
+	return s, l.reader.off, s.size, s == l.newest(), nil
+}
+
+// readAt returns the record at off, or moves on and returns false when it is
+// acknowledged already or damaged.
+func (l *Log) readAt(s *segment, off, limit int64) (Record, bool, error) {
+	if l.reader.f == nil {
+		f, err := openDisk(s.path, os.O_RDONLY)
+		if err != nil {
+			return Record{}, false, fmt.Errorf("read segment: %w", err)
+		}
+		l.reader.f = f
+	}
+	h, e, err := readRecord(l.reader.f, off, limit)
+	if err != nil && !damaged(err) {
+		return Record{}, false, fmt.Errorf("read segment: %w", err)
+	}
+	if err != nil {
+		return Record{}, false, l.passDamage(s, off, limit, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reader.off = off + h.size()
+	l.reader.oldest = e.MinTime // near enough for what follows
+	if l.reader.off >= s.size && s == l.newest() {
+		l.reader.oldest = time.Time{}
+	}
+	if h.seq <= l.cursor.Seq {
+		return Record{}, false, nil
+	}
+	l.handed = append(l.handed, &handed{
+		seq: h.seq, rows: int64(h.rows), oldest: e.MinTime, positions: e.Positions, segment: s,
+	})
+	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq)}, true, nil
+}
+
+// passDamage sets the damaged bytes at off aside and moves the reader behind them.
+func (l *Log) passDamage(s *segment, off, limit int64, cause error) error {
+	l.mu.Lock()
+	after := l.cursor.Seq
+	if n := len(l.handed); n > 0 {
+		after = max(after, l.handed[n-1].seq)
+	}
+	l.mu.Unlock()
+	h, _ := readHeader(l.reader.f, off, limit)
+	next, err := resync(l.reader.f, off+1, limit, after)
+	if err != nil {
+		return fmt.Errorf("read segment: %w", err)
+	}
+	if next < 0 {
+		next = limit
+	}
+	if err := l.setAside(s, l.reader.f, off, next); err != nil {
+		return err
+	}
+	l.opts.Log.Error("damaged record set aside", slog.String("segment", s.path), slog.Int64("offset", off),
+		slog.Int64("bytes", next-off), slog.Int("rows", int(h.rows)), slog.Any("error", cause))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quarantined++
+	l.rows -= int64(h.rows)
+	l.reader.off = next
+	return nil
+}
+
+// setAside copies the bytes from off to end of s into the quarantine.
+func (l *Log) setAside(s *segment, f file, off, end int64) error {
+	dir := quarantineDir(l.opts.Dir)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	b := make([]byte, end-off)
+	if _, err := f.ReadAt(b, off); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	name := fmt.Sprintf("%s-%d.bad", filepath.Base(s.path), off)
+	if err := os.WriteFile(filepath.Join(dir, name), b, 0o640); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+// setAsideFile moves a whole file into the quarantine.
+func (l *Log) setAsideFile(path string) error {
+	dir := quarantineDir(l.opts.Dir)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	name := fmt.Sprintf("%s-%d.bad", filepath.Base(path), time.Now().UnixNano())
+	return os.Rename(path, filepath.Join(dir, name))
+}
+
+// nextSegment moves the reader to the segment behind s.
+func (l *Log) nextSegment(s *segment) error {
+	if err := l.reader.close(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	for i, have := range l.segments {
+		if have == s {
+			l.reader.segment = l.segments[i+1]
+		}
+	}
+	l.reader.off = l.reader.segment.start
+	l.mu.Unlock()
+	l.reclaim()
+	return nil
+}
+
+// Ack says that the record with this number is stored. Records may be acknowledged
+// in any order; the cursor moves over those without a gap. An error means that the
+// cursor was not written: the record may be returned again after a restart.
+func (l *Log) Ack(seq uint64) error {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	l.mu.Lock()
+	moved := l.markAcked(seq)
+	c, closed := l.cursor, l.closed
+	l.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if !moved {
+		return nil
+	}
+	err := c.save(l.opts.Dir)
+	l.reclaim()
+	signal(l.wake)
+	return err
+}
+
+// markAcked marks the record and reports whether the cursor moved.
+func (l *Log) markAcked(seq uint64) bool {
+	for _, h := range l.handed {
+		if h.seq == seq && !h.acked {
+			h.acked = true
+			l.rows -= h.rows
+		}
+	}
+	moved := false
+	for len(l.handed) > 0 && l.handed[0].acked {
+		l.cursor.Seq, l.cursor.Positions = l.handed[0].seq, l.handed[0].positions
+		l.handed = l.handed[1:]
+		moved = true
+	}
+	return moved
+}
+
+// reclaim deletes segments in front of the one that holds the oldest record that
+// is not acknowledged.
+func (l *Log) reclaim() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	needed := l.reader.segment
+	if len(l.handed) > 0 {
+		needed = l.handed[0].segment
+	}
+	for l.segments[0] != needed {
+		l.remove(l.segments[0])
+	}
+}
+
+// newestAcked reports that all records are acknowledged and the newest segment
+// holds some.
+func (l *Log) newestAcked() bool {
+	s := l.newest()
+	return len(l.handed) == 0 && l.reader.segment == s && l.reader.off >= s.size && !s.empty()
+}
+
+// oldest is the time of the oldest row that is not acknowledged.
+func (l *Log) oldest() time.Time {
+	if l.rows <= 0 {
+		return time.Time{}
+	}
+	for _, h := range l.handed {
+		if !h.acked {
+			return h.oldest
+		}
+	}
+	return l.reader.oldest
+}
+
+// peek finds the time of the first record that is not acknowledged, after Open.
+func (l *Log) peek() {
+	if l.rows == 0 {
+		return
+	}
+	s := l.segments[0]
+	f, err := openDisk(s.path, os.O_RDONLY)
+	if err != nil {
+		return // Next will say so
+	}
+	_, _ = walk(f, s, false, func(_ int64, h header, _ Entry) {
+		if h.seq > l.cursor.Seq && l.reader.oldest.IsZero() {
+			l.reader.oldest = time.UnixMicro(h.minTime).UTC()
+		}
+	})
+	_ = f.Close()
+}
+
+// peekAppended notes the time of a record that was appended while the reader
+// waited at the end.
+func (l *Log) peekAppended(e Entry, alone bool) {
+	if alone || l.reader.oldest.IsZero() {
+		l.reader.oldest = e.MinTime
+	}
+}

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +27,10 @@ type Problem struct {
 	Source
 	Field   string `json:"field"` // path in the document, such as spec.traffic[0].weight; may be empty
 	Message string `json:"message"`
+
+	// Other is the second place where two resources contradict each other, such
+	// as two that hold the same route; zero otherwise.
+	Other Source `json:"other,omitzero"`
 }
 
 // String is "file:line: field: message".
@@ -33,6 +39,21 @@ func (p Problem) String() string {
 		return fmt.Sprintf("%s: %s", p.Source, p.Message)
 	}
 	return fmt.Sprintf("%s: %s: %s", p.Source, p.Field, p.Message)
+}
+
+// Sort orders problems by file, line and field.
+func (ps Problems) Sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field))
+	})
+}
+
+// Err is ps as an error: nil when there is none.
+func (ps Problems) Err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
 }
 
 // Problems is an error that lists one problem a line.

@@ -1,10 +1,5 @@
 package api
 
-import (
-	"encoding/json"
-	"time"
-)
-
 // Version is the apiVersion of every resource.
 const Version = "kongdao.io/v1"
 
@@ -48,6 +43,7 @@ type Metadata struct {
 	Owner  string            `yaml:"owner" json:"owner,omitempty"` // who is called when it breaks
 
 	Source Source `yaml:"-" json:"source"`
+	Lines  Lines  `yaml:"-" json:"-"` // where each field was written; nil for resources that were not parsed
 }
 
 // Function is a set of pods behind routes, in revisions.
@@ -98,7 +94,7 @@ type Endpoint struct {
 // Traffic sends a share of the calls, or those that match, to a revision.
 type Traffic struct {
 	Revision string        `yaml:"revision" json:"revision"`
-	Weight   int           `yaml:"weight" json:"weight"` // percent; entries without Match add up to 100
+	Weight   int           `yaml:"weight" json:"weight" want:"a whole number from 0 to 100"` // percent; entries without Match add up to 100
 	Match    *TrafficMatch `yaml:"match" json:"match,omitempty"`
 }
 
@@ -122,10 +118,10 @@ type LatencyObjective struct {
 
 // Capacity is what one pod may be given.
 type Capacity struct {
-	PerPodQPS float64   `yaml:"perPodQPS" json:"perPodQPS"` // requests a second; 0: not limited
-	Headroom  float64   `yaml:"headroom" json:"headroom"`   // share of PerPodQPS that is admitted, in (0,1]; 0: 1
+	PerPodQPS float64   `yaml:"perPodQPS" json:"perPodQPS" want:"requests a second above 0"` // requests a second; 0: not limited
+	Headroom  float64   `yaml:"headroom" json:"headroom" want:"a number above 0, up to 1"`   // share of PerPodQPS that is admitted, in (0,1]; 0: 1
 	Measured  *Measured `yaml:"measured" json:"measured,omitempty"`
-	Forecast  float64   `yaml:"forecastQPS" json:"forecastQPS"` // the peak to plan for, requests a second; 0: none
+	Forecast  float64   `yaml:"forecastQPS" json:"forecastQPS" want:"requests a second, 0 or more"` // the peak to plan for, requests a second; 0: none
 }
 
 // Rate is the rate that one ready pod is given, requests a second; 0: not limited.
@@ -138,9 +134,9 @@ func (c Capacity) Rate() float64 {
 
 // Measured says how PerPodQPS was found.
 type Measured struct {
-	Date string  `yaml:"date" json:"date"` // YYYY-MM-DD
-	Low  float64 `yaml:"low" json:"low"`   // bounds of the interval, requests a second
-	High float64 `yaml:"high" json:"high"`
+	Date string  `yaml:"date" json:"date"`                                // YYYY-MM-DD
+	Low  float64 `yaml:"low" json:"low" want:"requests a second above 0"` // bounds of the interval, requests a second
+	High float64 `yaml:"high" json:"high" want:"requests a second above 0"`
 	Run  string  `yaml:"run" json:"run,omitempty"`
 }
 
@@ -164,7 +160,7 @@ type Zone struct {
 
 // ZoneSpec says how traffic prefers a zone.
 type ZoneSpec struct {
-	Priority uint32 `yaml:"priority" json:"priority"` // 0 first; zones of equal priority share by pods
+	Priority uint32 `yaml:"priority" json:"priority" want:"a whole number from 0 to 127"` // 0 first; zones of equal priority share by pods
 }
 
 // GatewayGroup is a set of gateways that serve the same functions.
@@ -195,10 +191,12 @@ type AlertRule struct {
 	Spec     AlertRuleSpec `yaml:"spec" json:"spec"`
 }
 
-// AlertRuleSpec is Prometheus' own format, kept as text: Groups is the YAML of
-// the key "groups:".
+// AlertRuleSpec is Prometheus' own format, kept as text: Groups is a whole rule
+// file, from the key "groups:" on. Line n of Groups is line Line+n-1 of the
+// resource's file.
 type AlertRuleSpec struct {
 	Groups string `yaml:"-" json:"groups"`
+	Line   int    `yaml:"-" json:"-"`
 }
 
 // Robot is a DingTalk group robot.
@@ -223,10 +221,10 @@ type Scenario struct {
 type ScenarioSpec struct {
 	Targets    []Target `yaml:"targets" json:"targets"`
 	Stages     []Stage  `yaml:"stages" json:"stages"`
-	Workers    int      `yaml:"workers" json:"workers"`       // requests in flight at most; 0: 16
-	Timeout    Duration `yaml:"timeout" json:"timeout"`       // of one request; 0: 10 s
-	Arrivals   string   `yaml:"arrivals" json:"arrivals"`     // "constant" (default) or "poisson"
-	Thresholds []string `yaml:"thresholds" json:"thresholds"` // such as "p99 < 120ms", "success > 99.9%"
+	Workers    int      `yaml:"workers" json:"workers" want:"a whole number from 0 to 10000"` // requests in flight at most; 0: 16
+	Timeout    Duration `yaml:"timeout" json:"timeout"`                                       // of one request; 0: 10 s
+	Arrivals   string   `yaml:"arrivals" json:"arrivals"`                                     // "constant" (default) or "poisson"
+	Thresholds []string `yaml:"thresholds" json:"thresholds"`                                 // such as "p99 < 120ms", "success > 99.9%"
 }
 
 // Target is one kind of request; several are sent in turn.
@@ -239,40 +237,8 @@ type Target struct {
 
 // Stage is a stretch of time at a rate, or from one rate to another.
 type Stage struct {
-	Rate     float64  `yaml:"rate" json:"rate,omitempty"` // requests a second
-	From     float64  `yaml:"from" json:"from,omitempty"`
-	To       float64  `yaml:"to" json:"to,omitempty"`
+	Rate     float64  `yaml:"rate" json:"rate,omitempty" want:"requests a second above 0"` // requests a second
+	From     float64  `yaml:"from" json:"from,omitempty" want:"requests a second, 0 or more"`
+	To       float64  `yaml:"to" json:"to,omitempty" want:"requests a second, 0 or more"`
 	Duration Duration `yaml:"duration" json:"duration"`
 }
-
-// Secret is text that is never printed. In resources it is written ${env:NAME}
-// or ${file:path}; the registry resolves it.
-type Secret string
-
-func (Secret) String() string { return "<secret>" }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return "<secret>" }
-
-// MarshalText hides the secret from every encoder.
-func (Secret) MarshalText() ([]byte, error) { return []byte("<secret>"), nil }
-
-// Reveal is the secret itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// Duration is a time.Duration that is written as in Go: 100ms, 1.5s, 2m.
-type Duration time.Duration
-
-func (d Duration) String() string { return time.Duration(d).String() }
-
-// Std is d as a time.Duration.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
-
-// MarshalJSON writes the duration as text, such as "1s".
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
-
-// Percent is a share in percent, 0 to 100, written as 99.9% or 99.9.
-type Percent float64
-
-// Ratio is p as a number from 0 to 1.
-func (p Percent) Ratio() float64 { return float64(p) / 100 }

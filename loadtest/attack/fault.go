@@ -1,0 +1,51 @@
+package attack
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// Kinds of errors: why a request got no whole answer. The set is closed.
+const (
+	KindTimeout  = "timeout"  // no whole answer within the timeout
+	KindRefused  = "refused"  // nobody listens
+	KindReset    = "reset"    // the connection was cut
+	KindEOF      = "eof"      // the connection was closed before the answer's end
+	KindDNS      = "dns"      // the host has no address
+	KindTLS      = "tls"      // no trusted encryption
+	KindCanceled = "canceled" // the run was stopped while the request was in flight
+	KindDropped  = "dropped"  // never sent: too far behind the plan
+	KindOther    = "other"
+)
+
+func kindOf(err error) string {
+	var dns *net.DNSError
+	var record tls.RecordHeaderError
+	var certificate *tls.CertificateVerificationError
+	var network net.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, context.Canceled):
+		return KindCanceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return KindTimeout
+	case errors.As(err, &dns):
+		return KindDNS
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return KindRefused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return KindReset
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return KindEOF
+	case errors.As(err, &record), errors.As(err, &certificate):
+		return KindTLS
+	case errors.As(err, &network) && network.Timeout():
+		return KindTimeout
+	}
+	return KindOther
+}

@@ -1,0 +1,156 @@
+// Package loadtest runs load tests: a scenario is checked and planned
+// ([scenario]), carried out by a bounded generator that measures from planned
+// times ([attack]), and reported ([report]).
+//
+// [Run] is the one way in. It reports a run as invalid when the generator itself
+// may be what was measured:
+//
+//   - this process used more than MaxCPU of all cores;
+//   - more than 1 % of the requests (and at least MinLagging) were sent over
+//     MaxLag later than they could have been, which is "lag p99 > MaxLag". Lag is
+//     the delay of the generator alone: from the planned time, or from the moment
+//     a worker became free if that is later, to the sending. Waiting for a free
+//     worker is the server's slowness, counts as latency, and is no lag;
+//   - more than MaxDropped of the requests were due but never sent, so that the
+//     offered load was not that of the plan;
+//   - the caller stopped it.
+package loadtest
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/loadtest/attack"
+	"github.com/kongdao/kongdao/loadtest/report"
+	"github.com/kongdao/kongdao/loadtest/scenario"
+)
+
+// Limits of the self-check.
+const (
+	MaxCPU     = 0.80                  // share of all cores; above it the generator queues for the CPU as its server does
+	MaxLag     = 10 * time.Millisecond // a tenth of a typical objective
+	MinLagging = 3                     // in short runs single hiccups of a shared machine are no verdict
+	MaxDropped = 0.001                 // share of the requests that were due
+)
+
+// Options are what a run needs besides its scenario. The zero value is a run on
+// this machine alone that only returns its result.
+type Options struct {
+	Name   string          // of the scenario, for the report
+	Run    string          // id of the run; empty: a new one
+	Limits scenario.Limits // zero: scenario.DefaultLimits
+	Seed   uint64          // of Poisson arrivals
+	// Pacer replaces the scenario's stages as the source of planned times, so that
+	// the rate may change while the run goes on; the stages still set its length
+	// and its caps. nil: the stages.
+	Pacer    vegeta.Pacer
+	Observe  func(attack.Observation) (stop bool) // every request; see attack.Hooks
+	Progress func(attack.Progress)                // once a second
+	Results  io.Writer                            // single results in vegeta's gob encoding; nil: none
+}
+
+// NewRunID is a fresh id for a run.
+func NewRunID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "lt-" + hex.EncodeToString(b[:])
+}
+
+// ErrInvalidScenario marks errors of the scenario, as against those of a run.
+var ErrInvalidScenario = errors.New("invalid scenario")
+
+// Run carries out a load test and waits for its end. Errors are those of the
+// scenario (ErrInvalidScenario) and of writing results. A stopped, an invalid and a
+// failed run are results, not errors.
+func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, error) {
+	if o.Limits.MaxRate == 0 && o.Limits.MaxTotal == 0 {
+		hosts := o.Limits.Hosts
+		o.Limits = scenario.DefaultLimits()
+		o.Limits.Hosts = hosts
+	}
+	if o.Run == "" {
+		o.Run = NewRunID()
+	}
+	plan, err := scenario.New(spec, o.Limits)
+	if err != nil {
+		return report.Result{}, fmt.Errorf("%w: %w", ErrInvalidScenario, err)
+	}
+	results := newWriter(o.Results)
+	stats, err := start(ctx, plan, o, results)
+	if err = errors.Join(err, results.flush()); err != nil {
+		return report.Result{}, fmt.Errorf("load test %s: %w", o.Run, err)
+	}
+	r := summarise(plan, stats)
+	r.Run, r.Scenario = o.Run, o.Name
+	return r, nil
+}
+
+func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (attack.Stats, error) {
+	c := attack.DefaultConfig()
+	c.Run, c.Workers, c.Timeout, c.Duration = o.Run, p.Workers, p.Timeout, p.Stages.Duration()
+	c.LateAfter = MaxLag
+	pacer := o.Pacer
+	if pacer == nil {
+		pacer = p.Pacer(o.Seed)
+	} else {
+		pacer = &capped{Pacer: pacer, most: o.Limits.MaxTotal, gap: time.Duration(float64(time.Second) / o.Limits.MaxRate)}
+	}
+	hooks := attack.Hooks{Observe: o.Observe, Progress: o.Progress}
+	if o.Results != nil {
+		hooks.Result = results.write
+	}
+	a, err := attack.New(c, pacer, p.Targeter(), hooks)
+	if err != nil {
+		return attack.Stats{}, err
+	}
+	return a.Run(ctx)
+}
+
+// capped holds a pacer from outside to the limits, which its rates are not
+// checked against beforehand.
+type capped struct {
+	vegeta.Pacer
+	most uint64
+	gap  time.Duration // least time between two requests
+}
+
+func (c *capped) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
+	if hits >= c.most {
+		return 0, true
+	}
+	wait, stop := c.Pacer.Pace(elapsed, hits)
+	return max(wait, c.gap), stop
+}
+
+// writer encodes single results; the buffer keeps a worker from waiting for the
+// disk at each of them.
+type writer struct {
+	buffer *bufio.Writer
+	encode vegeta.Encoder
+}
+
+func newWriter(w io.Writer) *writer {
+	if w == nil {
+		return &writer{}
+	}
+	b := bufio.NewWriterSize(w, 1<<16)
+	return &writer{buffer: b, encode: vegeta.NewEncoder(b)}
+}
+
+func (w *writer) write(r *vegeta.Result) error { return w.encode(r) }
+
+func (w *writer) flush() error {
+	if w.buffer == nil {
+		return nil
+	}
+	return w.buffer.Flush()
+}

@@ -1,0 +1,106 @@
+package loadtest
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/kongdao/kongdao/loadtest/attack"
+	"github.com/kongdao/kongdao/loadtest/report"
+	"github.com/kongdao/kongdao/loadtest/scenario"
+)
+
+func summarise(p scenario.Plan, s attack.Stats) report.Result {
+	// A run that was carried out lasted as long as planned even though its last
+	// request was due a little earlier; a backlog makes it longer.
+	whole := p.Stages.Duration()
+	if s.Stopped != attack.StopPlan {
+		whole = s.Sending
+	}
+	r := report.Result{
+		Started: s.Began, Seconds: max(whole, s.Sending).Seconds(), Stopped: string(s.Stopped),
+		OfferedRate: rate(s.Planned, whole), AchievedRate: rate(s.Sent, max(whole, s.Sending)),
+		Sent: s.Sent, Late: s.Late, Dropped: s.Dropped, Canceled: s.Canceled,
+		Latency: report.LatencyOf(s.Latency), Status: s.Status, Errors: s.Faults,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CPU: math.Round(s.CPU*1000) / 1000,
+		Lag: report.Lag{
+			P50: attack.Quantile(s.Lag, 50).Seconds(),
+			P99: attack.Quantile(s.Lag, 99).Seconds(),
+			Max: attack.Quantile(s.Lag, 100).Seconds(),
+		},
+	}
+	r.InvalidReasons = doubts(s)
+	r.Valid = len(r.InvalidReasons) == 0
+	for _, t := range p.Thresholds {
+		measured := measure(t.Metric, r, s)
+		outcome := report.ThresholdOutcome{Expr: t.String(), OK: t.Holds(measured)}
+		if !math.IsNaN(measured) {
+			outcome.Actual = measured
+		}
+		r.Thresholds = append(r.Thresholds, outcome)
+	}
+	return r
+}
+
+func rate(n uint64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return math.Round(float64(n)/d.Seconds()*1000) / 1000
+}
+
+// doubts are the reasons for which the run says little about the server.
+func doubts(s attack.Stats) []string {
+	var reasons []string
+	doubt := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	if s.Sent == 0 {
+		doubt("no request was sent")
+	}
+	if s.CPU > MaxCPU {
+		doubt("the generator's process used %.0f %% of all cores, more than %.0f %%", 100*s.CPU, 100*MaxCPU)
+	}
+	if s.Lagging >= MinLagging && float64(s.Lagging) > 0.01*float64(s.Sent) {
+		doubt("%d of %d requests were sent over %v later than they could have been (lag p99 %v)",
+			s.Lagging, s.Sent, MaxLag, attack.Quantile(s.Lag, 99).Round(100*time.Microsecond))
+	}
+	if due := s.Sent + s.Dropped; float64(s.Dropped) > MaxDropped*float64(due) {
+		doubt("%d of %d requests that were due were never sent", s.Dropped, due)
+	}
+	if s.Stopped == attack.StopCaller {
+		doubt("stopped after %v", s.Sending.Round(10*time.Millisecond))
+	}
+	return reasons
+}
+
+// measure is a threshold's figure in its unit; NaN when nothing was measured.
+func measure(metric string, r report.Result, s attack.Stats) float64 {
+	switch metric {
+	case "achieved_rate":
+		return r.AchievedRate
+	case "offered_rate":
+		return r.OfferedRate
+	case "sent":
+		return float64(r.Sent)
+	case "late":
+		return float64(r.Late)
+	case "dropped":
+		return float64(r.Dropped)
+	}
+	if s.Latency.TotalCount() == 0 {
+		return math.NaN()
+	}
+	switch metric {
+	case "success":
+		return r.Success()
+	case "errors":
+		return 1 - r.Success()
+	case "mean":
+		return r.Latency.Mean
+	case "max":
+		return r.Latency.Max
+	}
+	if p, ok := scenario.Percentile(metric); ok {
+		return attack.Quantile(s.Latency, p).Seconds()
+	}
+	return math.NaN()
+}

@@ -13,7 +13,7 @@ const maxAttrs = 16
 type attrs struct {
 	ends   proto.ColUInt64 // of each row: where its attributes end
 	keys   *names
-	values proto.ColStr
+	values texts
 }
 
 func (a *attrs) append(row []Attr) {

@@ -16,16 +16,16 @@ type Block struct {
 	gateway, gatewayZone              *names
 	tenant, function, revision, route *names
 	zone, pod, method                 *names
-	host, path                        proto.ColStr
+	host, path                        texts
 	status                            proto.ColUInt16
 	flags                             *names
 	durationUS, upstreamUS, ttfbUS    proto.ColUInt32
 	bytesIn, bytesOut                 proto.ColUInt64
 	attempts                          proto.ColUInt8
 	clientIP                          proto.ColIPv6
-	userAgent                         proto.ColStr
+	userAgent                         texts
 	consumer, limitedBy               *names
-	loadTest                          proto.ColStr
+	loadTest                          texts
 	sampleWeight                      proto.ColUInt32
 	attrs                             attrs
 	min, max                          int64 // of ts; valid when there are rows

@@ -21,6 +21,7 @@ const (
 	minRow     = 99        // bytes of a row of which every string is empty and every name known
 	frameSizes = 16        // where a frame's sizes are: behind its checksum
 	frameHead  = frameSizes + 1 + 4 + 4
+	methodLZ4  = 0x82
 )
 
 // Input is the block as ch-go's columns, named as in Columns. They are the
@@ -80,7 +81,7 @@ func rawSize(data []byte) (int, error) {
 		compressed := binary.LittleEndian.Uint32(data[frameSizes+1:]) // with the head, without the checksum
 		size := binary.LittleEndian.Uint32(data[frameSizes+5:])
 		end := uint64(frameSizes) + uint64(compressed)
-		if size > maxFrame || end < frameHead || end > uint64(len(data)) {
+		if data[frameSizes] != methodLZ4 || size > maxFrame || end < frameHead || end > uint64(len(data)) {
 			return 0, fmt.Errorf("block: frame of %d for %d bytes: %w", compressed, size, ErrMalformed)
 		}
 		raw += int(size)
@@ -127,15 +128,15 @@ func (b *Block) decode(r *proto.Reader, raw int) error {
 }
 
 func decodeColumn(r *proto.Reader, c Column, to column, rows int) error {
-	name, err := r.Str()
+	name, err := readText(r, nil)
 	if err != nil {
 		return err
 	}
-	kind, err := r.Str()
+	kind, err := readText(r, nil)
 	if err != nil {
 		return err
 	}
-	if name != c.Name || kind != c.Type {
+	if string(name) != c.Name || string(kind) != c.Type {
 		return fmt.Errorf("is %q %q", name, kind)
 	}
 	if rows == 0 {

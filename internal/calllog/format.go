@@ -6,12 +6,16 @@ import "strings"
 // so that a line of another version is refused instead of misread.
 const lineVersion = "k1"
 
-// Lines end with a newline and have two kinds of fields. Those that the gateway
-// makes come first and end with a tab. Those that a caller can shape come last,
-// with the byte 0x1f between them: Envoy answers 400 to a header, path or method
-// with that byte in it, or with a newline, so neither can move a field or end
-// the line. It lets a tab in header values pass, hence no tab between those.
+// Lines start with the byte 0x1e, end with a newline and have two kinds of
+// fields. Those that the gateway makes come first and end with a tab. Those that
+// a caller can shape come last, with the byte 0x1f between them.
+//
+// Envoy answers 400 to a header, path or method with one of these bytes or a
+// newline in it, so no caller can move a field or start or end a line. It lets a
+// tab in header values pass, hence no tab between those. The byte at the start
+// is for the line after one that a killed Envoy left unfinished: see Torn.
 const (
+	lineStart     = 0x1e
 	fieldEnd      = '\t'
 	userFieldEnd  = 0x1f
 	maxUserAgent  = "512" // bytes; longer ones are cut by Envoy
@@ -74,6 +78,7 @@ const MetadataNamespace = "kongdao"
 // that ParseText reads. It ends with a newline.
 func EnvoyTextFormat() string {
 	var b strings.Builder
+	b.WriteByte(lineStart)
 	for _, f := range madeFields() {
 		b.WriteString(f.source)
 		b.WriteByte(fieldEnd)

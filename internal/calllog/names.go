@@ -12,7 +12,7 @@ import (
 // which is what bounds the memory: at most one name for each row.
 type names struct {
 	column proto.ColLowCardinalityRaw
-	index  proto.ColStr
+	index  texts
 	keys   []uint32
 	seen   map[string]uint32 // name → its place in index
 	last   string            // the name before, as many rows in a row have the same

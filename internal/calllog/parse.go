@@ -18,6 +18,11 @@ const maxTime = 10413791999999999
 func ParseText(line []byte, r *Record) error {
 	r.Reset()
 	p := parser{rest: bytes.TrimSuffix(line, []byte{'\n'})}
+	if len(p.rest) == 0 || p.rest[0] != lineStart {
+		p.fail("start")
+	} else {
+		p.rest = p.rest[1:]
+	}
 	if string(p.made("version")) != lineVersion {
 		p.fail("version")
 	}
@@ -33,6 +38,17 @@ func ParseText(line []byte, r *Record) error {
 	}
 	r.finish(details, requestID)
 	return nil
+}
+
+// Torn splits what stands between two newlines when it holds an unfinished line
+// and a whole one behind it, as when a killed Envoy starts again and appends to
+// its file. torn is empty for nearly every line.
+func Torn(line []byte) (torn, whole []byte) {
+	i := bytes.LastIndexByte(line, lineStart)
+	if i <= 0 {
+		return nil, line
+	}
+	return line[:i:i], line[i:]
 }
 
 // parser cuts a line into fields. After the first failure it gives empty ones.

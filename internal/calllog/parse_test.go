@@ -31,7 +31,7 @@ func call(edit map[string]string) string {
 	for _, f := range userFields() {
 		user = append(user, values[f.name])
 	}
-	return strings.Join(made, "\t") + "\t" + strings.Join(user, "\x1f") + "\n"
+	return "\x1e" + strings.Join(made, "\t") + "\t" + strings.Join(user, "\x1f") + "\n"
 }
 
 // sample is what call(nil) holds.
@@ -103,7 +103,8 @@ func TestParseText(t *testing.T) {
 func TestParseTextMalformed(t *testing.T) {
 	whole := call(nil)
 	tests := []struct{ name, line, field string }{
-		{"nothing", "", "version"},
+		{"nothing", "", "start"},
+		{"the rest of a line", whole[5:], "start"},
 		{"another version", call(map[string]string{"version": "k2"}), "version"},
 		{"no time", call(map[string]string{"ts": "-"}), "ts"},
 		{"a time beyond the column", call(map[string]string{"ts": "99999999999999999"}), "ts"},
@@ -122,6 +123,16 @@ func TestParseTextMalformed(t *testing.T) {
 				t.Errorf("got %v, want the field %s", err, tt.field)
 			}
 		})
+	}
+}
+
+func TestTorn(t *testing.T) {
+	whole := call(nil)
+	for cut := range len(whole) - 1 {
+		torn, rest := Torn([]byte(whole[:cut] + whole))
+		if string(torn) != whole[:cut] || string(rest) != whole {
+			t.Fatalf("cut at %d: %q and %q", cut, torn, rest)
+		}
 	}
 }
 
@@ -166,7 +177,7 @@ func TestParseTextAllocatesNothing(t *testing.T) {
 func FuzzParseText(f *testing.F) {
 	f.Add([]byte(call(nil)))
 	f.Add([]byte(call(map[string]string{"flags": "URX,UC", "duration_us": "-", "user_agent": "a\tb\x1f"})))
-	f.Add([]byte("k1\t"))
+	f.Add([]byte("\x1ek1\t"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var r, again Record
 		again.Attrs = []Attr{{"left over", nil}}

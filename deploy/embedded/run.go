@@ -28,7 +28,7 @@ var errNotReady = errors.New("engine did not start")
 // Run keeps the engine running until ctx ends, then stops it and returns nil. It
 // returns an error when the engine cannot be started at all. Run is for one call.
 func (e *Engine) Run(ctx context.Context) error {
-	defer e.Close() //nolint:errcheck // a lock and sockets that are gone either way
+	defer e.Close() // a lock and sockets that are gone either way
 	short := 0      // consecutive short lives
 	for {
 		begin := time.Now()

@@ -76,9 +76,9 @@ const configXML = `<clickhouse>
 // other passwords the file holds hashes only.
 const usersXML = `<clickhouse>
  <profiles>
-  <default/>
-  <app><max_memory_usage>%[1]d</max_memory_usage></app>
-  <reader><max_memory_usage>%[1]d</max_memory_usage><readonly>2</readonly><max_execution_time>60</max_execution_time></reader>
+  <default><poll_interval>1</poll_interval></default>
+  <app><poll_interval>1</poll_interval><max_memory_usage>%[1]d</max_memory_usage></app>
+  <reader><poll_interval>1</poll_interval><max_memory_usage>%[1]d</max_memory_usage><readonly>2</readonly><max_execution_time>60</max_execution_time></reader>
  </profiles>
  <quotas><default/></quotas>
  <users>

@@ -1,0 +1,80 @@
+# KongDao. `make help` lists the targets; `make demo` and `make test` need nothing
+# but Go, Python 3 with pip, Node with npm, and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo up test race check check-arch check-fmt check-generate lint fmt bench chaos e2e fuzz golden clean
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOL := $(GO) tool -modfile=tools/go.mod
+# -p 2: packages start real engines, and more at a time starve each other's.
+GOTEST := $(GO) test -timeout 30m -p 2
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+ARGS ?=
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+deps: ## get Envoy, the embedded ClickHouse and the Go modules into .deps
+	@deploy/deps/get.sh
+
+build: ## build bin/kongdao
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/kongdao ./cmd/kongdao
+
+demo: deps build ## run the main job once on a demo fleet and print the report
+	bin/kongdao demo $(ARGS)
+
+up: deps build ## run the whole system on this machine until Ctrl-C
+	bin/kongdao up $(ARGS)
+
+test: deps ## run every test, on real Envoy and real ClickHouse
+	$(GOTEST) ./...
+
+race: deps ## run every test with the race detector
+	CGO_ENABLED=1 $(GOTEST) -race ./...
+
+check: check-fmt lint check-arch check-generate ## what CI runs besides the tests: format, lint, vet, imports, generated files
+
+check-fmt:
+	@unformatted=$$($(TOOL) gofumpt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+
+lint:
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run
+
+check-arch:
+	$(GO) test ./internal/arch
+
+# Generators print what belongs into the tree; a difference means that one was not run.
+check-generate:
+	@$(GO) generate ./...
+	@changed=$$(git status --porcelain -- '*zz_generated*' '*.pb.go' docs/reference); if [ -n "$$changed" ]; then \
+		echo "generated files differ, commit what go generate makes:"; echo "$$changed"; exit 1; fi
+
+fmt: ## format the code
+	$(TOOL) gofumpt -w .
+
+bench: deps ## run the benchmarks, with allocations per operation
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1 -timeout 30m ./...
+
+e2e: deps ## run the whole-system tests alone
+	$(GOTEST) -count 1 -v ./e2e/...
+
+chaos: deps ## run the whole-system tests that kill processes, three times
+	$(GOTEST) -count 3 -v -run 'Kill|Chaos|Zone|Restart' ./e2e/... ./deploy/embedded/...
+
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
+			echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; done
+
+golden: ## rewrite the golden files from what the code does now
+	@grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \
+		echo "$$dir"; $(GO) test "$$dir" -update; done
+
+clean: ## remove what was built; .deps stays
+	rm -rf bin

@@ -79,8 +79,10 @@ func (f *Function) checkTraffic(r *report) {
 	known := map[string]bool{}
 	names := make([]string, 0, len(f.Spec.Revisions))
 	for _, rev := range f.Spec.Revisions {
-		known[rev.Name] = true
-		names = append(names, rev.Name)
+		if rev.Name != "" && !known[rev.Name] {
+			known[rev.Name] = true
+			names = append(names, rev.Name)
+		}
 	}
 	sum, ranged := 0, true
 	for i, t := range f.Spec.Traffic {

@@ -125,7 +125,9 @@ func (d *decoder) structure(field string, n ast.Node, v reflect.Value) {
 		f, ok := fieldOf(v.Type(), e.key)
 		if !ok {
 			d.add(path, e.line, "unknown key, %s", suggest(e.key, keysOf(v.Type())))
-			d.meant = append(d.meant, join(field, nearest(e.key, keysOf(v.Type()))))
+			if near := nearest(e.key, keysOf(v.Type())); near != "" {
+				d.meant = append(d.meant, join(field, near))
+			}
 			continue
 		}
 		d.lines.set(path, e.line)

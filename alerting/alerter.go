@@ -1,0 +1,161 @@
+package alerting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kongdao/kongdao/alerting/dingtalk"
+	"github.com/kongdao/kongdao/alerting/engine"
+	"github.com/kongdao/kongdao/alerting/outbox"
+	"github.com/kongdao/kongdao/alerting/rule"
+)
+
+// Alerter is the whole way from metrics to robots.
+type Alerter struct {
+	cfg    Config
+	log    *slog.Logger
+	rule   *rule.Evaluator
+	engine *engine.Engine
+	outbox *outbox.Outbox
+	render dingtalk.Renderer
+
+	mu      sync.RWMutex // guards all below
+	clients map[string]*dingtalk.Client
+}
+
+// New opens the files and binds both listeners; nothing is scraped or sent yet.
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("alerting: %w", err)
+	}
+	a := &Alerter{cfg: cfg, log: log}
+	if a.clients, err = clients(cfg.Robots); err != nil {
+		return nil, err
+	}
+	out := cfg.outbox()
+	out.Fallback = a.fallBack
+	a.render = out.Renderer
+	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
+		return nil, err
+	}
+	if a.engine, err = engine.New(cfg.engine(), a.outbox.Put, log, reg); err != nil {
+		return nil, errors.Join(err, a.outbox.Close())
+	}
+	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, reg); err != nil {
+		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
+	}
+	return a, nil
+}
+
+// Addr is where Alertmanager's API v2 listens, host:port.
+func (a *Alerter) Addr() string { return a.engine.Addr() }
+
+// AddrPrometheus is where Prometheus' query API listens, host:port.
+func (a *Alerter) AddrPrometheus() string { return a.rule.Addr() }
+
+// Run works until ctx ends, and returns nil then. It may be called once.
+func (a *Alerter) Run(ctx context.Context) error {
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
+	// They end in the order in which alerts flow, so that none gets stuck halfway.
+	stages := []struct {
+		name string
+		run  func(context.Context) error
+	}{{"rules", a.rule.Run}, {"alertmanager", a.engine.Run}, {"outbox", a.outbox.Run}}
+	errs := make([]error, len(stages))
+	before := ctx
+	var running sync.WaitGroup
+	for i, s := range stages {
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		ended, end := context.WithCancel(context.Background())
+		context.AfterFunc(before, stop)
+		running.Go(func() {
+			defer end()
+			if err := s.run(own); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", s.name, err)
+			}
+			fail()
+		})
+		before = ended
+	}
+	running.Wait()
+	return errors.Join(append(errs, a.outbox.Close())...)
+}
+
+// SetRules replaces the users' rules by these texts, by name; the shipped rules
+// stay. A text that is wrong is named in the error and the one that ran under its
+// name runs on; the others apply.
+func (a *Alerter) SetRules(groups map[string]string) error {
+	return a.rule.SetRules(withPack(groups))
+}
+
+// SetRobots replaces all robots. If one is wrong, or Alertmanager's configuration
+// names one that would be gone, nothing changes.
+func (a *Alerter) SetRobots(robots []Robot) error {
+	next, err := clients(robots)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.engine.Reconfigure(a.cfg.engine().Alertmanager, names(robots)); err != nil {
+		return err
+	}
+	a.clients = next
+	return nil
+}
+
+// Test sends a message to a robot right away, past the outbox.
+func (a *Alerter) Test(ctx context.Context, robot string) error {
+	return a.send(ctx, robot, a.render.Test(robot, time.Now()))
+}
+
+// Robots are the names of the robots, sorted.
+func (a *Alerter) Robots() []string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var rs []Robot
+	for n := range a.clients {
+		rs = append(rs, Robot{Name: n})
+	}
+	return names(rs)
+}
+
+func (a *Alerter) send(ctx context.Context, robot string, m dingtalk.Message) error {
+	a.mu.RLock()
+	c := a.clients[robot]
+	a.mu.RUnlock()
+	if c == nil {
+		return &dingtalk.SendError{Robot: robot, Kind: dingtalk.Permanent, Message: "there is no such robot"}
+	}
+	return c.Send(ctx, m)
+}
+
+// fallBack tells the fallback robot what another one refused.
+func (a *Alerter) fallBack(robot string, groups []dingtalk.Group, _ error) {
+	if a.cfg.Fallback == "" || a.cfg.Fallback == robot {
+		return
+	}
+	for _, g := range groups {
+		if err := a.outbox.Put(a.cfg.Fallback, g); err != nil {
+			a.log.Error("message cannot be handed to the fallback robot", "group", g.Mark(), "err", err)
+		}
+	}
+}
+
+func clients(robots []Robot) (map[string]*dingtalk.Client, error) {
+	cs := make(map[string]*dingtalk.Client, len(robots))
+	var errs []error
+	for _, r := range robots {
+		c, err := dingtalk.NewClient(r, nil)
+		errs = append(errs, err)
+		cs[r.Name] = c
+	}
+	return cs, errors.Join(errs...)
+}

@@ -1,0 +1,18 @@
+// Package engine is Alertmanager inside this process: it groups, inhibits,
+// silences and repeats alerts as its configuration says, and hands what is to be
+// told to a robot to a function. Version 2 of its API is served, so amtool and
+// Grafana work against it.
+//
+// A receiver of the configuration that has the name of a robot goes to that robot;
+// the receiver "dingtalk" goes to the first robot when none has that name; "null"
+// goes nowhere. Integrations that a receiver lists (webhook_configs and so on) are
+// Alertmanager's own. A receiver that would silently go nowhere is an error.
+//
+// Silences, the notification log and the alerts that fire live in files and
+// survive a restart: what fires on is not told again, and what ended meanwhile is
+// told as resolved. Files are written every [Config.MaintenanceInterval] and at the
+// end; after a kill a message may be told twice, none is lost.
+//
+// There is no cluster: one process, one engine. Alertmanager promises no stable Go
+// API, so all that depends on its pieces is in engine.go and notifier.go.
+package engine

@@ -1,0 +1,64 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kongdao/kongdao/alerting/dingtalk"
+)
+
+// Config says how an outbox delivers.
+type Config struct {
+	Dir    string        // of the journal; made when missing
+	Limit  int           // messages to one robot in any Window
+	Window time.Duration // a little more than the robot's own, for clocks and ways differ
+	// Reserve is how many of Limit only pages may use.
+	Reserve int
+	// FirstRetry is the wait after a first failure; it doubles up to LastRetry.
+	FirstRetry, LastRetry time.Duration
+	// Silence is how long a robot is left alone that said it was sent too much.
+	Silence  time.Duration
+	Timeout  time.Duration // of one try
+	Renderer dingtalk.Renderer
+	// Fallback is told about groups that were given up on, from the goroutine
+	// that sends; it may call Put for another robot. Nil: they are logged only.
+	Fallback func(robot string, groups []dingtalk.Group, reason error)
+}
+
+// DefaultConfig is what DingTalk's robots bear, for a journal in dir.
+func DefaultConfig(dir string) Config {
+	return Config{
+		Dir:        dir,
+		Limit:      dingtalk.RobotLimit - 2,
+		Window:     61 * time.Second,
+		Reserve:    3,
+		FirstRetry: time.Second,
+		LastRetry:  time.Minute,
+		Silence:    dingtalk.Punishment + 10*time.Second,
+		Timeout:    10 * time.Second,
+	}
+}
+
+// Validate names every field that is wrong.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Dir != "", "dir: must not be empty")
+	check(c.Limit > 0, "limit: %d, must be at least 1", c.Limit)
+	check(c.Reserve >= 0 && c.Reserve < max(c.Limit, 1), "reserve: %d, must be at least 0 and below limit", c.Reserve)
+	check(c.Window > 0, "window: %s, must be positive", c.Window)
+	check(c.FirstRetry > 0 && c.FirstRetry <= c.LastRetry, "firstRetry: %s, must be positive and at most lastRetry", c.FirstRetry)
+	check(c.Silence > 0, "silence: %s, must be positive", c.Silence)
+	check(c.Timeout > 0, "timeout: %s, must be positive", c.Timeout)
+	return errors.Join(errs...)
+}
+
+// Send delivers one message to one robot; see [dingtalk.KindOf] for what its
+// errors mean.
+type Send func(ctx context.Context, robot string, m dingtalk.Message) error

@@ -151,7 +151,7 @@ func (b *builder) function(spec *api.Function) *Function {
 		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
 	}
 	b.pin(f)
-	f.Invalid = firstProblem(f, s)
+	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s))
 	if f.Invalid == "" {
 		addTraffic(f, s)
 	}

@@ -2,9 +2,9 @@ package model
 
 import "math"
 
-// second is a bucket's inflow: tokens a second. A request that costs second/rate
-// tokens can therefore pass rate times a second.
-const second = 1_000_000
+// TokensPerSecond is every bucket's inflow. A request that costs
+// TokensPerSecond/rate tokens can therefore pass rate times a second.
+const TokensPerSecond = 1_000_000
 
 // Tier is a bucket size. Buckets belong to the listener, which never changes
 // because of functions, so there is a small fixed choice of sizes: a bucket must
@@ -31,7 +31,7 @@ func Tiers() []Tier {
 func tierOf(cost uint32) Tier {
 	tiers := Tiers()
 	for _, t := range tiers {
-		if float64(cost) <= second/math.Max(t.Above, 0.2) {
+		if float64(cost) <= TokensPerSecond/math.Max(t.Above, 0.2) {
 			return t
 		}
 	}
@@ -48,7 +48,7 @@ func cost(rate float64, gateways int) uint32 {
 		return 1
 	}
 	largest := float64(Tiers()[len(Tiers())-1].Burst)
-	c := math.Ceil(second * float64(max(gateways, 1)) / rate)
+	c := math.Ceil(TokensPerSecond * float64(max(gateways, 1)) / rate)
 	return uint32(math.Min(math.Max(c, 1), largest))
 }
 

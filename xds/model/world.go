@@ -34,6 +34,7 @@ type Input struct {
 	ZoneWeights map[string]int      // percent, 0 to 100; a zone that is not in it has 100
 	Pins        []Pin               // pods that are taken out of rotation for a test
 	Keys        map[string][]string // resolved keys by consumer
+	Broken      map[string]string   // functions that must not be served, and why
 	Gateways    int                 // gateways that share every limit evenly; below 1: 1
 }
 

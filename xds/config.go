@@ -1,0 +1,87 @@
+package xds
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// Config is what a user may set of the control plane.
+type Config struct {
+	// Listen is where gateways get their configuration (gRPC), host:port; port 0 picks one.
+	Listen string `yaml:"listen"`
+	// Gateway is where gateways take calls, IP:port. The port must be known to
+	// them, so 0 is not possible.
+	Gateway string `yaml:"gateway"`
+	// AccessLog is the file that gateways write a line a call to; empty: none.
+	AccessLog string `yaml:"accessLog"`
+	// AccessLogFormat is Envoy's format string of a line, with its newline; empty:
+	// Envoy's own format.
+	AccessLogFormat string `yaml:"-"`
+	// ALS also sends calls to the access log service, the static cluster "als" of
+	// the gateways' bootstrap.
+	ALS bool `yaml:"als"`
+	// ALSHeaders are the request headers that the service gets.
+	ALSHeaders []string `yaml:"-"`
+	// Shards is how many parts the routes of exact hosts are spread over. A change
+	// costs what one part costs; changing the number reloads all routes once.
+	Shards int `yaml:"shards"`
+	// Gateways is how many gateways share every limit at least. When more are
+	// connected their number counts: each admits its even part.
+	Gateways int `yaml:"gateways"`
+	// RemovedClusterGrace is how long a revision that is gone stays at the
+	// gateways, so that no request in flight points at nothing.
+	RemovedClusterGrace api.Duration `yaml:"removedClusterGrace"`
+	// WarmTimeout bounds how long routes wait for new revisions to have checked
+	// their pods at every gateway. 0: they do not wait, and the first requests may
+	// fail.
+	WarmTimeout api.Duration `yaml:"warmTimeout"`
+	// SilenceThreshold is how long a gateway may leave an update unanswered before
+	// it counts as silent, which is a fault: Envoy can stop taking updates without
+	// ever refusing one.
+	SilenceThreshold api.Duration `yaml:"silenceThreshold"`
+}
+
+// DefaultConfig listens on loopback, gateways on port 9000.
+func DefaultConfig() Config {
+	return Config{
+		Listen:              "127.0.0.1:0",
+		Gateway:             "127.0.0.1:9000",
+		Shards:              64,
+		Gateways:            1,
+		RemovedClusterGrace: api.Duration(15 * time.Second),
+		WarmTimeout:         api.Duration(2 * time.Second),
+		SilenceThreshold:    api.Duration(10 * time.Second),
+	}
+}
+
+// Validate returns all problems, each naming its field.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if c.Listen == "" {
+		bad("listen", "is empty, want host:port")
+	}
+	if at, err := netip.ParseAddrPort(c.Gateway); err != nil || at.Port() == 0 {
+		bad("gateway", "%q is not an IP address with a port above 0", c.Gateway)
+	}
+	if c.Shards < 1 || c.Shards > 4096 {
+		bad("shards", "%d is not between 1 and 4096", c.Shards)
+	}
+	if c.Gateways < 1 {
+		bad("gateways", "%d is below 1", c.Gateways)
+	}
+	for field, d := range map[string]api.Duration{
+		"removedClusterGrace": c.RemovedClusterGrace, "warmTimeout": c.WarmTimeout, "silenceThreshold": c.SilenceThreshold,
+	} {
+		if d < 0 {
+			bad(field, "%v is negative", d)
+		}
+	}
+	return errors.Join(errs...)
+}

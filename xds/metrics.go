@@ -1,0 +1,102 @@
+package xds
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+// metrics are what the control plane counts. Numbers of pods and limits are read
+// from the World when they are asked for, so that functions that are gone leave no
+// series behind.
+type metrics struct {
+	rejections *prometheus.CounterVec
+	push       prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
+	m := &metrics{
+		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kongdao_xds_rejections_total", Help: "Updates that a gateway refused, by type of resource.",
+		}, []string{"type"}),
+		push: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kongdao_xds_push_seconds", Help: "From a change to its acceptance by a gateway.",
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}),
+	}
+	for _, typeURL := range serve.Types() {
+		m.rejections.WithLabelValues(typeName(typeURL))
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.rejections, m.push, worldCollector{s}} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) acked(_ string, since time.Duration) { m.push.Observe(since.Seconds()) }
+
+func (m *metrics) rejected(typeURL string) { m.rejections.WithLabelValues(typeName(typeURL)).Inc() }
+
+// typeName is Cluster, Listener and so on.
+func typeName(typeURL string) string {
+	return strings.TrimPrefix(path.Ext(typeURL), ".")
+}
+
+var (
+	podsDesc = prometheus.NewDesc("kongdao_xds_pods",
+		"Pods of a revision in a zone.", []string{"function", "revision", "zone"}, nil)
+	readyDesc = prometheus.NewDesc("kongdao_xds_ready_pods",
+		"Pods of a revision in a zone that are ready and in rotation.", []string{"function", "revision", "zone"}, nil)
+	limitDesc = prometheus.NewDesc("kongdao_xds_limit_requests_per_second",
+		"Rate that all gateways together admit to a function; functions without a limit are not listed.", []string{"function"}, nil)
+	gatewaysDesc = prometheus.NewDesc("kongdao_xds_gateways",
+		"Connected gateways.", nil, nil)
+	silentDesc = prometheus.NewDesc("kongdao_xds_silent_gateways",
+		"Connected gateways that leave an update unanswered for longer than the threshold.", nil, nil)
+	invalidDesc = prometheus.NewDesc("kongdao_xds_quarantined_functions",
+		"Functions that are not served because their configuration is wrong.", nil, nil)
+)
+
+// worldCollector reads the World and the gateways.
+type worldCollector struct{ s *Server }
+
+// Describe implements prometheus.Collector.
+func (c worldCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, invalidDesc} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c worldCollector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	state, invalid, silent := c.s.State(), 0, 0
+	for _, f := range state.Functions {
+		if f.Limit > 0 {
+			gauge(limitDesc, f.Limit, f.Name)
+		}
+		if f.Invalid != "" {
+			invalid++
+		}
+		for _, p := range f.Pods {
+			gauge(podsDesc, float64(p.Total), f.Name, p.Revision, p.Zone)
+			gauge(readyDesc, float64(p.Ready), f.Name, p.Revision, p.Zone)
+		}
+	}
+	for _, g := range state.Gateways {
+		if g.Faulty {
+			silent++
+		}
+	}
+	gauge(gatewaysDesc, float64(len(state.Gateways)))
+	gauge(silentDesc, float64(silent))
+	gauge(invalidDesc, float64(invalid))
+}

@@ -1,0 +1,332 @@
+package xds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of these tests; the machine may be busy.
+const patience = 30 * time.Second
+
+// rig is a control plane with a real Envoy, and pods in this process.
+type rig struct {
+	*Server
+	t       *testing.T
+	gateway string // host:port that takes calls
+	admin   string
+	client  *http.Client
+	reg     *prometheus.Registry
+}
+
+// newRig starts a control plane with these resources, all pods ready, and an Envoy
+// that has taken them.
+func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
+	t.Helper()
+	c := DefaultConfig()
+	c.Gateway = freeAddr(t)
+	for _, a := range alter {
+		a(&c)
+	}
+	reg := prometheus.NewRegistry()
+	s, err := New(c, slog.New(slog.DiscardHandler), reg, func(s api.Secret) (string, error) { return s.Reveal(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, MaxIdleConns: 64}
+	t.Cleanup(transport.CloseIdleConnections)
+	r := &rig{
+		Server: s, t: t, gateway: c.Gateway, admin: freeAddr(t), reg: reg,
+		client: &http.Client{Transport: transport, Timeout: patience},
+	}
+	r.apply(set)
+	for _, f := range set.Functions {
+		for _, rev := range f.Spec.Revisions {
+			for _, e := range rev.Endpoints {
+				s.SetReadiness(e.Address, true)
+			}
+		}
+	}
+	startEnvoy(t, s.Addr(), r.admin)
+	eventually(t, "the gateway listens", func() bool {
+		c, err := net.Dial("tcp", r.gateway)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	r.live()
+	t.Cleanup(r.noRejection)
+	return r
+}
+
+func (r *rig) apply(set api.Set) {
+	r.t.Helper()
+	if err := r.Apply(context.Background(), set); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// live waits until the gateway has all changes.
+func (r *rig) live() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.WaitLive(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// noRejection fails the test if Envoy refused anything.
+func (r *rig) noRejection() {
+	for _, x := range r.State().Rejections {
+		r.t.Errorf("rejected: %+v", x)
+	}
+}
+
+// answer is what a call got.
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// call sends one request; headers are "name: value".
+func (r *rig) call(method, host, path string, headers ...string) answer {
+	r.t.Helper()
+	a, err := r.try(method, host, path, headers...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a
+}
+
+func (r *rig) try(method, host, path string, headers ...string) (answer, error) {
+	req, err := http.NewRequest(method, "http://"+r.gateway+path, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	req.Host = host
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, string(body), res.Header}, err
+}
+
+// adminGet reads a page of Envoy's admin interface.
+func (r *rig) adminGet(path string) string {
+	r.t.Helper()
+	res, err := r.client.Get("http://" + r.admin + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+const bootstrap = `{
+ "node": {"id": "gw-1", "cluster": "test", "locality": {"zone": "zb-a"}},
+ "dynamic_resources": {
+  "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
+  "cds_config": {"ads": {}, "resource_api_version": "V3"},
+  "lds_config": {"ads": {}, "resource_api_version": "V3"}
+ },
+ "static_resources": {"clusters": [{
+  "name": "xds", "type": "STATIC", "connect_timeout": "1s",
+  "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+   "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+   "explicit_http_config": {"http2_protocol_options": {}}}},
+  "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [{"endpoint": {"address":
+   {"socket_address": {"address": "%[1]s", "port_value": %[2]s}}}}]}]}
+ }]},
+ "admin": {"address": {"socket_address": {"address": "%[3]s", "port_value": %[4]s}}}
+}`
+
+// startEnvoy runs an Envoy until the test ends.
+func startEnvoy(t *testing.T, xds, admin string) {
+	t.Helper()
+	xdsHost, xdsPort, _ := net.SplitHostPort(xds)
+	adminHost, adminPort, _ := net.SplitHostPort(admin)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "bootstrap.json")
+	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, xdsHost, xdsPort, adminHost, adminPort), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	logFile := filepath.Join(dir, "envoy.log")
+	cmd := exec.Command(envoyBinary(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1",
+		"--log-level", "warning", "--log-path", logFile, "--file-flush-interval-msec", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			b, _ := os.ReadFile(logFile)
+			t.Logf("envoy's log:\n%s", b)
+		}
+	})
+}
+
+func envoyBinary(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("KONGDAO_ENVOY"); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath("envoy"); err == nil {
+		return path
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, ".deps", "bin", "envoy")
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no envoy found: run make deps")
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patience, what)
+}
+
+// pod is a server that answers with its name and counts by second.
+type pod struct {
+	name, zone, address string
+	calls               atomic.Int64
+	status              atomic.Int64 // what it answers; 0: 200
+	mu                  sync.Mutex
+	seconds             map[int64]int
+	header              http.Header // of the last call
+	stop                func()
+}
+
+func newPod(t *testing.T, name, zone string) *pod {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return servePod(t, name, zone, l)
+}
+
+func servePod(t *testing.T, name, zone string, l net.Listener) *pod {
+	p := &pod{name: name, zone: zone, address: l.Addr().String(), seconds: map[int64]int{}}
+	server := &http.Server{Handler: p}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	p.stop = sync.OnceFunc(func() {
+		server.Close() // breaks connections at once, as a killed process does
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("pod %s: %v", name, err)
+		}
+	})
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.calls.Add(1)
+	p.mu.Lock()
+	p.seconds[time.Now().Unix()]++
+	p.header = r.Header.Clone()
+	p.mu.Unlock()
+	if status := p.status.Load(); status != 0 {
+		w.WriteHeader(int(status))
+	}
+	io.WriteString(w, p.name)
+}
+
+// endpoints are pods as a revision names them.
+func endpoints(pods ...*pod) []api.Endpoint {
+	var all []api.Endpoint
+	for _, p := range pods {
+		all = append(all, api.Endpoint{Address: p.address, Zone: p.zone})
+	}
+	return all
+}
+
+// function is an open one with one revision.
+func function(name, path string, pods ...*pod) *api.Function {
+	return &api.Function{
+		Metadata: api.Metadata{Name: name, Tenant: "test"},
+		Spec: api.FunctionSpec{
+			Routes:     []api.Route{{Path: path}},
+			Revisions:  []api.Revision{{Name: "r1", Endpoints: endpoints(pods...)}},
+			Access:     &api.Access{Public: true},
+			Idempotent: true,
+		},
+	}
+}
+
+func functions(fs ...*api.Function) api.Set { return api.Set{Functions: fs} }
+
+func (r *rig) want(a answer, status int, contains string) {
+	r.t.Helper()
+	if a.status != status || !strings.Contains(a.body, contains) {
+		r.t.Errorf("got %d %q, want %d with %q", a.status, a.body, status, contains)
+	}
+}

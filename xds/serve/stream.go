@@ -1,0 +1,203 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+)
+
+// stream is one gateway. Its goroutine in DeltaAggregatedResources owns the
+// subscriptions; mu is for those who look at them from outside.
+type stream struct {
+	server  *Server
+	wire    discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
+	changed chan struct{} // size 1: a table changed
+
+	mu    sync.Mutex
+	node  string
+	zone  string
+	since time.Time
+	subs  map[string]*subscription
+	acked map[string]time.Time
+}
+
+// DeltaAggregatedResources serves one gateway until it leaves.
+func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	st := &stream{
+		server: s, wire: wire, changed: make(chan struct{}, 1), since: time.Now(),
+		subs: map[string]*subscription{}, acked: map[string]time.Time{},
+	}
+	s.add(st)
+	defer s.drop(st)
+	requests, failed := make(chan *discovery.DeltaDiscoveryRequest), make(chan error, 1)
+	go receive(wire, requests, failed)
+	for {
+		select {
+		case r := <-requests:
+			st.request(r)
+		case <-st.changed:
+		case err := <-failed:
+			return err
+		}
+		if err := st.send(); err != nil {
+			return err
+		}
+		s.progress()
+	}
+}
+
+// receive passes requests on. It ends with the stream: gRPC cancels the context
+// of a stream whose handler returned.
+func receive(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, requests chan<- *discovery.DeltaDiscoveryRequest, failed chan<- error) {
+	for {
+		r, err := wire.Recv()
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if r == nil {
+			failed <- err
+			return
+		}
+		select {
+		case requests <- r:
+		case <-wire.Context().Done():
+			return
+		}
+	}
+}
+
+// request takes in what a gateway says.
+func (st *stream) request(r *discovery.DeltaDiscoveryRequest) {
+	table := st.server.tables[r.GetTypeUrl()]
+	if table == nil {
+		return // a type that is not served here; there will never be an answer
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if n := r.GetNode(); n != nil && st.node == "" {
+		st.node, st.zone = n.GetId(), n.GetLocality().GetZone()
+		st.server.log.Info("gateway connected", "node", st.node, "zone", st.zone)
+	}
+	sub := st.subs[r.GetTypeUrl()]
+	if sub == nil {
+		sub = newSubscription(r, table)
+		st.subs[r.GetTypeUrl()] = sub
+	} else {
+		sub.subscribe(r.GetResourceNamesSubscribe())
+	}
+	sub.unsubscribe(r.GetResourceNamesUnsubscribe())
+	st.answer(sub, r)
+}
+
+// answer takes in an ACK or a NACK.
+func (st *stream) answer(sub *subscription, r *discovery.DeltaDiscoveryRequest) {
+	out := sub.outstanding
+	if out == nil || out.nonce != r.GetResponseNonce() {
+		return // not an answer, or to something older
+	}
+	sub.outstanding = nil
+	if r.GetErrorDetail() == nil {
+		now := time.Now()
+		st.acked[r.GetTypeUrl()] = now
+		sub.accepted(out)
+		if f := st.server.events.Acked; f != nil && !out.since.IsZero() {
+			f(r.GetTypeUrl(), now.Sub(out.since))
+		}
+		return
+	}
+	message := r.GetErrorDetail().GetMessage()
+	sub.rejected(out, message)
+	st.server.log.Error("gateway rejected resources", "node", st.node, "type", r.GetTypeUrl(), "resources", out.names, "message", message)
+	if f := st.server.events.Rejected; f != nil {
+		f(Rejection{Node: st.node, Type: r.GetTypeUrl(), Resources: out.names, Message: message, At: time.Now()})
+	}
+}
+
+// send sends what is due, in the order of Types.
+func (st *stream) send() error {
+	if !st.server.isOpen() {
+		return nil
+	}
+	for _, typeURL := range Types() {
+		if err := st.sendType(typeURL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *stream) sendType(typeURL string) error {
+	st.mu.Lock()
+	sub := st.subs[typeURL]
+	if sub == nil || sub.outstanding != nil {
+		st.mu.Unlock()
+		return nil
+	}
+	response, updated := sub.next()
+	if response == nil {
+		st.mu.Unlock()
+		return nil
+	}
+	response.TypeUrl = typeURL
+	response.Nonce = st.server.nextNonce()
+	sub.outstanding.nonce = response.Nonce
+	if typeURL == resource.ClusterType {
+		st.subs[resource.EndpointType].force(updated)
+	}
+	st.mu.Unlock()
+	if err := st.wire.Send(response); err != nil {
+		return fmt.Errorf("send %s: %w", typeURL, err)
+	}
+	return nil
+}
+
+func (st *stream) nodeID() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.node
+}
+
+// reached tells whether everything up to these sequence numbers is accepted.
+func (st *stream) reached(want map[string]uint64) (bool, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for typeURL, seq := range want {
+		sub := st.subs[typeURL]
+		if sub == nil && wildcards(typeURL) {
+			return false, nil // still on its way to asking
+		}
+		if sub == nil {
+			continue // it needs none
+		}
+		for name, message := range sub.refused {
+			return false, fmt.Errorf("gateway %s rejects %s: %s", st.node, name, message.text)
+		}
+		if sub.settled < seq {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (st *stream) describe() Gateway {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	g := Gateway{Node: st.node, Zone: st.zone, Since: st.since, Acked: map[string]time.Time{}, Rejected: map[string]string{}}
+	for typeURL, at := range st.acked {
+		g.Acked[typeURL] = at
+	}
+	for typeURL, sub := range st.subs {
+		if out := sub.outstanding; out != nil && (g.Silent.IsZero() || out.sent.Before(g.Silent)) {
+			g.Silent = out.sent
+		}
+		for name, r := range sub.refused {
+			g.Rejected[typeURL+" "+name] = r.text
+		}
+	}
+	return g
+}

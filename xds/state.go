@@ -1,0 +1,102 @@
+package xds
+
+import (
+	"time"
+
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+// State is what the control plane knows and wants at one moment.
+type State struct {
+	Functions  []FunctionState   `json:"functions"` // sorted by name
+	Zones      []ZoneState       `json:"zones"`     // sorted by name
+	Gateways   []GatewayState    `json:"gateways"`  // sorted by node
+	Rejections []serve.Rejection `json:"rejections"`
+}
+
+// FunctionState is one function.
+type FunctionState struct {
+	Name    string     `json:"name"`
+	Limit   float64    `json:"limit"` // requests a second over all gateways; 0: not limited
+	Cost    uint32     `json:"cost"`  // of an ordinary request, millionths of a second
+	Pods    []PodCount `json:"pods"`  // in the order of revisions and pods
+	Pinned  []string   `json:"pinned"`
+	Invalid string     `json:"invalid,omitempty"` // why it is not served
+}
+
+// PodCount counts the pods of a revision in a zone.
+type PodCount struct {
+	Revision string `json:"revision"`
+	Zone     string `json:"zone"`
+	Total    int    `json:"total"`
+	Ready    int    `json:"ready"` // and in rotation: neither drained nor pinned
+}
+
+// ZoneState is one zone.
+type ZoneState struct {
+	Name     string `json:"name"`
+	Priority uint32 `json:"priority"`
+	Weight   int    `json:"weight"` // percent; 0: drained
+	Pods     int    `json:"pods"`
+	Ready    int    `json:"ready"`
+}
+
+// GatewayState is one connected gateway.
+type GatewayState struct {
+	serve.Gateway
+	Faulty bool `json:"faulty"` // silent for longer than the threshold
+}
+
+// State describes the last published World and the gateways.
+func (s *Server) State() State {
+	s.mu.Lock()
+	world := s.world
+	state := State{Rejections: append([]serve.Rejection{}, s.reject...)}
+	s.mu.Unlock()
+	for _, g := range s.serve.Gateways() {
+		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()
+		state.Gateways = append(state.Gateways, GatewayState{Gateway: g, Faulty: faulty})
+	}
+	if world == nil {
+		return state
+	}
+	zones := map[string]*ZoneState{}
+	state.Zones = make([]ZoneState, len(world.Zones))
+	for i, z := range world.Zones {
+		state.Zones[i] = ZoneState{Name: z.Name, Priority: z.Priority, Weight: z.Weight}
+		zones[z.Name] = &state.Zones[i]
+	}
+	for _, f := range world.Functions {
+		fs := functionState(f)
+		for _, p := range fs.Pods {
+			zones[p.Zone].Pods += p.Total
+			zones[p.Zone].Ready += p.Ready
+		}
+		state.Functions = append(state.Functions, fs)
+	}
+	return state
+}
+
+func functionState(f *model.Function) FunctionState {
+	fs := FunctionState{Name: f.Name, Limit: f.Limit, Cost: f.Cost, Invalid: f.Invalid, Pinned: []string{}}
+	for _, r := range f.Revisions {
+		at := map[string]int{} // zone to index in fs.Pods
+		for _, p := range r.Pods {
+			i, ok := at[p.Zone]
+			if !ok {
+				i = len(fs.Pods)
+				at[p.Zone] = i
+				fs.Pods = append(fs.Pods, PodCount{Revision: r.Name, Zone: p.Zone})
+			}
+			fs.Pods[i].Total++
+			if p.Ready && p.InRotation() {
+				fs.Pods[i].Ready++
+			}
+		}
+	}
+	for _, p := range f.Pinned {
+		fs.Pinned = append(fs.Pinned, p.Address)
+	}
+	return fs
+}

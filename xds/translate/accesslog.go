@@ -1,0 +1,60 @@
+package translate
+
+import (
+	"time"
+
+	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	file "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	als "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// ALSLogName is the name under which Envoy's entries reach the collector.
+const ALSLogName = "calls"
+
+// accessLogs writes each call to the file, to the service, or to both.
+func (t *translator) accessLogs() (logs []*accesslog.AccessLog) {
+	if t.AccessLog != "" {
+		logs = append(logs, &accesslog.AccessLog{
+			Name:       "envoy.access_loggers.file",
+			ConfigType: &accesslog.AccessLog_TypedConfig{TypedConfig: t.pack(t.fileLog())},
+		})
+	}
+	if t.ALS {
+		logs = append(logs, &accesslog.AccessLog{
+			Name:       "envoy.access_loggers.http_grpc",
+			ConfigType: &accesslog.AccessLog_TypedConfig{TypedConfig: t.pack(t.serviceLog())},
+		})
+	}
+	return logs
+}
+
+func (t *translator) fileLog() *file.FileAccessLog {
+	f := &file.FileAccessLog{Path: t.AccessLog}
+	if t.AccessLogFormat != "" {
+		f.AccessLogFormat = &file.FileAccessLog_LogFormat{LogFormat: text(t.AccessLogFormat)}
+	}
+	return f
+}
+
+func (t *translator) serviceLog() *als.HttpGrpcAccessLogConfig {
+	return &als.HttpGrpcAccessLogConfig{
+		AdditionalRequestHeadersToLog:  t.ALSHeaders,
+		AdditionalResponseHeadersToLog: []string{LimitedByHeader},
+		CommonConfig: &als.CommonGrpcAccessLogConfig{
+			LogName:             ALSLogName,
+			TransportApiVersion: core.ApiVersion_V3,
+			BufferFlushInterval: durationpb.New(time.Second),
+			GrpcService: &core.GrpcService{TargetSpecifier: &core.GrpcService_EnvoyGrpc_{
+				EnvoyGrpc: &core.GrpcService_EnvoyGrpc{ClusterName: ALSCluster},
+			}},
+		},
+	}
+}
+
+func text(format string) *core.SubstitutionFormatString {
+	return &core.SubstitutionFormatString{Format: &core.SubstitutionFormatString_TextFormatSource{
+		TextFormatSource: &core.DataSource{Specifier: &core.DataSource_InlineString{InlineString: format}},
+	}}
+}

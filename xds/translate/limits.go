@@ -1,0 +1,82 @@
+package translate
+
+import (
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	ratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
+	localratelimit "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/kongdao/kongdao/xds/model"
+)
+
+// LimitedByHeader names the limit that refused a request, in the answer and, from
+// there, in the access log.
+const LimitedByHeader = "x-kongdao-limited-by"
+
+// limitedByCapacity is the limit of this file.
+const limitedByCapacity = "capacity"
+
+// maxBuckets bounds the functions with a bucket, in each tier; the bucket of the
+// function that was called longest ago makes way.
+const maxBuckets = 20_000
+
+// limits is the one filter that limits functions. Each function has a bucket of
+// its own, which Envoy makes when it first sees the function's name in a route's
+// metadata; the metadata also says what a request costs. A change of a limit is
+// so a change of metadata: neither it nor any other push refills a bucket, as it
+// does where the limit itself lies in a route. The filter never changes because of
+// functions, since a changed listener would refill them all.
+func (t *translator) limits() *hcm.HttpFilter {
+	const unlimited = 1_000_000_000
+	always := &core.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
+	filter := &localratelimit.LocalRateLimit{
+		StatPrefix:                      "capacity",
+		TokenBucket:                     bucket(unlimited, unlimited), // must be there, never decides
+		AlwaysConsumeDefaultTokenBucket: wrapperspb.Bool(false),
+		MaxDynamicDescriptors:           wrapperspb.UInt32(maxBuckets),
+		FilterEnabled:                   always,
+		FilterEnforced:                  always,
+		ResponseHeadersToAdd:            []*core.HeaderValueOption{header(LimitedByHeader, limitedByCapacity)},
+	}
+	for _, tier := range model.Tiers() {
+		filter.Descriptors = append(filter.Descriptors, &ratelimit.LocalRateLimitDescriptor{
+			Entries:     []*ratelimit.RateLimitDescriptor_Entry{{Key: tier.Key}},
+			TokenBucket: bucket(tier.Burst, model.TokensPerSecond),
+		})
+		filter.RateLimits = append(filter.RateLimits, takeFrom(tier))
+	}
+	return t.filter("envoy.filters.http.local_ratelimit", filter)
+}
+
+// takeFrom charges the bucket that a route's metadata names under the tier's key;
+// a route of another tier has no such key, and the entry does nothing.
+func takeFrom(tier model.Tier) *route.RateLimit {
+	return &route.RateLimit{
+		Actions: []*route.RateLimit_Action{{ActionSpecifier: &route.RateLimit_Action_Metadata{
+			Metadata: &route.RateLimit_Action_MetaData{
+				DescriptorKey: tier.Key,
+				Source:        route.RateLimit_Action_MetaData_ROUTE_ENTRY,
+				MetadataKey: &metadatav3.MetadataKey{
+					Key: Namespace,
+					Path: []*metadatav3.MetadataKey_PathSegment{{
+						Segment: &metadatav3.MetadataKey_PathSegment_Key{Key: tier.Key},
+					}},
+				},
+			},
+		}}},
+		HitsAddend: &route.RateLimit_HitsAddend{Format: "%METADATA(ROUTE:" + Namespace + ":" + keyCost + ")%"},
+	}
+}
+
+func bucket(size, perSecond uint32) *typev3.TokenBucket {
+	return &typev3.TokenBucket{
+		MaxTokens: size, TokensPerFill: wrapperspb.UInt32(perSecond), FillInterval: durationpb.New(time.Second),
+	}
+}

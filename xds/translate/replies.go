@@ -1,0 +1,51 @@
+package translate
+
+import (
+	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// localReplies makes JSON of what Envoy itself answers: refused by a limit (flag
+// RL), no pod, no connection, a broken or late answer. Direct responses have none
+// of these flags and keep their own body.
+func localReplies() *hcm.LocalReplyConfig {
+	limited := map[string]string{
+		"error":      "limited",
+		"limited_by": limitedByCapacity,
+		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
+		"request_id": "%REQ(x-request-id)%",
+	}
+	failed := map[string]string{
+		"error":      "%RESPONSE_CODE_DETAILS%",
+		"flags":      "%RESPONSE_FLAGS%",
+		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
+		"request_id": "%REQ(x-request-id)%",
+	}
+	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
+		{
+			Filter:             flags("RL"),
+			BodyFormatOverride: jsonBody(limited),
+			HeadersToAdd:       []*core.HeaderValueOption{header("retry-after", "1")},
+		},
+		{
+			Filter:             flags("UH", "UF", "UO", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),
+			BodyFormatOverride: jsonBody(failed),
+		},
+	}}
+}
+
+func flags(names ...string) *accesslog.AccessLogFilter {
+	return &accesslog.AccessLogFilter{FilterSpecifier: &accesslog.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslog.ResponseFlagFilter{Flags: names},
+	}}
+}
+
+func jsonBody(fields map[string]string) *core.SubstitutionFormatString {
+	s := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+	for name, format := range fields {
+		s.Fields[name] = structpb.NewStringValue(format)
+	}
+	return &core.SubstitutionFormatString{Format: &core.SubstitutionFormatString_JsonFormat{JsonFormat: s}}
+}

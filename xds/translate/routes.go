@@ -1,0 +1,210 @@
+package translate
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/kongdao/kongdao/xds/model"
+)
+
+// routes has every shard, also empty ones, and AnyHost: a scope never names a
+// route configuration that is not there.
+func (t *translator) routes(w *model.World) map[string]*route.RouteConfiguration {
+	all := map[string]*route.RouteConfiguration{AnyHost: configuration(AnyHost)}
+	for i := range t.Shards {
+		c := configuration(shardName(i))
+		c.TypedPerFilterConfig = t.matchedExactly()
+		all[c.Name] = c
+	}
+	for _, h := range w.Hosts {
+		name := AnyHost
+		if !h.Wildcard() {
+			name = t.ShardName(h.Name)
+		}
+		all[name].VirtualHosts = append(all[name].VirtualHosts, t.virtualHost(h))
+	}
+	if w.Host("*") == nil {
+		all[AnyHost].VirtualHosts = append(all[AnyHost].VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
+	}
+	return all
+}
+
+func configuration(name string) *route.RouteConfiguration {
+	return &route.RouteConfiguration{
+		Name:                     name,
+		IgnorePortInHostMatching: true,
+		RequestHeadersToRemove:   []string{ScopeHeader},
+	}
+}
+
+// virtualHost holds a host's routes. A wildcard host ends with 404; an exact one
+// has no end, so that what it does not match is looked up among the wildcards.
+func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
+	v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
+	for _, r := range h.Rules {
+		v.Routes = append(v.Routes, t.ruleRoutes(r)...)
+	}
+	if h.Wildcard() {
+		v.Routes = append(v.Routes, noRoute())
+	}
+	return v
+}
+
+// noRoute is the answer to a request that no function takes.
+func noRoute() *route.Route {
+	nobody := &model.Function{}
+	return answer("", &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}}, nobody,
+		direct(http.StatusNotFound, "no_route", "no function has a route for this host, path, method and headers"))
+}
+
+// ruleRoutes are the routes of one rule, in the order of model.Function.Decide.
+func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
+	f := r.Function
+	if f.Invalid != "" {
+		return []*route.Route{answer(r.Name, match(r), f, direct(http.StatusServiceUnavailable, "invalid_function", f.Invalid))}
+	}
+	for _, p := range f.Pinned {
+		routes = append(routes, pinnedRoute(r, p))
+	}
+	for _, door := range doors(f.Access) {
+		for _, m := range f.Matches {
+			to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: m.Revision.Cluster()}}
+			conditions := append(headerMatchers(m.Headers), door.header)
+			routes = append(routes, t.ordinary(r, door, to, m.Cost, conditions...))
+		}
+		routes = append(routes, t.ordinary(r, door, split(f.Split), f.Cost, door.header))
+	}
+	if no := refusal(f.Access); no != nil {
+		routes = append(routes, answer(r.Name, match(r), f, no))
+	}
+	return routes
+}
+
+// ordinary is a route to a function's revisions.
+func (t *translator) ordinary(r *model.Rule, door admitted, to *route.RouteAction, cost uint32, conditions ...*route.HeaderMatcher) *route.Route {
+	f := r.Function
+	to.Timeout = durationpb.New(f.Timeout)
+	to.RetryPolicy = t.retryPolicy(f)
+	out := &route.Route{
+		Name:     r.Name,
+		Match:    match(r, conditions...),
+		Metadata: routeMetadata(f, charge{f.Name, f.Tier, cost}, door.consumer),
+		Action:   &route.Route_Route{Route: to},
+	}
+	if door.consumer != "" {
+		out.RequestHeadersToAdd = []*core.HeaderValueOption{header(ConsumerHeader, door.consumer)}
+		out.RequestHeadersToRemove = []string{model.KeyHeader}
+	}
+	return out
+}
+
+// pinnedRoute leads to one pod alone: no retries and no limit, so that a stress
+// test sees the truth. It has a bucket of its own, which is never empty.
+func pinnedRoute(r *model.Rule, p *model.PinnedPod) *route.Route {
+	f := r.Function
+	return &route.Route{
+		Name:     r.Name,
+		Match:    match(r, exactHeader(model.PodHeader, p.Token)),
+		Metadata: routeMetadata(f, charge{p.Cluster(), model.Tiers()[0], 1}, ""),
+		Action: &route.Route_Route{Route: &route.RouteAction{
+			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: p.Cluster()},
+			Timeout:          durationpb.New(f.Timeout),
+		}},
+		RequestHeadersToRemove: []string{model.PodHeader},
+	}
+}
+
+// answer is a route that the gateway answers itself. It has a cost as all routes
+// have, next to nothing.
+func answer(name string, m *route.RouteMatch, f *model.Function, d *route.DirectResponseAction) *route.Route {
+	return &route.Route{
+		Name:                 name,
+		Match:                m,
+		Metadata:             routeMetadata(f, charge{"answer/" + f.Name, model.Tiers()[0], 1}, ""),
+		Action:               &route.Route_DirectResponse{DirectResponse: d},
+		ResponseHeadersToAdd: []*core.HeaderValueOption{header("content-type", "application/json")},
+	}
+}
+
+// split shares requests over revisions.
+func split(shares []model.Share) *route.RouteAction {
+	if len(shares) == 1 {
+		return &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: shares[0].Revision.Cluster()}}
+	}
+	weighted := &route.WeightedCluster{}
+	for _, s := range shares {
+		weighted.Clusters = append(weighted.Clusters, &route.WeightedCluster_ClusterWeight{
+			Name: s.Revision.Cluster(), Weight: wrapperspb.UInt32(uint32(s.Weight)),
+		})
+	}
+	return &route.RouteAction{ClusterSpecifier: &route.RouteAction_WeightedClusters{WeightedClusters: weighted}}
+}
+
+// match is a rule's conditions and some more; nil ones are left out.
+func match(r *model.Rule, more ...*route.HeaderMatcher) *route.RouteMatch {
+	m := &route.RouteMatch{Headers: headerMatchers(r.Headers)}
+	switch r.Path.Kind {
+	case model.Exact:
+		m.PathSpecifier = &route.RouteMatch_Path{Path: r.Path.Text}
+	case model.Prefix:
+		m.PathSpecifier = &route.RouteMatch_Prefix{Prefix: r.Path.Text}
+	default:
+		m.PathSpecifier = &route.RouteMatch_SafeRegex{SafeRegex: &matcher.RegexMatcher{Regex: templateRegex(r.Path.Text)}}
+	}
+	if len(r.Methods) > 0 {
+		m.Headers = append(m.Headers, methodMatcher(r.Methods))
+	}
+	for _, h := range more {
+		if h != nil {
+			m.Headers = append(m.Headers, h)
+		}
+	}
+	return m
+}
+
+func methodMatcher(methods []string) *route.HeaderMatcher {
+	if len(methods) == 1 {
+		return exactHeader(":method", methods[0])
+	}
+	quoted := make([]string, len(methods))
+	for i, m := range methods {
+		quoted[i] = regexp.QuoteMeta(m)
+	}
+	return &route.HeaderMatcher{Name: ":method", HeaderMatchSpecifier: &route.HeaderMatcher_StringMatch{
+		StringMatch: &matcher.StringMatcher{MatchPattern: &matcher.StringMatcher_SafeRegex{
+			SafeRegex: &matcher.RegexMatcher{Regex: strings.Join(quoted, "|")},
+		}},
+	}}
+}
+
+// templateRegex is /items/{id} as a regular expression, which Envoy compares with
+// the whole path.
+func templateRegex(template string) string {
+	segments := strings.Split(template, "/")
+	for i, s := range segments {
+		switch {
+		case model.IsParameter(s):
+			segments[i] = "[^/]+"
+		case s == "*" && i == len(segments)-1:
+			segments[i] = ".*"
+		default:
+			segments[i] = regexp.QuoteMeta(s)
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func headerMatchers(headers []model.Header) []*route.HeaderMatcher {
+	var all []*route.HeaderMatcher
+	for _, h := range headers {
+		all = append(all, exactHeader(h.Name, h.Value))
+	}
+	return all
+}

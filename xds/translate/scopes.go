@@ -1,0 +1,130 @@
+package translate
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	mutation "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	headermutation "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	setfilterstate "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	early "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/kongdao/kongdao/xds/model"
+)
+
+// ScopeHeader carries the name of the scope through Envoy. It is overwritten when
+// a request comes in and removed before it goes out.
+const ScopeHeader = "x-kongdao-scope"
+
+// AnyHost is the route configuration of all wildcard hosts, and anyScope its scope.
+const (
+	AnyHost  = "any-host"
+	anyScope = "*"
+)
+
+// Names of the two filters that look again for wildcards.
+const (
+	anyHostScope   = "kongdao.any_host.scope"
+	anyHostReroute = "kongdao.any_host.reroute"
+)
+
+// ShardName is the route configuration that holds an exact host.
+func (c Config) ShardName(host string) string {
+	h := fnv.New32a()
+	h.Write([]byte(host))
+	return shardName(int(h.Sum32() % uint32(c.Shards)))
+}
+
+func shardName(i int) string { return fmt.Sprintf("shard-%d", i) }
+
+// scopes has a scope for each exact host and one for all wildcards. Each shard has
+// one of its own name too, so that gateways hold every shard from the start and
+// the first route of a shard is live as quickly as any other. A host of such a
+// name finds no route in the shard and goes on to the wildcards, as any other.
+func (t *translator) scopes(w *model.World) map[string]*route.ScopedRouteConfiguration {
+	scopes := map[string]*route.ScopedRouteConfiguration{anyScope: scope(anyScope, AnyHost)}
+	for i := range t.Shards {
+		scopes[shardName(i)] = scope(shardName(i), shardName(i))
+	}
+	for _, h := range w.Hosts {
+		if !h.Wildcard() {
+			scopes[h.Name] = scope(h.Name, t.ShardName(h.Name))
+		}
+	}
+	return scopes
+}
+
+func scope(key, configuration string) *route.ScopedRouteConfiguration {
+	return &route.ScopedRouteConfiguration{
+		Name:                   key,
+		RouteConfigurationName: configuration,
+		Key: &route.ScopedRouteConfiguration_Key{Fragments: []*route.ScopedRouteConfiguration_Key_Fragment{{
+			Type: &route.ScopedRouteConfiguration_Key_Fragment_StringKey{StringKey: key},
+		}}},
+	}
+}
+
+// scopedRoutes makes Envoy pick a route configuration by ScopeHeader up to the
+// first colon, which begins the port.
+func scopedRoutes() *hcm.HttpConnectionManager_ScopedRoutes {
+	type extractor = hcm.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor
+	byHost := &hcm.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder{
+		Type: &hcm.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_{
+			HeaderValueExtractor: &extractor{
+				Name:             ScopeHeader,
+				ElementSeparator: ":",
+				ExtractType:      &hcm.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_Index{Index: 0},
+			},
+		},
+	}
+	return &hcm.HttpConnectionManager_ScopedRoutes{ScopedRoutes: &hcm.ScopedRoutes{
+		Name:            "by-host",
+		RdsConfigSource: ads(),
+		ScopeKeyBuilder: &hcm.ScopedRoutes_ScopeKeyBuilder{
+			Fragments: []*hcm.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder{byHost},
+		},
+		ConfigSpecifier: &hcm.ScopedRoutes_ScopedRds{ScopedRds: &hcm.ScopedRds{ScopedRdsConfigSource: ads()}},
+	}}
+}
+
+// earlyHeaders runs before the scope is looked up. It also takes away what only
+// the gateway may say.
+func (t *translator) earlyHeaders() *core.TypedExtensionConfig {
+	return &core.TypedExtensionConfig{Name: "kongdao.early_headers", TypedConfig: t.pack(&early.HeaderMutation{
+		Mutations: []*mutation.HeaderMutation{
+			overwrite(ScopeHeader, "%REQ(:authority)%"),
+			{Action: &mutation.HeaderMutation_Remove{Remove: ConsumerHeader}},
+		},
+	})}
+}
+
+// anyHostFilters are the second look, for requests that matched no exact host.
+func (t *translator) anyHostFilters() []*hcm.HttpFilter {
+	return []*hcm.HttpFilter{
+		t.filter(anyHostScope, &headermutation.HeaderMutation{
+			Mutations: &headermutation.Mutations{RequestMutations: []*mutation.HeaderMutation{overwrite(ScopeHeader, anyScope)}},
+		}),
+		t.filter(anyHostReroute, &setfilterstate.Config{ClearRouteCache: true}),
+	}
+}
+
+// matchedExactly switches the second look off.
+func (t *translator) matchedExactly() map[string]*anypb.Any {
+	off := t.pack(&route.FilterConfig{Disabled: true})
+	return map[string]*anypb.Any{anyHostScope: off, anyHostReroute: off}
+}
+
+func overwrite(name, value string) *mutation.HeaderMutation {
+	return &mutation.HeaderMutation{Action: &mutation.HeaderMutation_Append{Append: header(name, value)}}
+}
+
+func header(name, value string) *core.HeaderValueOption {
+	return &core.HeaderValueOption{
+		Header:       &core.HeaderValue{Key: name, Value: value},
+		AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}

@@ -1,0 +1,285 @@
+// Package xds is the control plane of the gateways: it turns resources and what is
+// known of pods into a [model.World], that into Envoy resources, and brings what
+// changed to every connected Envoy.
+//
+// Limits follow ready pods: whenever a pod's readiness, a zone's weight or a pin
+// changes, so does the rate that its function is admitted with.
+//
+// The order of a change is make before break: new revisions and their pods first;
+// then, when every gateway has checked them, the routes; revisions that are gone
+// leave last, after a grace. Nothing is sent before the first [Server.Apply].
+package xds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+// ResolveSecret turns a secret as it is written in a resource into its text.
+type ResolveSecret func(api.Secret) (string, error)
+
+// Server is the control plane. All methods may be called at any time from any
+// goroutine; changes take effect once Run runs.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	resolve  ResolveSecret
+	metrics  *metrics
+	listener net.Listener
+	serve    *serve.Server
+	publish  publisher
+
+	mu      sync.Mutex
+	in      model.Input
+	applied bool
+	wanted  uint64        // number of the last change
+	live    uint64        // last change that was handed to all gateways
+	moved   chan struct{} // closed and replaced when live grows
+	world   *model.World  // the last one that was published; nil before
+	reject  []serve.Rejection
+
+	kick chan struct{} // size 1: wanted grew
+}
+
+// New binds the listener and starts nothing. A nil resolve lets no consumer in.
+func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve ResolveSecret) (*Server, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for gateways: %w", err)
+	}
+	s := &Server{
+		config: config, log: log, resolve: resolve, listener: listener,
+		moved: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
+	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, Gateways: config.Gateways}
+	if s.metrics, err = newMetrics(reg, s); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s.serve = serve.New(log, serve.Events{
+		Acked:    s.metrics.acked,
+		Rejected: s.rejected,
+		Gateways: s.gateways,
+	})
+	s.publish = publisher{config: config, serve: s.serve, log: log, gone: map[string]time.Time{}, broken: map[string]string{}}
+	return s, nil
+}
+
+// Addr is where gateways connect.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Run serves gateways until ctx ends, which is no error. The gateways keep what
+// they have.
+func (s *Server) Run(ctx context.Context) error {
+	g := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
+	s.serve.Register(g)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers sync.WaitGroup
+	served := make(chan error, 1)
+	workers.Go(func() { served <- g.Serve(s.listener) })
+	workers.Go(func() { s.reconcile(ctx) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+		err = fmt.Errorf("serve gateways: %w", err)
+	}
+	cancel()
+	g.Stop() // streams never end by themselves
+	workers.Wait()
+	return err
+}
+
+// Close gives the listener back when Run was never called.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Apply makes a validated set the wanted state. It returns at once; see WaitLive.
+// A consumer whose keys cannot be resolved is let in nowhere, and is in the error;
+// everything else applies all the same.
+func (s *Server) Apply(_ context.Context, set api.Set) error {
+	keys, err := s.keys(set)
+	s.change(func(in *model.Input) {
+		in.Set, in.Keys = set, keys
+		s.applied = true
+	})
+	return err
+}
+
+func (s *Server) keys(set api.Set) (map[string][]string, error) {
+	keys := map[string][]string{}
+	var errs []error
+	for _, c := range set.Consumers {
+		for i, secret := range c.Spec.Keys {
+			key, err := s.resolveKey(secret)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: spec.keys[%d]: consumer %s: %w", c.Source, i, c.Name, err))
+				continue
+			}
+			keys[c.Name] = append(keys[c.Name], key)
+		}
+	}
+	return keys, errors.Join(errs...)
+}
+
+func (s *Server) resolveKey(secret api.Secret) (string, error) {
+	if s.resolve == nil {
+		return "", errors.New("no way to resolve secrets is configured")
+	}
+	key, err := s.resolve(secret)
+	if err == nil && key == "" {
+		err = errors.New("the key is empty")
+	}
+	return key, err
+}
+
+// SetReady changes the readiness of pods by address. A pod counts for its
+// function's limit from when it was first said to be ready.
+func (s *Server) SetReady(changes map[string]bool) {
+	s.change(func(in *model.Input) {
+		ready := maps.Clone(in.Ready)
+		maps.Copy(ready, changes)
+		in.Ready = ready
+	})
+}
+
+// SetReadiness changes the readiness of one pod.
+func (s *Server) SetReadiness(address string, ready bool) {
+	s.SetReady(map[string]bool{address: ready})
+}
+
+// SetZoneWeight sets the part of its even share that each pod of a zone gets, in
+// percent; 0 drains the zone, 100 is ordinary. Values outside are cut off.
+func (s *Server) SetZoneWeight(zone string, percent int) {
+	s.change(func(in *model.Input) {
+		weights := maps.Clone(in.ZoneWeights)
+		weights[zone] = min(max(percent, 0), 100)
+		in.ZoneWeights = weights
+	})
+}
+
+// World is the last published World; nil before the first Apply took effect.
+func (s *Server) World() *model.World {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.world
+}
+
+// WaitLive blocks until every connected gateway has accepted every change that was
+// made before the call. It fails when a gateway refuses something, or ctx ends.
+// Without gateways it waits for the changes to be ready for them.
+func (s *Server) WaitLive(ctx context.Context) error {
+	s.mu.Lock()
+	want := s.wanted
+	s.mu.Unlock()
+	for {
+		s.mu.Lock()
+		reached, moved := s.live >= want, s.moved
+		s.mu.Unlock()
+		if reached {
+			return s.serve.WaitAcked(ctx, serve.Types()...)
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for changes to be published: %w", ctx.Err())
+		}
+	}
+}
+
+// change alters the input, whose maps are never changed but replaced.
+func (s *Server) change(alter func(*model.Input)) {
+	s.mu.Lock()
+	alter(&s.in)
+	s.wanted++
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *Server) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// reconcile publishes the wanted state whenever it changed, and removes what is
+// past its grace.
+func (s *Server) reconcile(ctx context.Context) {
+	grace := time.NewTimer(time.Hour)
+	defer grace.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.kick:
+			s.publishOnce(ctx)
+		case <-grace.C:
+			s.publish.sweep(time.Now())
+		}
+		if next, ok := s.publish.nextSweep(); ok {
+			grace.Reset(time.Until(next))
+		}
+	}
+}
+
+func (s *Server) publishOnce(ctx context.Context) {
+	s.mu.Lock()
+	in, number, applied := s.in, s.wanted, s.applied
+	s.mu.Unlock()
+	if !applied {
+		return
+	}
+	world, err := s.publish.publish(ctx, in)
+	if err != nil {
+		// Only a mistake in the translator gets here; the gateways keep what they have.
+		s.log.Error("world not published", "error", err)
+		return
+	}
+	s.mu.Lock()
+	s.world, s.live = world, number
+	close(s.moved)
+	s.moved = make(chan struct{})
+	s.mu.Unlock()
+}
+
+// gateways is told how many gateways are connected. Limits are shared by as many
+// as were ever connected at the same time: one that lost its stream still admits
+// its part, and a limit too low is the safe side.
+func (s *Server) gateways(n int) {
+	s.mu.Lock()
+	more := n > s.in.Gateways
+	s.mu.Unlock()
+	if more {
+		s.change(func(in *model.Input) { in.Gateways = max(in.Gateways, n) })
+	}
+}
+
+// rejections is how many refusals State remembers.
+const rejections = 20
+
+func (s *Server) rejected(r serve.Rejection) {
+	s.metrics.rejected(r.Type)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reject = append(s.reject, r)
+	if len(s.reject) > rejections {
+		s.reject = s.reject[len(s.reject)-rejections:]
+	}
+}

@@ -24,7 +24,8 @@ type publisher struct {
 	serve  *serve.Server
 	log    *slog.Logger
 	gone   map[string]time.Time // clusters that no World has any more, and since when
-	broken map[string]string    // functions that the preflight refused, and why
+	broken map[string]string    // functions that are quarantined, and why
+	last   *model.World         // the last one that was published; nil before
 }
 
 // packed are the resources of a World by type and name, ready to be sent.
@@ -47,6 +48,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	for _, typeURL := range []string{resource.ListenerType, resource.RouteType, resource.ScopedRouteType} {
 		p.serve.Update(typeURL, resources[typeURL], absent(p.serve.Names(typeURL), resources[typeURL]))
 	}
+	p.last = world
 	return world, nil
 }
 
@@ -55,7 +57,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 func (p *publisher) prepare(in model.Input) (*model.World, packed, error) {
 	broken := map[string]string{}
 	for {
-		in.Broken = broken
+		in.Broken, in.Previous = broken, p.last
 		world := model.Build(in)
 		resources, problems, err := p.pack(world)
 		if err != nil {

@@ -233,7 +233,17 @@ func (b *builder) limit(f *Function, q float64) {
 		m.Cost = cost(m.Revision.Capacity, b.in.Gateways)
 		dearest = max(dearest, m.Cost)
 	}
-	f.Tier = tierOf(dearest)
+	f.Tier = tierOf(dearest, b.previousTier(f.Name))
+}
+
+func (b *builder) previousTier(function string) Tier {
+	if b.in.Previous == nil {
+		return Tier{}
+	}
+	if f := b.in.Previous.Function(function); f != nil {
+		return f.Tier
+	}
+	return Tier{}
 }
 
 // firstProblem says what keeps a function from being served, or "".

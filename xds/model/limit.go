@@ -27,15 +27,26 @@ func Tiers() []Tier {
 	}
 }
 
-// tierOf picks the tier in which the most expensive request still fits.
-func tierOf(cost uint32) Tier {
+// tierOf picks the tier for functions with this cost. A function stays in a tier
+// that is too fast for it as long as one request fits: the bucket of another tier
+// is full, so a limit that went to and fro between two tiers would admit the burst
+// of one of them each time. Towards faster tiers it moves at once; the way back is
+// a factor of three, so nothing swings over it by chance.
+func tierOf(cost uint32, previous Tier) Tier {
 	tiers := Tiers()
-	for _, t := range tiers {
-		if float64(cost) <= TokensPerSecond/math.Max(t.Above, 0.2) {
+	natural := len(tiers) - 1
+	for i, t := range tiers {
+		if float64(cost)*t.Above <= TokensPerSecond {
+			natural = i
+			break
+		}
+	}
+	for _, t := range tiers[:natural] {
+		if t.Key == previous.Key && cost <= t.Burst {
 			return t
 		}
 	}
-	return tiers[len(tiers)-1]
+	return tiers[natural]
 }
 
 // cost is what one request takes of a bucket that lets rate requests a second

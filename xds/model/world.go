@@ -36,6 +36,7 @@ type Input struct {
 	Keys        map[string][]string // resolved keys by consumer
 	Broken      map[string]string   // functions that must not be served, and why
 	Gateways    int                 // gateways that share every limit evenly; below 1: 1
+	Previous    *World              // the World before this one, whose buckets are kept; nil: none
 }
 
 // Pin takes one pod of a function out of rotation; only requests that carry the

@@ -1,15 +1,18 @@
 package translate
 
 import (
+	"net/http"
+
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// localReplies makes JSON of what Envoy itself answers: refused by a limit (flag
-// RL), no pod, no connection, a broken or late answer. Direct responses have none
-// of these flags and keep their own body.
+// localReplies makes JSON of what Envoy itself answers: refused by the limit, no
+// pod, no connection, a broken or late answer. A local 429 can only be the limit;
+// its flag (RL) is set too late to be used here. Direct responses have none of
+// these flags and keep their own body.
 func localReplies() *hcm.LocalReplyConfig {
 	limited := map[string]string{
 		"error":      "limited",
@@ -25,7 +28,7 @@ func localReplies() *hcm.LocalReplyConfig {
 	}
 	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
 		{
-			Filter:             flags("RL"),
+			Filter:             tooMany(),
 			BodyFormatOverride: jsonBody(limited),
 			HeadersToAdd:       []*core.HeaderValueOption{header("retry-after", "1")},
 		},
@@ -33,6 +36,15 @@ func localReplies() *hcm.LocalReplyConfig {
 			Filter:             flags("UH", "UF", "UO", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),
 			BodyFormatOverride: jsonBody(failed),
 		},
+	}}
+}
+
+func tooMany() *accesslog.AccessLogFilter {
+	return &accesslog.AccessLogFilter{FilterSpecifier: &accesslog.AccessLogFilter_StatusCodeFilter{
+		StatusCodeFilter: &accesslog.StatusCodeFilter{Comparison: &accesslog.ComparisonFilter{
+			Op:    accesslog.ComparisonFilter_EQ,
+			Value: &core.RuntimeUInt32{DefaultValue: http.StatusTooManyRequests, RuntimeKey: "kongdao.too_many"},
+		}},
 	}}
 }
 

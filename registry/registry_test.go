@@ -122,7 +122,7 @@ func (f *fixture) state(s Snapshot) string {
 func (f *fixture) waitFor(want ...string) Snapshot {
 	f.t.Helper()
 	deadline := time.After(30 * time.Second)
-	got := ""
+	got := "unchanged"
 	for {
 		select {
 		case s := <-f.snaps:
@@ -307,6 +307,7 @@ func TestWatchKeepsTheLatestOnly(t *testing.T) {
 		f.write("a.yaml", function("a", fmt.Sprintf("/%d", i)))
 		f.waitFor(fmt.Sprintf("a=/%d", i))
 	}
+	f.reg.Current() // waits until the snapshot is with all watchers
 	if got := f.state(<-lazy); got != "a=/4" {
 		t.Errorf("a slow reader got %q, want the latest", got)
 	}

@@ -18,8 +18,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	}
 	defer notify.Close()
 	f := follower{Registry: r, notify: notify, watched: map[string]fs.FileInfo{}}
-	f.look() // changes since New, and the folders to watch
-	f.look() // changes between that reading and the watch
+	f.look()
 	f.loop(ctx)
 	return nil
 }
@@ -61,27 +60,40 @@ func (f *follower) loop(ctx context.Context) {
 	}
 }
 
-// look reads the tree and watches the folders that are in it now.
+// look reads the tree and watches the folders that are in it now. What changed
+// in a new folder before its watch began no event tells, hence the second reading.
 func (f *follower) look() {
-	dirs, err := f.rescan()
-	if err != nil {
-		f.lost(err)
-		return
-	}
-	if blind := f.watch(dirs); blind != f.blind {
-		f.blind = blind
-		if blind == "" {
-			f.log.Info("all resources are watched again")
+	const most = 10 // readings in a row; folders that come faster are left to the next event
+	for range most {
+		dirs, err := f.rescan()
+		if err != nil {
+			f.lost(err)
 			return
 		}
-		f.log.Warn("resources are not watched completely, changes show later", "rescan", f.cfg.Rescan.Std(), "error", blind)
+		added, blind := f.watch(dirs)
+		f.note(blind)
+		if !added {
+			return
+		}
 	}
 }
 
+// note logs folders that cannot be watched, when that begins, changes and ends.
+func (f *follower) note(blind string) {
+	switch {
+	case blind == f.blind:
+	case blind == "":
+		f.log.Info("all resources are watched again")
+	default:
+		f.log.Warn("resources are not watched completely, changes show later", "rescan", f.cfg.Rescan.Std(), "error", blind)
+	}
+	f.blind = blind
+}
+
 // watch begins and ends watches, so that exactly these folders are watched. A
-// folder that was replaced by another of the same name is watched anew. It
-// returns what went wrong; the slow look goes on all the same.
-func (f *follower) watch(dirs []string) (blind string) {
+// folder that was replaced by another of the same name is watched anew. It says
+// whether watches began and what went wrong; the slow look goes on all the same.
+func (f *follower) watch(dirs []string) (added bool, blind string) {
 	keep := make(map[string]bool, len(dirs))
 	for _, dir := range dirs {
 		keep[dir] = true
@@ -98,6 +110,7 @@ func (f *follower) watch(dirs []string) (blind string) {
 			continue
 		}
 		f.watched[dir] = info
+		added = true
 	}
 	for dir := range f.watched {
 		if !keep[dir] {
@@ -105,5 +118,5 @@ func (f *follower) watch(dirs []string) (blind string) {
 			delete(f.watched, dir)
 		}
 	}
-	return blind
+	return added, blind
 }

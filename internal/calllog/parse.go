@@ -28,6 +28,7 @@ func ParseText(line []byte, r *Record) error {
 	}
 	r.Time = int64(p.number("ts", maxTime))
 	if r.Time == 0 || r.Time == maxTime {
+		r.Time = 0
 		p.fail("ts")
 	}
 	details := p.numbers(r)

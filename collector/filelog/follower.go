@@ -1,0 +1,302 @@
+package filelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// follower follows one source. Its fields belong to the goroutine of run, but
+// for latest.
+type follower struct {
+	config  Config
+	source  Source
+	log     *slog.Logger
+	metrics *metrics
+	sink    Sink
+	decoder *decoder
+
+	resume   Position  // where to begin; zero once that is done
+	current  *reader   // nil while there is no file to read
+	done     []ended   // files that are read to their end and still there, in order
+	leaving  time.Time // when current was seen to have a successor; zero while it has none
+	tended   time.Time // when tend ran last
+	reopened time.Time // when Reopen was called last
+	failing  bool      // the last round failed: that is logged once
+
+	latest atomic.Pointer[Position] // told by Stored, not looked at yet
+}
+
+// ended is a file that was read to its end.
+type ended struct {
+	end    Position
+	head   []byte
+	stored bool // all of it is stored for good
+}
+
+// is tells whether p is a position in the file.
+func (e ended) is(p Position) bool {
+	return e.end.Inode == p.Inode && p.within(e.head, e.end.Offset)
+}
+
+func newFollower(c Config, s Source, resume Position, log *slog.Logger, m *metrics, sink Sink) *follower {
+	lines, malformed, size := m.lines.WithLabelValues(s.Gateway), m.malformed.WithLabelValues(s.Gateway), m.bytes.WithLabelValues(s.Gateway)
+	return &follower{
+		config: c, source: s, resume: resume, log: log, metrics: m, sink: sink,
+		decoder: &decoder{source: s, log: log, lines: func(n, bad, bytes int) {
+			lines.Add(float64(n))
+			malformed.Add(float64(bad))
+			size.Add(float64(bytes))
+		}},
+	}
+}
+
+func (f *follower) stored(p Position) { f.latest.Store(&p) }
+
+// sinkError ends the Tailer; every other error is tried again.
+type sinkError struct{ err error }
+
+func (e sinkError) Error() string { return "hand over lines: " + e.err.Error() }
+func (e sinkError) Unwrap() error { return e.err }
+
+func (f *follower) run(ctx context.Context) error {
+	changes := watch(f.source.Path, f.log)
+	defer changes.close()
+	defer f.leave()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		more, err := f.round(ctx)
+		var refused sinkError
+		if errors.As(err, &refused) {
+			return err
+		}
+		f.note(err)
+		if more && err == nil {
+			continue
+		}
+		timer.Reset(f.config.PollInterval.Std())
+		select {
+		case <-ctx.Done():
+		case <-changes.happened:
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// note logs when rounds begin to fail and when they work again.
+func (f *follower) note(err error) {
+	if err != nil {
+		f.metrics.errors.WithLabelValues(f.source.Gateway).Inc()
+	}
+	switch {
+	case err != nil && !f.failing:
+		f.log.Warn("access log cannot be followed; trying again", "path", f.source.Path, "err", err)
+	case err == nil && f.failing:
+		f.log.Info("access log is followed again", "path", f.source.Path)
+	}
+	f.failing = err != nil
+}
+
+// round hands over what one read gives. more tells that there may be more at once.
+func (f *follower) round(ctx context.Context) (more bool, err error) {
+	var tending error
+	if time.Since(f.tended) >= f.config.PollInterval.Std() {
+		tending = f.tend(ctx)
+		f.tended = time.Now()
+	}
+	if f.current == nil {
+		if more, err = f.open(); err != nil || !more {
+			return false, errors.Join(tending, err)
+		}
+	}
+	more, err = f.read(ctx)
+	if err == nil && !more {
+		more, err = f.finish(ctx)
+	}
+	return more, errors.Join(tending, err)
+}
+
+// read hands over the next lines of the current file.
+func (f *follower) read(ctx context.Context) (more bool, err error) {
+	lines, long, err := f.current.next()
+	if errors.Is(err, errTruncated) {
+		f.metrics.truncations.WithLabelValues(f.source.Gateway).Inc()
+		f.log.Warn("access log shrank or was overwritten; reading it from its start", "path", f.source.Path)
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case long:
+		err = f.hand(ctx, Batch{Position: f.current.position(0), Records: f.decoder.one(nil, errLong)})
+	case len(lines) > 0:
+		err = f.hand(ctx, Batch{Position: f.current.position(len(lines)), Records: f.decoder.records(lines)})
+		if err == nil {
+			f.current.consume(len(lines))
+		}
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func (f *follower) hand(ctx context.Context, b Batch) error {
+	b.Source = f.source.Path
+	if err := f.sink(ctx, b); err != nil {
+		return sinkError{err}
+	}
+	return nil
+}
+
+// open opens the next file to read, if there is one.
+func (f *follower) open() (opened bool, err error) {
+	files, err := list(f.source.Path)
+	if err != nil {
+		return false, err
+	}
+	offset := f.begin(files)
+	next, ok := f.next(files)
+	if !ok {
+		return false, nil
+	}
+	if f.current, err = openReader(next, offset, f.config); err != nil {
+		f.current = nil
+		return false, err
+	}
+	f.resume = Position{}
+	return true, nil
+}
+
+// begin finds the file that the resume position is in, takes those before it as
+// done, and gives where in that file to go on.
+func (f *follower) begin(files []logFile) (offset int64) {
+	if f.resume == (Position{}) || len(files) == 0 {
+		return 0
+	}
+	f.done = nil
+	at := f.find(files, f.resume)
+	if at < 0 {
+		f.metrics.lost.WithLabelValues(f.source.Gateway).Inc()
+		f.log.Error("stored position is in no access log that is left; reading all that is there",
+			"path", f.source.Path, "inode", f.resume.Inode, "offset", f.resume.Offset)
+		f.resume = Position{}
+		return 0
+	}
+	for _, file := range files[:at] {
+		if head, ok := headOf(file); ok {
+			f.done = append(f.done, ended{end: Position{file.inode, fingerprint(head, file.size), file.size}, head: head, stored: true})
+		}
+	}
+	return f.resume.Offset
+}
+
+// find gives which file p is in, or -1: one with p's inode first, else a copy.
+func (f *follower) find(files []logFile, p Position) int {
+	fits := func(file logFile) bool {
+		head, ok := headOf(file)
+		return ok && p.within(head, file.size)
+	}
+	at := slices.IndexFunc(files, func(file logFile) bool { return file.inode == p.Inode && fits(file) })
+	if at < 0 && p.Offset > 0 {
+		at = slices.IndexFunc(files, fits)
+	}
+	return at
+}
+
+// next gives the first file that is neither done nor being read.
+func (f *follower) next(files []logFile) (logFile, bool) {
+	for _, file := range files {
+		if f.current != nil && file.inode == f.current.inode || f.doneWith(file) != nil {
+			continue
+		}
+		return file, true
+	}
+	return logFile{}, false
+}
+
+// doneWith gives the entry of a file that was read to its end, or nil. The
+// inode alone does not tell: a removed file's may be in use again.
+func (f *follower) doneWith(file logFile) *ended {
+	i := slices.IndexFunc(f.done, func(e ended) bool { return e.end.Inode == file.inode })
+	if i < 0 {
+		return nil
+	}
+	if head, ok := headOf(file); !ok || !f.done[i].end.within(head, file.size) {
+		return nil
+	}
+	return &f.done[i]
+}
+
+// finish leaves the current file when it has a successor and no more is coming.
+func (f *follower) finish(ctx context.Context) (left bool, err error) {
+	files, err := list(f.source.Path)
+	if err != nil {
+		return false, err
+	}
+	if _, ok := f.next(files); !ok {
+		f.leaving = time.Time{}
+		return false, nil
+	}
+	if f.leaving.IsZero() {
+		f.leaving = time.Now()
+	}
+	if time.Since(f.leaving) < f.config.Grace.Std() || f.current.size() > f.current.read {
+		return f.current.size() > f.current.read, nil
+	}
+	if line, long := f.current.rest(); long || len(line) > 0 {
+		b := Batch{Position: f.current.end(), Records: f.decoder.one(line, errTorn)}
+		if err := f.hand(ctx, b); err != nil {
+			return false, err
+		}
+	}
+	f.done = append(f.done, ended{end: f.current.end(), head: slices.Clone(f.current.head)})
+	f.leave()
+	return true, nil
+}
+
+// leave closes the current file.
+func (f *follower) leave() {
+	if f.current != nil {
+		f.current.close()
+	}
+	f.current, f.leaving = nil, time.Time{}
+}
+
+// lag is how many bytes of files are not handed over.
+func (f *follower) lag(files []logFile) (bytes int64) {
+	for _, file := range files {
+		switch {
+		case f.current != nil && file.inode == f.current.inode:
+		case f.doneWith(file) == nil:
+			bytes += file.size
+		}
+	}
+	if f.current != nil {
+		bytes += max(0, f.current.size()-f.current.base)
+	}
+	return bytes
+}
+
+func headOf(file logFile) ([]byte, bool) {
+	r, err := openReader(file, 1, Config{})
+	if err != nil {
+		return nil, false
+	}
+	defer r.close()
+	return r.head, true
+}
+
+// wrap names the source in an error.
+func (f *follower) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, f.source.Path, err)
+}

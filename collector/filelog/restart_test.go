@@ -31,7 +31,7 @@ func TestEveryLineOnce(t *testing.T) {
 func everyLineOnce(t *testing.T, r *rand.Rand) {
 	const lines = 400
 	path := filepath.Join(t.TempDir(), "access.log")
-	w := &writer{path: path, rand: r}
+	w := &writer{path: path, rand: rand.New(rand.NewPCG(r.Uint64(), 3))}
 	s := newStore()
 	kills := rand.New(rand.NewPCG(r.Uint64(), 2))
 	s.refuse = func() error {
@@ -49,7 +49,8 @@ func everyLineOnce(t *testing.T, r *rand.Rand) {
 	c.Grace = api.Duration(time.Duration(r.IntN(3)) * time.Millisecond)
 	for s.count() < lines && ctx.Err() == nil {
 		life, die := context.WithCancel(ctx)
-		s.dieAt(s.count()+r.IntN(100), die)
+		at := min(lines, s.count()+1+r.IntN(100))
+		go s.dieAt(at, die, life.Done())
 		tailer, err := New(c, map[string]Position{path: s.at()}, slog.New(slog.DiscardHandler), nil, s.take)
 		if err != nil {
 			t.Fatal(err)
@@ -71,21 +72,21 @@ func (s *store) count() int {
 	return len(s.paths)
 }
 
-// dieAt ends the tailer when there are n calls, or more.
-func (s *store) dieAt(n int, die func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := s.changed
-	go func() {
-		<-changed
-		if s.count() >= n {
+// dieAt ends the tailer when there are n calls, or more, until gone is closed.
+func (s *store) dieAt(n int, die func(), gone <-chan struct{}) {
+	for {
+		s.mu.Lock()
+		have, changed := len(s.paths), s.changed
+		s.mu.Unlock()
+		if have >= n {
 			die()
 			return
 		}
-		s.dieAt(n, die)
-	}()
-	if len(s.paths) >= n && n > 0 {
-		die()
+		select {
+		case <-changed:
+		case <-gone:
+			return
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package model
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Verdict is what a function does with a request that one of its rules took.
 type Verdict struct {
@@ -13,15 +16,14 @@ type Verdict struct {
 	Matched  bool       // by Function.Matches and not by weight
 }
 
-// Decide tells what happens to a request; header returns a header's value or "".
-// The order is the one that the translator gives Envoy: broken, pinned, closed,
-// key, match, weight.
-func (f *Function) Decide(header func(string) string) Verdict {
+// Decide tells what happens to a request with these headers. The order is the one
+// that the translator gives Envoy: broken, pinned, closed, key, match, weight.
+func (f *Function) Decide(values Values) Verdict {
 	if f.Invalid != "" {
 		return Verdict{Status: http.StatusServiceUnavailable, Reason: f.Invalid}
 	}
 	for _, p := range f.Pinned {
-		if header(PodHeader) == p.Token {
+		if slices.Contains(values(PodHeader), p.Token) {
 			return Verdict{Pinned: p, Cost: 1}
 		}
 	}
@@ -31,12 +33,12 @@ func (f *Function) Decide(header func(string) string) Verdict {
 	case !f.Access.Asked:
 		return Verdict{Status: http.StatusForbidden, Reason: "the function is closed: it has no access"}
 	default:
-		if v.Consumer = f.Access.consumer(header(KeyHeader)); v.Consumer == "" {
+		if v.Consumer = f.Access.consumer(values(KeyHeader)); v.Consumer == "" {
 			return Verdict{Status: http.StatusUnauthorized, Reason: "a valid " + KeyHeader + " is needed"}
 		}
 	}
 	for _, m := range f.Matches {
-		if matchHeaders(m.Headers, header) {
+		if matchHeaders(m.Headers, values) {
 			v.Shares, v.Cost, v.Matched = []Share{{m.Revision, 100}}, m.Cost, true
 			return v
 		}
@@ -44,9 +46,9 @@ func (f *Function) Decide(header func(string) string) Verdict {
 	return v
 }
 
-func (a Access) consumer(key string) string {
+func (a Access) consumer(keys []string) string {
 	for _, k := range a.Keys {
-		if key != "" && k.Value == key {
+		if k.Value != "" && slices.Contains(keys, k.Value) {
 			return k.Consumer
 		}
 	}

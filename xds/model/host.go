@@ -98,18 +98,21 @@ type Rule struct {
 	Source   api.Source
 }
 
-// Matches tells whether the rule takes a request; path has no query, header
-// returns a header's value or "".
-func (r *Rule) Matches(method, path string, header func(string) string) bool {
+// Values gives the values of a request's header, one for each line of that name.
+// Envoy compares each on its own; one that is equal is enough.
+type Values func(name string) []string
+
+// Matches tells whether the rule takes a request; path has no query.
+func (r *Rule) Matches(method, path string, values Values) bool {
 	if !r.Path.Matches(path) || len(r.Methods) > 0 && !slices.Contains(r.Methods, method) {
 		return false
 	}
-	return matchHeaders(r.Headers, header)
+	return matchHeaders(r.Headers, values)
 }
 
-func matchHeaders(want []Header, header func(string) string) bool {
+func matchHeaders(want []Header, values Values) bool {
 	for _, h := range want {
-		if header(h.Name) != h.Value {
+		if !slices.Contains(values(h.Name), h.Value) {
 			return false
 		}
 	}

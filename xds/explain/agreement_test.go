@@ -1,0 +1,301 @@
+package explain
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/envoy"
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/translate"
+)
+
+const (
+	patience = 30 * time.Second
+	seqName  = "x-seq" // numbers the requests of a test, through to the access log
+)
+
+// TestExplainAgreesWithEnvoy sends random requests to a real Envoy that serves
+// random worlds, and compares what Envoy logs with what Explain says.
+func TestExplainAgreesWithEnvoy(t *testing.T) {
+	const worlds, requests = 5, 1200
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("KONGDAO_TEST_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("to repeat: KONGDAO_TEST_SEED=%d", seed)
+	pods, dead := startPods(t)
+	for i := range uint64(worlds) {
+		c := chance{rand.New(rand.NewPCG(seed, i))}
+		t.Run(fmt.Sprintf("world %d", i), func(t *testing.T) {
+			compare(t, c, c.world(12, pods, dead), requests)
+		})
+	}
+}
+
+// startPods gives three pods that answer and one that does not exist.
+func startPods(t *testing.T) (pods []api.Endpoint, dead map[string]bool) {
+	t.Helper()
+	for _, zone := range []string{"za", "zb", "zc"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+		end := make(chan struct{})
+		go func() {
+			defer close(end)
+			_ = s.Serve(l)
+		}()
+		t.Cleanup(func() {
+			s.Close()
+			<-end
+		})
+		pods = append(pods, api.Endpoint{Address: l.Addr().String(), Zone: zone})
+	}
+	nobody := "127.0.0.1:1"
+	return append(pods, api.Endpoint{Address: nobody, Zone: "zb"}), map[string]bool{nobody: true}
+}
+
+func compare(t *testing.T, c chance, w *model.World, n int) {
+	addr, stop, calls := serveWorld(t, w)
+	client := &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 1},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       patience,
+	}
+	sent := make([]Request, n)
+	statuses := make([]int, n)
+	for i := range sent {
+		sent[i] = c.request()
+		statuses[i] = send(t, client, addr, sent[i], i)
+	}
+	client.CloseIdleConnections()
+	stop() // Envoy writes its log to the end
+	logged := readCalls(t, calls)
+	bad := 0
+	for i, r := range sent {
+		a := Explain(w, r)
+		problem := disagreement(a, statuses[i], logged[i])
+		if problem == "" {
+			continue
+		}
+		t.Errorf("%s %s %s %v: %s\nexplained: %s", r.Method, r.Host, r.Path, r.Headers, problem, a.Text())
+		if bad++; bad == 5 {
+			t.Fatal("and so on")
+		}
+	}
+}
+
+func send(t *testing.T, client *http.Client, addr string, r Request, seq int) int {
+	t.Helper()
+	path, query, asked := strings.Cut(r.Path, "?")
+	req := &http.Request{
+		Method: r.Method,
+		URL:    &url.URL{Scheme: "http", Host: addr, Opaque: path, RawQuery: query, ForceQuery: asked},
+		Host:   r.Host,
+		Header: r.Headers.Clone(),
+	}
+	if strings.HasPrefix(path, "//") { // else Go takes it for a host
+		req.URL.Opaque, req.URL.Path, req.URL.RawPath = "", path, path
+	}
+	req.Header.Set(seqName, strconv.Itoa(seq))
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s %s: %v", r.Method, r.Host, r.Path, err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode
+}
+
+// call is what Envoy logged of a request; empty where it logged "-".
+type call struct{ route, cluster, pod string }
+
+const callFormat = "%REQ(" + seqName + ")%\t%ROUTE_NAME%\t%UPSTREAM_CLUSTER_RAW%\t%UPSTREAM_HOST%\n"
+
+func readCalls(t *testing.T, path string) map[int]call {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	calls := map[int]call{}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Split(lines.Text(), "\t")
+		for i, field := range fields {
+			if field == "-" {
+				fields[i] = ""
+			}
+		}
+		if seq, err := strconv.Atoi(fields[0]); err == nil && len(fields) == 4 {
+			calls[seq] = call{fields[1], fields[2], fields[3]}
+		}
+	}
+	return calls
+}
+
+// disagreement compares an answer with what happened; "" when all is right.
+func disagreement(a Answer, status int, c call) string {
+	if c.route != a.Route {
+		return fmt.Sprintf("envoy took the route %q and not %q", c.route, a.Route)
+	}
+	want := a.Status
+	if a.Revision != "" {
+		r, problem := chosen(a, c)
+		if problem != "" {
+			return problem
+		}
+		want = r.Status
+	} else if c.cluster != "" {
+		return fmt.Sprintf("envoy sent it to %q", c.cluster)
+	}
+	if status != cmp.Or(want, http.StatusOK) {
+		return fmt.Sprintf("envoy answered %d and not %d; route %q, cluster %q", status, cmp.Or(want, http.StatusOK), c.route, c.cluster)
+	}
+	return ""
+}
+
+// chosen is the revision that Envoy chose, and what is wrong with that or with
+// the pod.
+func chosen(a Answer, c call) (Revision, string) {
+	name, _, pinned := strings.Cut(strings.TrimPrefix(c.cluster, a.Function+"/"), "@")
+	i := slices.IndexFunc(a.Revisions, func(r Revision) bool { return r.Name == name && r.Share > 0 })
+	if i < 0 || pinned != a.Pinned {
+		return Revision{}, fmt.Sprintf("envoy chose the cluster %q", c.cluster)
+	}
+	r := a.Revisions[i]
+	if r.Status != 0 && c.pod != "" {
+		return r, fmt.Sprintf("envoy found the pod %q of %q", c.pod, c.cluster)
+	}
+	listed := name == a.Revision && r.Status == 0
+	if listed && !slices.ContainsFunc(a.Endpoints, func(e Endpoint) bool { return e.Address == c.pod && e.Share > 0 }) {
+		return r, fmt.Sprintf("envoy chose the pod %q of %q", c.pod, c.cluster)
+	}
+	return r, ""
+}
+
+// serveWorld runs an Envoy with the resources of a world and returns its address,
+// what stops it, and its access log.
+func serveWorld(t *testing.T, w *model.World) (addr string, stop func(), calls string) {
+	t.Helper()
+	dir := t.TempDir()
+	calls = filepath.Join(dir, "calls.log")
+	httpPort, err := envoy.FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources, err := translate.World(translate.Config{
+		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: callFormat, Shards: 4,
+	}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := envoy.DefaultConfig()
+	cfg.Dir, cfg.Concurrency = dir, 1
+	cfg.HTTPAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(httpPort))
+	var stopXDS func()
+	cfg.XDSAddr, stopXDS = serveXDS(t, cfg.NodeID, resources)
+	g, err := envoy.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatalf("run `make deps`: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	end := make(chan error, 1)
+	go func() { end <- g.Run(ctx) }()
+	stop = func() {
+		cancel()
+		if err, open := <-end; open && err != nil {
+			t.Error(err)
+		}
+		stopXDS()
+	}
+	t.Cleanup(func() { // the second time nothing is left to do
+		close(end)
+		stop()
+	})
+	ready, done := context.WithTimeout(ctx, patience)
+	defer done()
+	if err := g.Ready(ready); err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, "envoy.log"))
+		t.Fatalf("%v\n%s", err, log)
+	}
+	return g.Addr(), stop, calls
+}
+
+func serveXDS(t *testing.T, node string, r *translate.Resources) (addr string, stop func()) {
+	t.Helper()
+	snapshot, err := cache.NewSnapshot("1", map[resource.Type][]types.Resource{
+		resource.ClusterType:     list(r.Clusters),
+		resource.EndpointType:    list(r.Endpoints),
+		resource.ListenerType:    list(r.Listeners),
+		resource.RouteType:       list(r.Routes),
+		resource.ScopedRouteType: list(r.Scopes),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	snapshots := cache.NewSnapshotCache(true, cache.IDHash{}, nil)
+	if err := snapshots.SetSnapshot(ctx, node, snapshot); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	nacks := server.CallbackFuncs{StreamDeltaRequestFunc: func(_ int64, q *discovery.DeltaDiscoveryRequest) error {
+		if e := q.GetErrorDetail(); e != nil {
+			t.Errorf("envoy refused %s: %s", q.TypeUrl, e.Message)
+		}
+		return nil
+	}}
+	s := grpc.NewServer()
+	discovery.RegisterAggregatedDiscoveryServiceServer(s, server.NewServer(ctx, snapshots, nacks))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(socket)
+	}()
+	return socket.Addr().String(), func() { cancel(); s.Stop(); <-done }
+}
+
+func list[M proto.Message](m map[string]M) []types.Resource {
+	out := make([]types.Resource, 0, len(m))
+	for _, r := range m {
+		out = append(out, r)
+	}
+	return out
+}

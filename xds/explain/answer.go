@@ -1,0 +1,82 @@
+package explain
+
+import "github.com/kongdao/kongdao/xds/model"
+
+// Answer is what the gateway does with a request.
+type Answer struct {
+	Function string `json:"function"` // empty: no function takes the request
+	Revision string `json:"revision"` // the one that gets most of such requests
+	Route    string `json:"route"`    // function/number, as in the call log
+	Source   string `json:"source"`   // file:line of the route
+
+	// Status is set where the gateway answers itself; Reason says why. With
+	// several revisions it is that of Revision, and each has its own.
+	Status int    `json:"status,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	Match    string `json:"match,omitempty"`    // the route's conditions, for people
+	Access   string `json:"access,omitempty"`   // why the caller may call, for people
+	Consumer string `json:"consumer,omitempty"` // whose key it was
+	Pinned   bool   `json:"pinned,omitempty"`   // the request goes to one pod that is being tested
+
+	Filters   []string        `json:"filters"`             // Envoy's HTTP filters that act on it, in order
+	Limits    []Limit         `json:"limits"`              // none: not limited
+	Revisions []Revision      `json:"revisions,omitempty"` // all that may get such a request, most first
+	Zones     map[string]Zone `json:"zones"`               // of Revision
+	Endpoints []Endpoint      `json:"endpoints"`           // of Revision, in the order written
+
+	request Request
+}
+
+// Limit is a rate that requests are held to.
+type Limit struct {
+	Name              string  `json:"name"`
+	RequestsPerSecond float64 `json:"requests_per_second"` // of all gateways together
+	Burst             int     `json:"burst"`               // requests at once, at one gateway
+	Follows           string  `json:"follows"`             // what the rate is made of
+}
+
+// Revision is a revision with its part of the requests that are like this one.
+type Revision struct {
+	Name  string  `json:"name"`
+	Share float64 `json:"share"` // 0 to 1
+	Ready int     `json:"ready"` // pods
+	Total int     `json:"total"`
+
+	// Status is set where the gateway answers the revision's part itself.
+	Status int    `json:"status,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Zone is what a zone has of a revision.
+type Zone struct {
+	Ready    int     `json:"ready"` // pods
+	Total    int     `json:"total"`
+	Priority uint32  `json:"priority"` // 0 first
+	Weight   int     `json:"weight"`   // percent; 0: drained
+	Share    float64 `json:"share"`    // of the revision's requests, 0 to 1
+}
+
+// Endpoint is a pod.
+type Endpoint struct {
+	Address string  `json:"address"`
+	Zone    string  `json:"zone"`
+	State   string  `json:"state"` // ready, unready, unknown, drained or pinned
+	Share   float64 `json:"share"` // of the revision's requests, 0 to 1
+}
+
+// stateOf puts what keeps a pod from requests into a word.
+func stateOf(p *model.Pod) string {
+	switch {
+	case p.Pinned:
+		return "pinned"
+	case p.Weight == 0:
+		return "drained"
+	case p.Ready:
+		return "ready"
+	case p.Down:
+		return "unready"
+	default:
+		return "unknown"
+	}
+}

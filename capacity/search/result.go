@@ -1,0 +1,129 @@
+package search
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Result is a pod's safe rate and how far to trust it. In JSON times are seconds and
+// rates requests a second.
+type Result struct {
+	Safe      float64      `json:"safe_rate"`   // the lower bound of the interval: give a pod no more
+	High      float64      `json:"high"`        // its upper bound: the limit is very likely below; 0: not found
+	Proven    float64      `json:"proven_rate"` // highest rate that kept the objective in a proof; Safe is a margin below; 0: none
+	Objective string       `json:"objective"`
+	Requests  int          `json:"requests"`
+	Broke     int          `json:"broke_objective"` // requests on the way that were late or failed
+	Load      float64      `json:"load_s"`          // time under load
+	Peak      float64      `json:"peak_rate"`       // highest rate tried
+	Steps     []StepResult `json:"steps"`
+	Warnings  []string     `json:"warnings,omitempty"` // what the search does not know
+}
+
+// StepResult is one probe.
+type StepResult struct {
+	Rate     float64 `json:"rate"`
+	Seconds  float64 `json:"duration_s"`
+	Requests int     `json:"requests"`
+	Broke    int     `json:"broke_objective"`
+	Proof    bool    `json:"proof"`
+	Kept     bool    `json:"kept"`
+	Invalid  string  `json:"invalid,omitempty"` // the probe says nothing about the pod
+}
+
+// String is one line of progress.
+func (s StepResult) String() string {
+	what, verdict := "climb", "broken"
+	if s.Proof {
+		what, verdict = "prove", "not kept"
+	}
+	if s.Kept {
+		verdict = "kept"
+	}
+	if s.Invalid != "" {
+		verdict = "invalid: " + s.Invalid
+	}
+	return fmt.Sprintf("%s %.1f/s for %.1f s: %d of %d requests broke the objective, %s",
+		what, s.Rate, s.Seconds, s.Broke, s.Requests, verdict)
+}
+
+// conclude turns what the ladder knows into the result.
+func (r *Result) conclude(c Config, l *ladder, margin float64) {
+	r.Objective = c.Objective.String()
+	r.Proven = round(l.proven)
+	r.Safe = round(l.proven * (1 - margin))
+	if l.proven == 0 {
+		r.guess(l)
+	}
+	if !math.IsInf(l.broke, 1) { // a burst may have ended that probe: allow for it
+		r.High = math.Ceil(max(l.broke, l.proven)*(1.05+margin)*10) / 10
+	}
+	r.warn(c, l, margin)
+}
+
+// guess answers when the budget did not allow a proof: 0.7 of the lowest rate that
+// was refused, which on the simulated pods was hardly ever too high.
+func (r *Result) guess(l *ladder) {
+	r.Safe = round(min(0.7*l.refused, l.passed))
+	r.Warnings = append(r.Warnings, "no rate could be proven within the budget: the safe rate is a cautious guess")
+}
+
+func (r *Result) warn(c Config, l *ladder, margin float64) {
+	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
+	if l.passed == 0 && l.proven == 0 {
+		warn("even %.1f/s broke the objective: is it met without load, and was the pod warm?", c.Start)
+	}
+	if math.IsInf(l.broke, 1) {
+		warn("no rate broke the objective beyond doubt: the limit may be well above %.1f/s", max(l.proven, l.passed))
+	}
+	if l.proven > 0 && margin > 0.08 {
+		warn("a short search: the safe rate is typically %.0f %% below the true limit; 5 minutes make it 8 %%", 100*(margin+0.09))
+	}
+	if c.Objective.Success > 0 {
+		if needed := 3 / (1 - c.Objective.Success); float64(r.Requests) < needed {
+			warn("%d requests are too few to show %g %% of successes: %.0f without a failure would do", r.Requests, 100*c.Objective.Success, needed)
+		}
+	}
+}
+
+// round is to a tenth, downwards: a rate has no more digits that mean anything.
+func round(rate float64) float64 {
+	if math.IsInf(rate, 0) || math.IsNaN(rate) {
+		return 0
+	}
+	return math.Floor(rate*10+1e-9) / 10
+}
+
+// Duration is the time under load.
+func (r Result) Duration() time.Duration { return time.Duration(r.Load * float64(time.Second)) }
+
+// WriteText writes the result for people.
+func (r Result) WriteText(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "safe rate  %.1f/s a pod, under %s\n", r.Safe, r.Objective)
+	high := "not found"
+	if r.High > 0 {
+		high = fmt.Sprintf("%.1f/s", r.High)
+	}
+	fmt.Fprintf(&b, "interval   %.1f/s to %s; proven %.1f/s\n", r.Safe, high, r.Proven)
+	fmt.Fprintf(&b, "cost       %d requests in %.1f s, %d broke the objective, peak %.1f/s\n", r.Requests, r.Load, r.Broke, r.Peak)
+	for _, text := range r.Warnings {
+		fmt.Fprintf(&b, "warning    %s\n", text)
+	}
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "step\trate\tseconds\trequests\tbroke\tverdict\t")
+	for i, s := range r.Steps {
+		verdict := s.String()[strings.LastIndex(s.String(), ", ")+2:]
+		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%d\t%d\t%s\t\n", i+1, s.Rate, s.Seconds, s.Requests, s.Broke, verdict)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("format steps: %w", err)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}

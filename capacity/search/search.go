@@ -1,0 +1,148 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Config says what is searched for and at what cost.
+type Config struct {
+	Objective Objective
+	Start     float64       // first rate, requests a second; 0: 0.6 of Earlier
+	Earlier   float64       // safe rate of an earlier search; 0: none
+	Factor    float64       // step of the climb
+	MaxRate   float64       // never tried beyond, requests a second
+	Budget    time.Duration // time under load
+}
+
+// DefaultConfig is five minutes and steps of a fifth. Objective, and Start or
+// Earlier, are still to be set.
+func DefaultConfig() Config {
+	return Config{Factor: 1.2, MaxRate: 20_000, Budget: 5 * time.Minute}
+}
+
+// minBudget is about the least in which a rate of 100/s can be proven for a p99.
+const minBudget = 20 * time.Second
+
+// Validate reports every field that is wrong.
+func (c Config) Validate() error {
+	errs := []error{c.Objective.Validate()}
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Start > 0 || c.Start == 0 && c.Earlier > 0, "start: give a first rate above 0, or an earlier result")
+	check(c.Earlier >= 0, "earlier: must not be negative")
+	check(c.Factor > 1.01 && c.Factor <= 2, "factor: %g is not above 1.01 and up to 2: the peak is this far above the limit", c.Factor)
+	check(c.MaxRate > 0, "maxRate: must be above 0")
+	check(c.Budget >= minBudget, "budget: %v is below %v, in which nothing can be proven", c.Budget, minBudget)
+	return errors.Join(errs...)
+}
+
+// Probe offers rate requests a second to one pod for d, open loop and best with
+// Poisson arrivals, and reports each request to observe as it ends: its latency
+// from the planned time, and whether it was answered well (5xx, timeouts, refusals
+// and requests that could not be sent were not). It ends early when observe answers
+// true. observe is called by one goroutine at a time.
+type Probe func(ctx context.Context, rate float64, d time.Duration, observe func(latency time.Duration, ok bool) (stop bool)) (Outcome, error)
+
+// Outcome is what a probe says about itself.
+type Outcome struct {
+	Elapsed time.Duration // time under load; 0: all that was asked for
+	Invalid string        // why it says nothing about the pod, such as a lagging generator; empty: it is valid
+	Limited int           // requests that a rate limit refused
+}
+
+// ErrLimited means that a rate limit stood before the pod: what would be measured
+// is the limit.
+var ErrLimited = errors.New("requests were refused by a rate limit: lift it for the search, or lower the highest rate")
+
+// maxInvalid is how many invalid probes are made up for by another.
+const maxInvalid = 3
+
+// Run searches with probe. report, if not nil, gets every step when it has ended.
+// Together with an error it returns what was found so far, without conclusion.
+func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (Result, error) {
+	if c.Start == 0 {
+		c.Start = 0.6 * c.Earlier
+	}
+	if err := c.Validate(); err != nil {
+		return Result{}, err
+	}
+	c.Objective.Latency = slices.SortedFunc(slices.Values(c.Objective.Latency), func(a, b Bound) int { return cmp.Compare(a.Quantile, b.Quantile) })
+	x := &run{config: c, ladder: newLadder(c), margin: 0.1}
+	for {
+		s, ok := x.ladder.next()
+		if !ok {
+			break
+		}
+		if err := x.step(ctx, s, probe, report); err != nil {
+			return x.result, fmt.Errorf("probe at %.1f/s: %w", s.Rate, err)
+		}
+		if x.invalid > maxInvalid {
+			x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("ended early: %d probes were invalid", x.invalid))
+			break
+		}
+	}
+	x.result.conclude(c, x.ladder, x.margin)
+	return x.result, nil
+}
+
+// run drives the ladder with real probes.
+type run struct {
+	config  Config
+	ladder  *ladder
+	result  Result
+	margin  float64 // of the highest proof
+	invalid int
+}
+
+func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepResult)) error {
+	j := newJudge(x.config.Objective, s)
+	o, err := probe(ctx, s.Rate, s.Duration, j.observe)
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return err
+	}
+	if o.Limited > 0 {
+		return fmt.Errorf("%d %w", o.Limited, ErrLimited)
+	}
+	if o.Elapsed <= 0 {
+		o.Elapsed = s.Duration
+	}
+	if j.seen == 0 && o.Invalid == "" {
+		o.Invalid = "no request was observed"
+	}
+	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), near: j.near(), byChance: j.byChance(), used: o.Elapsed}
+	x.add(s, j, o, f, report)
+	if o.Invalid != "" {
+		x.invalid++
+		x.ladder.used += o.Elapsed
+		return nil
+	}
+	if s.Prove && f.verdict == kept && s.Rate > x.ladder.proven {
+		x.margin = j.margin()
+	}
+	x.ladder.record(s, f)
+	return nil
+}
+
+func (x *run) add(s Step, j *judge, o Outcome, f finding, report func(StepResult)) {
+	r := &x.result
+	r.Requests += j.seen
+	r.Broke += j.broke
+	r.Load += o.Elapsed.Seconds()
+	r.Peak = max(r.Peak, math.Round(s.Rate*10)/10)
+	r.Steps = append(r.Steps, StepResult{
+		Rate: s.Rate, Seconds: o.Elapsed.Seconds(), Requests: j.seen, Broke: j.broke,
+		Proof: s.Prove, Kept: f.verdict == kept && o.Invalid == "", Invalid: o.Invalid,
+	})
+	if report != nil {
+		report(r.Steps[len(r.Steps)-1])
+	}
+}

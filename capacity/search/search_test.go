@@ -1,0 +1,280 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// trial is one search on a simulated pod.
+func trial(t *testing.T, p pod, truth float64, budget time.Duration, seed uint64) Result {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, uint64(budget)))
+	c := DefaultConfig()
+	c.Objective, c.Budget = p.objective(), budget
+	c.Start = truth * (0.1 + 0.2*r.Float64())
+	x, err := Run(t.Context(), c, p.probe(r), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func quantile(s []float64, q float64) float64 {
+	s = slices.Sorted(slices.Values(s))
+	return s[int(q*float64(len(s)-1))]
+}
+
+// The method as a whole, on pods whose limits are known. The table that it logs is
+// the one in the package comment.
+func TestSimulatedPods(t *testing.T) {
+	const trials = 300
+	for _, p := range pods {
+		truth := p.truth(rand.New(rand.NewPCG(1, 2)))
+		t.Logf("%s: true limit %.1f/s", p.name, truth)
+		for _, budget := range []time.Duration{35 * time.Second, 2 * time.Minute, 5 * time.Minute} {
+			var safe, broke, peak, load []float64
+			over, above, guessed := 0, 0, 0
+			for i := range trials {
+				x := trial(t, p, truth, budget, uint64(i))
+				safe = append(safe, x.Safe/truth)
+				broke = append(broke, float64(x.Broke))
+				peak = append(peak, x.Peak/truth)
+				load = append(load, x.Load)
+				if x.Safe > truth {
+					over++
+				}
+				if x.High > 0 && x.High < truth {
+					above++
+				}
+				if x.Proven == 0 {
+					guessed++
+				}
+			}
+			t.Logf("%5v: safe/truth p10 %.2f p50 %.2f p90 %.2f, too high %.1f %%, limit above the interval %.1f %%, unproven %.1f %%, bad requests p50 %.0f p90 %.0f, peak p50 %.2f p90 %.2f, load %.0f s",
+				budget, quantile(safe, .1), quantile(safe, .5), quantile(safe, .9), 100*float64(over)/trials, 100*float64(above)/trials, 100*float64(guessed)/trials,
+				quantile(broke, .5), quantile(broke, .9), quantile(peak, .5), quantile(peak, .9), quantile(load, .5))
+			if over > trials*5/100 {
+				t.Errorf("%s, %v: %d of %d searches promise too much, more than 5 %%", p.name, budget, over, trials)
+			}
+			if b := quantile(broke, .5); b > 300+p.base*truth*budget.Seconds() {
+				t.Errorf("%s, %v: %.0f bad requests in the median", p.name, budget, b)
+			}
+			if x := quantile(peak, .5); x > 1.25 {
+				t.Errorf("%s, %v: peak of %.2f times the limit in the median", p.name, budget, x)
+			}
+			if x := quantile(safe, .5); x < 0.65 {
+				t.Errorf("%s, %v: the safe rate is %.2f of the limit in the median: too cautious to be of use", p.name, budget, x)
+			}
+			if x := quantile(load, 1); x > budget.Seconds()*1.001 {
+				t.Errorf("%s, %v: %.1f s of load are over the budget", p.name, budget, x)
+			}
+		}
+	}
+}
+
+// An earlier result saves the climb, and with it most of a short budget.
+func TestEarlierResultHelps(t *testing.T) {
+	p := pods[0]
+	const truth, trials = 242.0, 100
+	var safe, broke []float64
+	over := 0
+	for i := range trials {
+		r := rand.New(rand.NewPCG(uint64(i), 9))
+		c := DefaultConfig()
+		c.Objective, c.Budget, c.Earlier = p.objective(), 35*time.Second, truth*(0.85+0.15*r.Float64())
+		x, err := Run(t.Context(), c, p.probe(r), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		safe = append(safe, x.Safe/truth)
+		broke = append(broke, float64(x.Broke))
+		if x.Safe > truth {
+			over++
+		}
+	}
+	t.Logf("safe/truth p10 %.2f p50 %.2f p90 %.2f, bad requests p50 %.0f, too high %d", quantile(safe, .1), quantile(safe, .5), quantile(safe, .9), quantile(broke, .5), over)
+	if over > trials*5/100 || quantile(safe, .5) < 0.8 || quantile(safe, .1) < 0.65 {
+		t.Errorf("safe/truth p10 %.2f p50 %.2f, too high %d", quantile(safe, .1), quantile(safe, .5), over)
+	}
+}
+
+// fixed is a pod that answers everything alike up to a rate, and late beyond it.
+func fixed(limit float64) Probe {
+	return func(_ context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (Outcome, error) {
+		latency := 10 * time.Millisecond
+		if rate > limit {
+			latency = time.Second
+		}
+		n := int(rate * d.Seconds())
+		for i := range n {
+			if observe(latency, true) {
+				return Outcome{Elapsed: time.Duration(float64(i+1) / rate * float64(time.Second))}, nil
+			}
+		}
+		return Outcome{}, nil
+	}
+}
+
+func setup(start float64) Config {
+	c := DefaultConfig()
+	c.Objective = Objective{Latency: []Bound{{0.99, 100 * time.Millisecond}}}
+	c.Start, c.Budget = start, time.Minute
+	return c
+}
+
+func TestSharpLimitIsFoundFromBelowAndAbove(t *testing.T) {
+	for _, start := range []float64{50, 190, 250, 600} {
+		x, err := Run(t.Context(), setup(start), fixed(200), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Safe < 130 || x.Safe > 200 || x.High < 200 || x.Proven <= x.Safe {
+			t.Errorf("from %v: safe %.1f, proven %.1f, high %.1f; the limit is 200", start, x.Safe, x.Proven, x.High)
+		}
+	}
+}
+
+func TestHighestRateIsNeverPassed(t *testing.T) {
+	c := setup(100)
+	c.MaxRate = 300
+	x, err := Run(t.Context(), c, fixed(1e9), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Peak != 300 || x.Proven != 300 || x.High != 0 || !warned(x, "no rate broke the objective") {
+		t.Errorf("got %+v", x)
+	}
+}
+
+func TestHopelessPodIsSaidToBe(t *testing.T) {
+	x, err := Run(t.Context(), setup(100), fixed(0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Safe != 0 || !warned(x, "even 100.0/s broke the objective") {
+		t.Errorf("got %+v", x)
+	}
+}
+
+func TestFailuresCountAsMuchAsLateness(t *testing.T) {
+	failing := func(_ context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (Outcome, error) {
+		for i := range int(rate * d.Seconds()) {
+			if observe(time.Millisecond, rate < 200 || i%10 != 0) {
+				break
+			}
+		}
+		return Outcome{}, nil
+	}
+	x, err := Run(t.Context(), setup(100), failing, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Safe > 200 || x.Safe < 130 {
+		t.Errorf("safe %.1f, but from 200/s on every tenth request fails", x.Safe)
+	}
+}
+
+func TestInvalidProbesSayNothing(t *testing.T) {
+	calls := 0
+	inner := fixed(200)
+	probe := func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (Outcome, error) {
+		calls++
+		if calls == 2 { // would look like a pod that breaks at the second step
+			for range 500 {
+				observe(time.Second, true)
+			}
+			return Outcome{Elapsed: time.Second, Invalid: "lag"}, nil
+		}
+		return inner(ctx, rate, d, observe)
+	}
+	x, err := Run(t.Context(), setup(100), probe, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.Safe < 130 || x.Steps[1].Invalid != "lag" || x.Steps[1].Rate != x.Steps[2].Rate {
+		t.Errorf("safe %.1f, steps %v", x.Safe, x.Steps)
+	}
+}
+
+func TestAlwaysInvalidEnds(t *testing.T) {
+	probe := func(context.Context, float64, time.Duration, func(time.Duration, bool) bool) (Outcome, error) {
+		return Outcome{Elapsed: time.Second}, nil // observes nothing
+	}
+	x, err := Run(t.Context(), setup(100), probe, nil)
+	if err != nil || x.Safe != 0 || !warned(x, "probes were invalid") {
+		t.Errorf("got %+v, %v", x, err)
+	}
+}
+
+func TestLimitAndCancelAreErrors(t *testing.T) {
+	limited := func(context.Context, float64, time.Duration, func(time.Duration, bool) bool) (Outcome, error) {
+		return Outcome{Limited: 7}, nil
+	}
+	if _, err := Run(t.Context(), setup(100), limited, nil); !errors.Is(err, ErrLimited) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	steps := 0
+	x, err := Run(ctx, setup(100), fixed(200), func(StepResult) {
+		if steps++; steps == 3 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(x.Steps) != 3 || x.Safe != 0 {
+		t.Errorf("got %+v, %v", x, err)
+	}
+}
+
+func TestConfigNamesEveryField(t *testing.T) {
+	err := Config{Earlier: -1, Objective: Objective{Success: 1}}.Validate()
+	for _, field := range []string{"objective.latency:", "objective.success:", "start:", "earlier:", "factor:", "maxRate:", "budget:"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s is missing in %v", field, err)
+		}
+	}
+}
+
+// Bursts widen the bound: the same number of late requests proves less when they
+// came together.
+func TestBurstsProveLess(t *testing.T) {
+	late := func(together bool) *criterion {
+		c := &criterion{allowed: 0.01, apart: 20, bad: func(l time.Duration, _ bool) bool { return l > 0 }}
+		for i := range 10_000 {
+			bad := i%400 == 0
+			if together {
+				bad = i < 25
+			}
+			c.observe(map[bool]time.Duration{true: 1}[bad], true)
+		}
+		return c
+	}
+	apart, together := late(false), late(true)
+	if apart.count != 25 || together.count != 25 || apart.upper() >= together.upper() {
+		t.Errorf("apart: %d, up to %.1f; together: %d, up to %.1f", apart.count, apart.upper(), together.count, together.upper())
+	}
+}
+
+func TestText(t *testing.T) {
+	x, err := Run(t.Context(), setup(100), fixed(200), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := x.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"safe rate ", "/s a pod, under p99 ≤ 100ms", "interval ", "broke the objective, peak ", "broken", "kept"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+}
+
+func warned(x Result, text string) bool {
+	return slices.ContainsFunc(x.Warnings, func(w string) bool { return strings.Contains(w, text) })
+}

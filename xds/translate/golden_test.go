@@ -1,0 +1,232 @@
+package translate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/preflight"
+)
+
+var update = flag.Bool("update", false, "write the golden files, and remove those without an input")
+
+// state is what besides resources a World follows from.
+type state struct {
+	Ready       map[string]bool     `json:"ready"`
+	ZoneWeights map[string]int      `json:"zoneWeights"`
+	Pins        []model.Pin         `json:"pins"`
+	Keys        map[string][]string `json:"keys"`
+	Broken      map[string]string   `json:"broken"`
+}
+
+// TestGolden translates testdata/*.in.yaml, with *.state.json where there is one,
+// and compares with *.out.json.
+func TestGolden(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/*.in.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatal("no inputs", err)
+	}
+	for _, in := range inputs {
+		name := strings.TrimSuffix(in, ".in.yaml")
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			r := translated(t, world(t, name))
+			checkAll(t, r)
+			got, golden := render(t, r), name+".out.json"
+			if *update {
+				write(t, golden, got)
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s (-want +got, rewrite with -update):\n%s", golden, diff)
+			}
+		})
+	}
+	outputs, _ := filepath.Glob("testdata/*.out.json")
+	for _, out := range outputs {
+		in := strings.TrimSuffix(out, ".out.json") + ".in.yaml"
+		if _, err := os.Stat(in); err == nil {
+			continue
+		}
+		t.Errorf("%s has no input", out)
+		if *update {
+			os.Remove(out)
+		}
+	}
+}
+
+func world(t *testing.T, name string) *model.World {
+	t.Helper()
+	text, err := os.ReadFile(name + ".in.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, problems := api.Parse(name+".in.yaml", text)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var s state
+	raw, err := os.ReadFile(name + ".state.json")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err == nil {
+		if err := json.Unmarshal(raw, &s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken})
+}
+
+func translated(t *testing.T, w *model.World) *Resources {
+	t.Helper()
+	r, err := World(Config{
+		Address: "127.0.0.1", Port: 9000, Shards: 2, AccessLog: "/var/log/calls.log", AccessLogFormat: "%ROUTE_NAME%\n",
+		ALS: true, ALSHeaders: []string{"user-agent"},
+	}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// checkAll holds every resource against the preflight, and every route against the
+// promise that none leaves without a bucket and a cost.
+func checkAll(t *testing.T, r *Resources) {
+	t.Helper()
+	check(t, r.Clusters)
+	check(t, r.Endpoints)
+	check(t, r.Listeners)
+	check(t, r.Routes)
+	check(t, r.Scopes)
+	for _, c := range r.Routes {
+		for _, v := range c.GetVirtualHosts() {
+			for _, route := range v.GetRoutes() {
+				checkCharge(t, route)
+				checkClusters(t, route, r.Clusters)
+			}
+		}
+	}
+	for name, s := range r.Scopes {
+		if r.Routes[s.GetRouteConfigurationName()] == nil {
+			t.Errorf("scope %s names %s, which is not there", name, s.GetRouteConfigurationName())
+		}
+	}
+}
+
+func check[M proto.Message](t *testing.T, messages map[string]M) {
+	t.Helper()
+	for name, m := range messages {
+		for _, p := range preflight.Check(name, m) {
+			t.Error(p)
+		}
+	}
+}
+
+func checkCharge(t *testing.T, r *route.Route) {
+	t.Helper()
+	fields := r.GetMetadata().GetFilterMetadata()[Namespace].GetFields()
+	buckets := 0
+	for _, tier := range model.Tiers() {
+		if fields[tier.Key].GetStringValue() != "" {
+			buckets++
+		}
+	}
+	if cost := fields[keyCost].GetStringValue(); buckets != 1 || cost == "" || cost == "0" {
+		t.Errorf("route %s takes from %d buckets at cost %q, want one bucket and a cost", r.GetName(), buckets, cost)
+	}
+}
+
+func checkClusters(t *testing.T, r *route.Route, clusters map[string]*cluster.Cluster) {
+	t.Helper()
+	action := r.GetRoute()
+	if action == nil {
+		return
+	}
+	names := []string{action.GetCluster()}
+	if w := action.GetWeightedClusters(); w != nil {
+		names = nil
+		for _, c := range w.GetClusters() {
+			names = append(names, c.GetName())
+		}
+	}
+	for _, name := range names {
+		if clusters[name] == nil {
+			t.Errorf("route %s leads to cluster %q, which is not there", r.GetName(), name)
+		}
+	}
+}
+
+// TestListenerNeverChanges compares the listeners of all inputs: one that followed
+// functions would refill every bucket.
+func TestListenerNeverChanges(t *testing.T) {
+	var first *Resources
+	inputs, _ := filepath.Glob("testdata/*.in.yaml")
+	for _, in := range inputs {
+		r := translated(t, world(t, strings.TrimSuffix(in, ".in.yaml")))
+		if first == nil {
+			first = r
+		}
+		if !proto.Equal(first.Listeners[ListenerName], r.Listeners[ListenerName]) {
+			t.Errorf("%s has another listener", in)
+		}
+	}
+}
+
+func TestEqualWorldsGiveEqualBytes(t *testing.T) {
+	first := render(t, translated(t, world(t, "testdata/traffic")))
+	for range 20 {
+		if !bytes.Equal(first, render(t, translated(t, world(t, "testdata/traffic")))) {
+			t.Fatal("the bytes differ")
+		}
+	}
+}
+
+// render is everything as JSON, with packed messages unpacked.
+func render(t *testing.T, r *Resources) []byte {
+	t.Helper()
+	all := map[string]any{
+		"clusters": tree(t, r.Clusters), "endpoints": tree(t, r.Endpoints), "listeners": tree(t, r.Listeners),
+		"routes": tree(t, r.Routes), "scopes": tree(t, r.Scopes),
+	}
+	out, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(out, '\n')
+}
+
+func tree[M proto.Message](t *testing.T, messages map[string]M) map[string]json.RawMessage {
+	t.Helper()
+	all := map[string]json.RawMessage{}
+	for name, m := range messages {
+		raw, err := protojson.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = raw
+	}
+	return all
+}
+
+func write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

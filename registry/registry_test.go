@@ -323,11 +323,11 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
 	for want, cfg := range map[string]Config{
-		"dir: is missing":           {Rescan: api.Duration(time.Second)},
-		"rescan: is 0s":             {Dir: "."},
-		"resources folder: stat":    {Dir: "/does/not/exist", Rescan: api.Duration(time.Second)},
-		"is a file, want a folder":  {Dir: file, Rescan: api.Duration(time.Second)},
-		"debounce: is 1h0m0s, want": {Dir: ".", Debounce: api.Duration(time.Hour), Rescan: api.Duration(time.Second)},
+		"dir: is missing":          {Rescan: api.Duration(time.Second)},
+		"rescan: is 0s":            {Dir: "."},
+		"resources folder: stat":   {Dir: "/does/not/exist", Rescan: api.Duration(time.Second)},
+		"is a file, want a folder": {Dir: file, Rescan: api.Duration(time.Second)},
+		"debounce: is 1h, want":    {Dir: ".", Debounce: api.Duration(time.Hour), Rescan: api.Duration(time.Second)},
 	} {
 		if _, err := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q in it", err, want)

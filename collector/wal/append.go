@@ -211,6 +211,7 @@ func (l *Log) settle(s *segment, seq uint64, bytes int64, group []*appending) {
 	s.last = last.seq
 	s.size += bytes
 	l.used += bytes
+	l.last = last.seq
 	l.next = last.seq + 1
 	l.positions = append([]byte(nil), last.entry.Positions...)
 	clear(l.queue[:len(group)])

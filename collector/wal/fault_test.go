@@ -156,7 +156,7 @@ func checkRecords(t *testing.T, dir string, n, size int) {
 		must(t, err)
 		sameEntry(t, r.Entry, entryOf(i, size))
 	}
-	if _, ok, err := l.tryNext(); ok || err != nil {
+	if _, ok, err := l.TryNext(); ok || err != nil {
 		t.Fatalf("more than %d records (%v)", n, err)
 	}
 	if got := l.Stats().Quarantined; got != 0 {
@@ -220,7 +220,7 @@ func TestFlippedBits(t *testing.T) {
 			must(t, err)
 			sameEntry(t, r.Entry, entryOf(i, size))
 		}
-		if _, ok, err := l.tryNext(); ok || err != nil {
+		if _, ok, err := l.TryNext(); ok || err != nil {
 			t.Fatalf("flip at %d: the damaged record was returned (%v)", off, err)
 		}
 		s := l.Stats()

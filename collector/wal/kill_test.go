@@ -66,7 +66,7 @@ func TestKilledWriter(t *testing.T) {
 	}
 	l := open(t, Options{Dir: dir, BudgetBytes: 1 << 20, SegmentBytes: 16 << 10})
 	for {
-		r, ok, err := l.tryNext()
+		r, ok, err := l.TryNext()
 		must(t, err)
 		if !ok {
 			break

@@ -62,8 +62,8 @@ func (o Options) withDefaults() Options {
 // ErrClosed is returned by a log that has been closed.
 var ErrClosed = errors.New("log is closed")
 
-// Log is an open write-ahead log. Append, Ack, Stats and Positions may be called
-// by many goroutines at once; Next by one.
+// Log is an open write-ahead log. Its methods may be called by many goroutines at
+// once, but for Next and TryNext, which belong to one consumer.
 type Log struct {
 	opts   Options
 	lock   *os.File
@@ -82,10 +82,12 @@ type Log struct {
 	segments    []*segment // oldest first, never empty
 	used        int64      // bytes of all segments
 	next        uint64     // sequence number of the next record
+	last        uint64     // sequence number of the newest record; 0 when there never was one
 	positions   []byte     // of the newest record
 	cursor      cursor
 	rows        int64 // rows in records that are not acknowledged
 	handed      []*handed
+	moved       chan struct{} // closed, and made anew, when the cursor moves
 	reader      reader
 	waiting     waitReason
 	quarantined int
@@ -122,7 +124,7 @@ func (l *Log) Stats() Stats {
 		Segments:    len(l.segments),
 		Rows:        l.rows,
 		Oldest:      l.oldest(),
-		LastSeq:     l.next - 1,
+		LastSeq:     l.last,
 		AckedSeq:    l.cursor.Seq,
 		Waiting:     string(l.waiting),
 		Quarantined: l.quarantined,
@@ -154,6 +156,7 @@ func (l *Log) Close() error {
 	signal(l.wake)
 	signal(l.readable)
 	<-l.stopped
+	l.announce()
 
 	l.saving.Lock()
 	defer l.saving.Unlock()

@@ -26,6 +26,7 @@ func Open(o Options) (_ *Log, err error) {
 		wake:     make(chan struct{}, 1),
 		readable: make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
+		moved:    make(chan struct{}),
 	}
 	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("write-ahead log: %w", err)
@@ -64,6 +65,7 @@ func (l *Log) restore() error {
 		l.writer = hex.EncodeToString(id)
 	}
 	l.cursor.Writer = l.writer
+	l.last = l.cursor.Seq
 	l.next = l.cursor.Seq + 1
 	l.positions = l.cursor.Positions
 	if err := l.restoreTail(); err != nil {
@@ -174,6 +176,7 @@ func (l *Log) restoreTail() error {
 	if l.cursor.Seq <= max(s.last, s.first-1) || l.positions == nil {
 		l.positions = positions
 	}
+	l.last = max(l.last, s.last)
 	l.next = max(l.next, s.last+1, s.first)
 	if l.quarantined > 0 { // a newer segment may have been set aside whole
 		l.next += skipAfterDamage

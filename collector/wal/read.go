@@ -46,7 +46,7 @@ func (l *Log) Next(ctx context.Context) (Record, error) {
 		if err := ctx.Err(); err != nil {
 			return Record{}, err
 		}
-		rec, ok, err := l.tryNext()
+		rec, ok, err := l.TryNext()
 		if ok || err != nil {
 			return rec, err
 		}
@@ -58,8 +58,8 @@ func (l *Log) Next(ctx context.Context) (Record, error) {
 	}
 }
 
-// tryNext returns false when there is nothing to read yet.
-func (l *Log) tryNext() (Record, bool, error) {
+// TryNext is Next without waiting: it returns false when there is nothing to read yet.
+func (l *Log) TryNext() (Record, bool, error) {
 	for {
 		s, off, limit, last, err := l.readerState()
 		if err != nil {
@@ -214,6 +214,7 @@ func (l *Log) Ack(seq uint64) error {
 		return nil
 	}
 	err := c.save(l.opts.Dir)
+	l.announce()
 	l.reclaim()
 	signal(l.wake)
 	return err
@@ -234,6 +235,35 @@ func (l *Log) markAcked(seq uint64) bool {
 		moved = true
 	}
 	return moved
+}
+
+// announce wakes all who wait for the cursor.
+func (l *Log) announce() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// WaitAcked waits until all records up to seq are acknowledged. The error is the
+// context's or ErrClosed.
+func (l *Log) WaitAcked(ctx context.Context, seq uint64) error {
+	for {
+		l.mu.Lock()
+		acked, closed, moved := l.cursor.Seq >= seq, l.closed, l.moved
+		l.mu.Unlock()
+		switch {
+		case acked:
+			return nil
+		case closed:
+			return ErrClosed
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // reclaim deletes segments in front of the one that holds the oldest record that

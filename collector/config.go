@@ -1,0 +1,120 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/filelog"
+	"github.com/kongdao/kongdao/collector/ship"
+)
+
+// Source says where calls come from.
+type Source string
+
+// The sources.
+const (
+	SourceFile Source = "file" // Envoy's access log file on this machine
+	SourceALS  Source = "als"  // Envoy's access log stream, over gRPC
+	SourceBoth Source = "both"
+)
+
+func (s Source) file() bool { return s == SourceFile || s == SourceBoth }
+func (s Source) als() bool  { return s == SourceALS || s == SourceBoth }
+
+// Config is what a user may set.
+type Config struct {
+	Dir    string         `yaml:"dir"`    // folder of the write-ahead log and of refused blocks
+	Source Source         `yaml:"source"` // file, als or both
+	File   filelog.Config `yaml:"file"`   // for file: which access logs
+
+	FlushInterval api.Duration `yaml:"flushInterval"` // a call waits at most that long for its block to be written
+	MaxRows       int          `yaml:"maxRows"`       // calls in a block
+	WALBytes      int64        `yaml:"walBytes"`      // disk that waiting blocks may use; when it is used up, reading stops
+	MaxSeries     int          `yaml:"maxSeries"`     // label combinations of a metric; calls beyond are counted as function "other"
+
+	Parallel        int          `yaml:"parallel"`        // inserts at a time
+	InsertTimeout   api.Duration `yaml:"insertTimeout"`   // of one try
+	DrainTimeout    api.Duration `yaml:"drainTimeout"`    // for blocks that are left when the collector stops; the rest waits in the log
+	DeadLetterBytes int64        `yaml:"deadLetterBytes"` // disk for blocks that ClickHouse refused for good
+}
+
+// DefaultConfig is complete but for Dir and the sources of File.
+func DefaultConfig() Config {
+	s := ship.DefaultConfig()
+	return Config{
+		Source:          SourceFile,
+		File:            filelog.DefaultConfig(),
+		FlushInterval:   api.Duration(500 * time.Millisecond),
+		MaxRows:         20_000,
+		WALBytes:        1 << 30,
+		MaxSeries:       2000,
+		Parallel:        s.Parallel,
+		InsertTimeout:   s.InsertTimeout,
+		DrainTimeout:    s.DrainTimeout,
+		DeadLetterBytes: s.DeadLetterBytes,
+	}
+}
+
+// Validate lists everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Dir == "" {
+		wrong("dir: missing")
+	}
+	if !c.Source.file() && !c.Source.als() {
+		wrong("source: %q is none of file, als, both", c.Source)
+	}
+	if c.Source.file() {
+		errs = append(errs, within("file", c.File.Validate()))
+		if len(c.File.Sources) == 0 {
+			wrong("file.sources: none, and source is %s", c.Source)
+		}
+	}
+	if d := c.FlushInterval.Std(); d < time.Millisecond || d > time.Minute {
+		wrong("flushInterval: %s is not between 1ms and 1m", c.FlushInterval)
+	}
+	if c.MaxRows < 1 || c.MaxRows > 200_000 {
+		wrong("maxRows: %d is not between 1 and 200000", c.MaxRows)
+	}
+	if c.WALBytes < 1<<20 {
+		wrong("walBytes: %d is less than 1 MiB", c.WALBytes)
+	}
+	if c.MaxSeries < 1 {
+		wrong("maxSeries: %d is not above zero", c.MaxSeries)
+	}
+	if c.Dir != "" { // its other fields are named alike
+		errs = append(errs, c.ship().Validate())
+	}
+	return errors.Join(errs...)
+}
+
+// within puts the field in front of each problem inside it.
+func within(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, fmt.Errorf("%s.%w", field, e))
+		}
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("%s.%w", field, err)
+}
+
+func (c Config) walDir() string { return filepath.Join(c.Dir, "wal") }
+
+func (c Config) ship() ship.Config {
+	return ship.Config{
+		Parallel:        c.Parallel,
+		InsertTimeout:   c.InsertTimeout,
+		DrainTimeout:    c.DrainTimeout,
+		DeadLetterDir:   filepath.Join(c.Dir, "dead"),
+		DeadLetterBytes: c.DeadLetterBytes,
+	}
+}

@@ -1,0 +1,193 @@
+package collector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/kongdao/kongdao/collector/filelog"
+	"github.com/kongdao/kongdao/collector/wal"
+	"github.com/kongdao/kongdao/internal/calllog"
+)
+
+// maxBlockBytes closes a block whose calls are unusually large; as raw bytes, a
+// fifth of that compressed.
+const maxBlockBytes = 16 << 20
+
+// positions says where each log file stands, by the path of its source. As JSON it
+// is what the write-ahead log keeps with each block.
+type positions map[string]filelog.Position
+
+// pipeline gathers calls in a block and moves full or old blocks into the
+// write-ahead log. Sources put at the same time as the last block is written;
+// when the next block is full as well, they wait.
+type pipeline struct {
+	wal      *wal.Log
+	maxRows  int
+	interval time.Duration
+	durable  func(*calllog.Block, positions) // sees each block once, when it is on disk
+
+	wake chan struct{} // size 1: the block is full
+
+	flushing sync.Mutex // held while a block is encoded and written; taken before mu
+	spare    *calllog.Block
+	leaving  *calllog.Block // being written, or could not be; nil when there is none
+	left     positions      // after the calls in leaving
+	buf      []byte
+
+	mu    sync.Mutex
+	open  *calllog.Block // takes calls
+	at    positions      // after the calls in open
+	room  chan struct{}  // closed, and made anew, when open is empty again
+	taken int64          // calls that were put
+}
+
+func newPipeline(w *wal.Log, maxRows int, interval time.Duration, durable func(*calllog.Block, positions)) (*pipeline, error) {
+	p := &pipeline{
+		wal: w, maxRows: maxRows, interval: interval, durable: durable,
+		wake: make(chan struct{}, 1), spare: calllog.NewBlock(), open: calllog.NewBlock(),
+		at: positions{}, room: make(chan struct{}),
+	}
+	if b := w.Positions(); len(b) > 0 {
+		if err := json.Unmarshal(b, &p.at); err != nil {
+			return nil, fmt.Errorf("source positions in the write-ahead log: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// resume is where each source goes on.
+func (p *pipeline) resume() positions {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.at)
+}
+
+// read is how many calls were put.
+func (p *pipeline) read() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
+// put lets fill append calls to the open block, and notes that the source named by
+// path stands at position after them; a source without positions has no path. It
+// waits while the block is full. When put returns nil the calls are in memory, not
+// yet durable.
+func (p *pipeline) put(ctx context.Context, path string, position filelog.Position, fill func(*calllog.Block)) error {
+	for {
+		room, done := p.tryPut(path, position, fill)
+		if done {
+			return nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *pipeline) tryPut(path string, position filelog.Position, fill func(*calllog.Block)) (room chan struct{}, done bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full() {
+		return p.room, false
+	}
+	before := p.open.Rows()
+	fill(p.open)
+	p.taken += int64(p.open.Rows() - before)
+	if path != "" {
+		p.at[path] = position
+	}
+	if p.full() {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil, true
+}
+
+func (p *pipeline) full() bool {
+	return p.open.Rows() >= p.maxRows || p.open.Size() >= maxBlockBytes
+}
+
+// run flushes full and old blocks until ctx ends. What is open then stays open.
+func (p *pipeline) run(ctx context.Context) error {
+	tick := time.NewTicker(p.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-p.wake:
+		}
+		_, err := p.flush(ctx)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// flushAll makes all calls that were put before it durable.
+func (p *pipeline) flushAll(ctx context.Context) error {
+	for {
+		more, err := p.flush(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// flush makes the calls of the open block durable, with the positions after them,
+// and reports whether there were any. A block that could not be written is written
+// first the next time.
+func (p *pipeline) flush(ctx context.Context) (more bool, err error) {
+	p.flushing.Lock()
+	defer p.flushing.Unlock()
+	if p.leaving == nil && !p.take() {
+		return false, nil
+	}
+	if err := p.write(ctx, p.leaving, p.left); err != nil {
+		return false, err
+	}
+	p.durable(p.leaving, p.left)
+	p.leaving.Reset()
+	p.spare, p.leaving, p.left = p.leaving, nil, nil
+	return true, nil
+}
+
+// take moves the open block to leaving, unless it is empty.
+func (p *pipeline) take() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open.Rows() == 0 {
+		return false
+	}
+	p.leaving, p.left = p.open, maps.Clone(p.at)
+	p.open, p.spare = p.spare, nil
+	close(p.room)
+	p.room = make(chan struct{})
+	return true
+}
+
+func (p *pipeline) write(ctx context.Context, block *calllog.Block, at positions) (err error) {
+	where, err := json.Marshal(at)
+	if err != nil {
+		return fmt.Errorf("encode source positions: %w", err)
+	}
+	if p.buf, err = block.Encode(p.buf[:0]); err != nil {
+		return err
+	}
+	from, to := block.Span()
+	_, err = p.wal.Append(ctx, wal.Entry{
+		Rows: block.Rows(), MinTime: time.UnixMicro(from), MaxTime: time.UnixMicro(to),
+		Revision: calllog.Revision, Positions: where, Block: p.buf,
+	})
+	return err
+}

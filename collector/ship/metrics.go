@@ -1,0 +1,50 @@
+package ship
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	rows       prometheus.Counter
+	insert     prometheus.Histogram
+	retries    prometheus.Counter
+	deadBlocks prometheus.Counter
+	deadRows   prometheus.Counter
+}
+
+// newMetrics registers with reg; nil means that nobody reads them.
+func newMetrics(reg prometheus.Registerer) (metrics, error) {
+	m := metrics{
+		rows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kongdao_collector_rows_stored_total",
+			Help: "Calls that ClickHouse acknowledged.",
+		}),
+		insert: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "kongdao_collector_insert_seconds",
+			Help:    "Time of one successful insert of a block.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kongdao_collector_insert_retries_total",
+			Help: "Inserts that failed and were tried again.",
+		}),
+		deadBlocks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kongdao_collector_dead_blocks_total",
+			Help: "Blocks that ClickHouse refused for good and that are in the dead-letter folder.",
+		}),
+		deadRows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kongdao_collector_dead_rows_total",
+			Help: "Calls in such blocks.",
+		}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.rows, m.insert, m.retries, m.deadBlocks, m.deadRows} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}

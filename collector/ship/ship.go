@@ -1,0 +1,213 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/wal"
+	"github.com/kongdao/kongdao/internal/clickhouse"
+)
+
+// Config is what a user may set.
+type Config struct {
+	Parallel        int          `yaml:"parallel"`        // inserts at a time
+	InsertTimeout   api.Duration `yaml:"insertTimeout"`   // of one try
+	DrainTimeout    api.Duration `yaml:"drainTimeout"`    // for what is left when Run's context ends; 0: leave it in the log
+	DeadLetterDir   string       `yaml:"deadLetterDir"`   // folder of blocks that were refused for good
+	DeadLetterBytes int64        `yaml:"deadLetterBytes"` // disk that it may use
+}
+
+// DefaultConfig is complete but for DeadLetterDir.
+func DefaultConfig() Config {
+	return Config{
+		Parallel:        2,
+		InsertTimeout:   api.Duration(time.Minute),
+		DrainTimeout:    api.Duration(5 * time.Second),
+		DeadLetterBytes: 256 << 20,
+	}
+}
+
+// Validate lists everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Parallel < 1 || c.Parallel > 16 {
+		errs = append(errs, fmt.Errorf("parallel: %d is not between 1 and 16", c.Parallel))
+	}
+	if c.InsertTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("insertTimeout: %s is not above zero", c.InsertTimeout))
+	}
+	if c.DrainTimeout < 0 {
+		errs = append(errs, fmt.Errorf("drainTimeout: %s is negative", c.DrainTimeout))
+	}
+	if c.DeadLetterDir == "" {
+		errs = append(errs, errors.New("deadLetterDir: missing"))
+	}
+	if c.DeadLetterBytes < 0 {
+		errs = append(errs, fmt.Errorf("deadLetterBytes: %d is negative", c.DeadLetterBytes))
+	}
+	return errors.Join(errs...)
+}
+
+// Shipper moves blocks from one log to one ClickHouse.
+type Shipper struct {
+	cfg     Config
+	wal     *wal.Log
+	client  *clickhouse.Client
+	log     *slog.Logger
+	metrics metrics
+	dead    *deadLetters
+
+	failing atomic.Bool // the last try of some block failed
+	gaveUp  atomic.Bool // a block was left in the log because Run is ending
+	rows    atomic.Int64
+	refused atomic.Int64 // rows in the dead-letter folder
+}
+
+// New prepares delivery of the blocks in w to client, both of which stay the
+// caller's. It connects to nothing.
+func New(cfg Config, w *wal.Log, client *clickhouse.Client, log *slog.Logger, reg prometheus.Registerer) (*Shipper, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("ship: %w", err)
+	}
+	dead, err := openDeadLetters(cfg.DeadLetterDir, cfg.DeadLetterBytes)
+	if err != nil {
+		return nil, fmt.Errorf("ship: %w", err)
+	}
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, fmt.Errorf("ship: %w", err)
+	}
+	return &Shipper{cfg: cfg, wal: w, client: client, log: log, metrics: m, dead: dead}, nil
+}
+
+// Rows is how many rows were stored since New.
+func (s *Shipper) Rows() int64 { return s.rows.Load() }
+
+// DeadRows is how many rows went to the dead-letter folder since New.
+func (s *Shipper) DeadRows() int64 { return s.refused.Load() }
+
+// Failing reports that ClickHouse did not take the last block that was tried.
+func (s *Shipper) Failing() bool { return s.failing.Load() }
+
+// Run delivers blocks until ctx ends. Then it goes on for DrainTimeout at most, as
+// long as the log has blocks and ClickHouse takes them; the rest stays in the log.
+// It returns an error only when the log cannot be read.
+func (s *Shipper) Run(ctx context.Context) error {
+	// Inserts outlive ctx, because one that is cut off has to be sent again.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	ended := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(s.cfg.DrainTimeout.Std())
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-work.Done():
+		}
+	})
+	defer ended()
+
+	var inserts errgroup.Group
+	inserts.SetLimit(s.cfg.Parallel)
+	err := s.readAll(ctx, work, func(rec wal.Record) {
+		inserts.Go(func() error {
+			s.deliver(ctx, work, rec)
+			return nil
+		})
+	})
+	_ = inserts.Wait() // deliver has no error: it stores, sets aside or leaves
+	return err
+}
+
+// readAll hands each record to send, which blocks while enough are under way.
+func (s *Shipper) readAll(ctx, work context.Context, send func(wal.Record)) error {
+	for {
+		rec, err := s.wal.Next(ctx)
+		if ctx.Err() != nil && err != nil {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("ship: %w", err)
+		}
+		send(rec)
+	}
+	for work.Err() == nil && !s.gaveUp.Load() {
+		rec, ok, err := s.wal.TryNext()
+		if err != nil {
+			return fmt.Errorf("ship: %w", err)
+		}
+		if !ok {
+			return nil
+		}
+		send(rec)
+	}
+	return nil
+}
+
+// deliver stores the record, or sets it aside, and acknowledges it. When ctx has
+// ended it does not try again and leaves it in the log.
+func (s *Shipper) deliver(ctx, work context.Context, rec wal.Record) {
+	policy := backoff.NewExponentialBackOff()
+	policy.InitialInterval = 100 * time.Millisecond
+	policy.Multiplier = 2
+	policy.MaxInterval = 5 * time.Second
+	_, err := backoff.Retry(ctx,
+		func() (struct{}, error) { return struct{}{}, s.settle(work, rec) },
+		backoff.WithBackOff(policy),
+		backoff.WithMaxElapsedTime(0),
+		backoff.WithNotify(func(err error, _ time.Duration) { s.noteFailure(rec, err) }))
+	if err != nil {
+		s.gaveUp.Store(true)
+		return
+	}
+	if err := s.wal.Ack(rec.Seq); err != nil {
+		s.log.Warn("write-ahead log's cursor was not saved; the block may be sent again with its token",
+			slog.String("token", rec.Token), slog.Any("error", err))
+	}
+}
+
+// settle tries once to bring the record where it belongs.
+func (s *Shipper) settle(ctx context.Context, rec wal.Record) error {
+	err := s.insert(ctx, rec)
+	if err == nil {
+		s.noteStored(rec)
+		return nil
+	}
+	if !permanent(err) {
+		return err
+	}
+	if err := s.dead.put(rec, err); err != nil {
+		return err
+	}
+	s.refused.Add(int64(rec.Rows))
+	s.metrics.deadBlocks.Inc()
+	s.metrics.deadRows.Add(float64(rec.Rows))
+	s.log.Error("clickhouse refused a block for good; it is in the dead-letter folder",
+		slog.String("token", rec.Token), slog.Int("rows", rec.Rows), slog.String("dir", s.cfg.DeadLetterDir), slog.Any("error", err))
+	return nil
+}
+
+func (s *Shipper) noteStored(rec wal.Record) {
+	s.rows.Add(int64(rec.Rows))
+	s.metrics.rows.Add(float64(rec.Rows))
+	if s.failing.Swap(false) {
+		s.log.Info("clickhouse takes blocks again")
+	}
+}
+
+func (s *Shipper) noteFailure(rec wal.Record, err error) {
+	s.metrics.retries.Inc()
+	if !s.failing.Swap(true) {
+		s.log.Warn("clickhouse does not take blocks; they wait in the write-ahead log and are tried again",
+			slog.String("token", rec.Token), slog.Any("error", err))
+	}
+}

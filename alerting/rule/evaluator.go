@@ -199,6 +199,7 @@ func openDB(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*tsdb.DB, 
 	o.WALSegmentSize = 8 << 20
 	o.WALCompression = compression.Snappy
 	o.HeadChunksWriteBufferSize = 256 << 10
+	o.EnableSTAsZeroSample = true // a counter that appears with 1 has increased by 1
 	db, err := tsdb.Open(cfg.Dir, log, reg, o, tsdb.NewDBStats())
 	if err != nil {
 		return nil, fmt.Errorf("open metrics: %w", err)

@@ -20,7 +20,7 @@ type targetSets = map[string][]*targetgroup.Group
 const job = "kongdao"
 
 func newScraper(cfg Config, db storage.AppendableV2, log *slog.Logger, reg prometheus.Registerer) (*scraper, error) {
-	o := &scrape.Options{DiscoveryReloadOnStartup: true, DiscoveryReloadInterval: model.Duration(time.Second)}
+	o := &scrape.Options{ParseST: true, DiscoveryReloadOnStartup: true, DiscoveryReloadInterval: model.Duration(time.Second)}
 	m, err := scrape.NewManager(o, log, nil, nil, db, reg)
 	if err != nil {
 		return nil, fmt.Errorf("make scraper: %w", err)

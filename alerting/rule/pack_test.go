@@ -1,0 +1,212 @@
+package rule
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/rules"
+)
+
+// Series are written as promtool's tests write them, a sample every 5 s.
+var packCases = []struct {
+	name   string
+	series string
+	at     time.Duration
+	want   []string // alerts that fire, with labels and description
+}{
+	{
+		name: "a zone without a ready pod is down, and its pods are",
+		series: `
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-a"} 2x20
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-b"} 2x20
+			kongdao_xds_pods{function="cart",revision="r1",zone="zb-b"} 1x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-a"} 2x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b"} 2 0x20
+			kongdao_xds_ready_pods{function="cart",revision="r1",zone="zb-b"} 1 0x20`,
+		at: 30 * time.Second,
+		want: []string{
+			`PodsDown{function="cart", severity="ticket", zone="zb-b"}: 1 pods not ready`,
+			`PodsDown{function="feed", severity="ticket", zone="zb-b"}: 2 pods not ready`,
+			`ZoneDown{severity="page", zone="zb-b"}: 0 of 3 pods ready`,
+		},
+	},
+	{
+		name: "a zone is down ten seconds after its last pod",
+		series: `
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-b"} 2x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b"} 2 0x20`,
+		at:   10 * time.Second,
+		want: []string{`ZoneDown{severity="page", zone="zb-b"}: 0 of 2 pods ready`},
+	},
+	{
+		name: "two control planes that report the same pods count them once",
+		series: `
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-b",instance="a"} 2x20
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-b",instance="b"} 2x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b",instance="a"} 1x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b",instance="b"} 1x20`,
+		at:   30 * time.Second,
+		want: []string{`PodsDown{function="feed", severity="ticket", zone="zb-b"}: 1 pods not ready`},
+	},
+	{
+		name: "a zone without any pods is not down",
+		series: `
+			kongdao_xds_pods{function="feed",revision="r1",zone="zb-c"} 0x20
+			kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-c"} 0x20`,
+		at: 60 * time.Second,
+	},
+	{
+		name: "half of the calls refused is a page",
+		series: `
+			kongdao_collector_calls_total{function="feed",revision="r1",zone="zb-a",code="200"} 0+250x30
+			kongdao_collector_calls_total{function="feed",revision="",zone="",code="429"} 0+250x30
+			kongdao_collector_refused_calls_total{function="feed",limit="capacity"} 0+250x30`,
+		at:   45 * time.Second,
+		want: []string{`CapacityRefusals{function="feed", severity="page"}: 50% of its calls refused with 429`},
+	},
+	{
+		name: "one refusal in a thousand is none",
+		series: `
+			kongdao_collector_calls_total{function="feed",code="200"} 0+5000x30
+			kongdao_collector_refused_calls_total{function="feed",limit="capacity"} 0+5x30`,
+		at: 45 * time.Second,
+	},
+	{
+		name: "a tenth of the calls failing is a page",
+		series: `
+			kongdao_collector_calls_total{function="feed",code="200"} 0+90x30
+			kongdao_collector_calls_total{function="feed",code="503"} 0+10x30`,
+		at:   60 * time.Second,
+		want: []string{`ErrorRate{function="feed", severity="page"}: 10% of its calls end in 5xx`},
+	},
+	{
+		name: "a call a minute that fails pages nobody",
+		series: `
+			kongdao_collector_calls_total{function="rare",code="503"} 0x11 1x11 2x11`,
+		at: 150 * time.Second,
+	},
+	{
+		name: "two percent for long is a ticket",
+		series: `
+			kongdao_collector_calls_total{function="feed",code="200"} 0+98x200
+			kongdao_collector_calls_total{function="feed",code="500"} 0+2x200`,
+		at:   12 * time.Minute,
+		want: []string{`ErrorRate{function="feed", severity="ticket"}: 2% of its calls end in 5xx`},
+	},
+	{
+		name: "refused configuration is a page while it is new",
+		series: `
+			kongdao_xds_rejections_total{type="routes"} 0x10 1x100`,
+		at:   90 * time.Second,
+		want: []string{`ConfigurationRejected{severity="page", type="routes"}: 1 rejections of routes in 2 minutes`},
+	},
+	{
+		name:   "refused configuration is over when nothing is refused any more",
+		series: `kongdao_xds_rejections_total{type="routes"} 0x10 1x100`,
+		at:     5 * time.Minute,
+	},
+	{
+		name:   "slow at the 99th percentile",
+		series: `kongdao_collector_call_duration_seconds{function="feed"} {{schema:0 sum:0 count:0 buckets:[0]}}+{{schema:0 sum:400 count:100 buckets:[0 0 100]}}x40` + "\n" + `kongdao_collector_calls_total{function="feed",code="200"} 0+100x40`,
+		at:     3 * time.Minute,
+		want:   []string{`LatencyHigh{function="feed", severity="ticket"}: 99 % of its calls end within 3.972s`},
+	},
+	{
+		name: "what waits too long, and who cannot be seen",
+		series: `
+			kongdao_collector_oldest_unstored_seconds 90x20
+			kongdao_alerting_outbox_oldest_seconds 61x20
+			up{instance="10.0.0.1:9"} 0x20`,
+		at: 45 * time.Second,
+		want: []string{
+			`CollectorBehind{severity="ticket"}: the oldest waits for 1m 30s`,
+			`MetricsMissing{instance="10.0.0.1:9", severity="ticket"}: its last scrape failed`,
+			`NotificationUndelivered{severity="page"}: the oldest waits for 1m 1s`,
+		},
+	},
+}
+
+func TestPack(t *testing.T) {
+	for _, c := range packCases {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, evaluate(t, c.series, c.at)); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// evaluate runs the pack every 5 s and says what fires at the end.
+func evaluate(t *testing.T, series string, at time.Duration) []string {
+	t.Helper()
+	texts := newTexts(nil)
+	parsed, err := texts.with(Pack())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := texts.set(parsed)
+	load := "load 5s\n"
+	for line := range strings.Lines(strings.TrimSpace(series)) {
+		load += "  " + strings.TrimSpace(line) + "\n"
+	}
+	suite, err := promqltest.NewLazyLoader(load, promqltest.LazyLoaderOpts{Parser: parser.NewParser(parser.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer suite.Close()
+	m := rules.NewManager(&rules.ManagerOptions{
+		QueryFunc: rules.EngineQueryFunc(suite.QueryEngine(), suite.Storage()), AppendableV2: suite.Storage(),
+		Context: t.Context(), NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
+		Logger: slog.New(slog.DiscardHandler), GroupLoader: texts, Parser: texts.parser,
+	})
+	groups, errs := m.LoadGroups(5*time.Second, labels.EmptyLabels(), "", nil, false, names...)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	for ts := time.Unix(0, 0); ts.Sub(time.Unix(0, 0)) <= at; ts = ts.Add(5 * time.Second) {
+		suite.WithSamplesTill(ts, func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range groups {
+				g.Eval(suite.Context(), ts)
+			}
+		})
+	}
+	return firing(t, groups)
+}
+
+func firing(t *testing.T, groups map[string]*rules.Group) []string {
+	t.Helper()
+	var got []string
+	for _, g := range groups {
+		for _, r := range g.Rules() {
+			if err := r.LastError(); err != nil {
+				t.Errorf("%s: %v", r.Name(), err)
+			}
+			for _, a := range r.(*rules.AlertingRule).ActiveAlerts() {
+				if a.State != rules.StateFiring {
+					continue
+				}
+				for _, text := range []string{"summary", "summary_zh", "description_zh", "runbook"} {
+					if a.Annotations.Get(text) == "" {
+						t.Errorf("%s has no %s", r.Name(), text)
+					}
+				}
+				ls := labels.NewBuilder(a.Labels).Del("alertname").Labels()
+				got = append(got, fmt.Sprintf("%s%s: %s", r.Name(), ls, a.Annotations.Get("description")))
+			}
+		}
+	}
+	slices.Sort(got)
+	return got
+}

@@ -175,7 +175,10 @@ func (d *decoder) scalar(field string, n ast.Node, v reflect.Value, want string)
 		case !ok:
 			d.wrong(field, n, want)
 		case v.Type() != reflect.TypeFor[Secret]() && !isText(n):
-			d.add(field, d.lineOf(n), "is %s, want %s: write \"%s\"", describe(n), want, text)
+			if want == wantOf(v.Type(), "") {
+				want = fmt.Sprintf("%s: write \"%s\"", want, text)
+			}
+			d.wrong(field, n, want)
 		default:
 			v.SetString(text)
 		}

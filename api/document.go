@@ -184,7 +184,7 @@ func (d document) tooDeep() (line int, message string) {
 		}
 		indents = append(indents, indent)
 		dense := max(strings.Count(text, "["), strings.Count(text, "{"), leading(body))
-		if flow > maxDepth || len(indents) > maxDepth || dense > 10*maxDepth {
+		if flow > 10*maxDepth || len(indents) > maxDepth || dense > 10*maxDepth {
 			return i + 1, fmt.Sprintf("is nested deeper than %d levels, want a flatter document", maxDepth)
 		}
 	}

@@ -61,7 +61,17 @@ func (s Secret) IsRef() bool { return secretRef.MatchString(string(s)) }
 // never negative when it was parsed.
 type Duration time.Duration
 
-func (d Duration) String() string { return time.Duration(d).String() }
+// String is the duration as a person would write it: 1m, not 1m0s.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // Std is d as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }

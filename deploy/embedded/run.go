@@ -14,6 +14,7 @@ const (
 	startTimeout = 60 * time.Second // a start takes 0.2 s, on a busy machine 6 s
 	stopTimeout  = 10 * time.Second // clean stop: 0.2 s, 5 s with open connections
 	pollInterval = 10 * time.Millisecond
+	askTimeout   = 2 * time.Second // one statement takes milliseconds
 
 	// firstStarts is how many starts may fail before Run gives up on an engine that
 	// was never ready. Later ones are repeated for ever: the data is there.
@@ -163,7 +164,7 @@ func (e *Engine) awaitReady(ctx context.Context, p *process) error {
 
 // ask runs one statement on a connection of its own.
 func (e *Engine) ask(ctx context.Context, statement string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	c, err := clickhouse.New(e.Options())
 	if err != nil {

@@ -37,6 +37,9 @@ func Parse(file string, data []byte) (Set, Problems) {
 		r, ps := doc.resource()
 		if len(ps) > 0 {
 			problems = append(problems, ps...)
+			if r != nil && r.meta().Name != "" {
+				set.Broken = append(set.Broken, r.kind()+"/"+r.meta().Name)
+			}
 			continue
 		}
 		r.addTo(&set)

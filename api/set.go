@@ -28,6 +28,7 @@ func Merge(sets ...Set) Set {
 		out.AlertRules = append(out.AlertRules, s.AlertRules...)
 		out.Robots = append(out.Robots, s.Robots...)
 		out.Scenarios = append(out.Scenarios, s.Scenarios...)
+		out.Broken = append(out.Broken, s.Broken...)
 	}
 	out.sort()
 	return out
@@ -63,6 +64,7 @@ func (s *Set) sort() {
 	sortByName(s.AlertRules)
 	sortByName(s.Robots)
 	sortByName(s.Scenarios)
+	slices.Sort(s.Broken)
 }
 
 // sortByName orders by name, and by place where names are equal, so that the

@@ -23,6 +23,10 @@ type Set struct {
 	AlertRules    []*AlertRule
 	Robots        []*Robot
 	Scenarios     []*Scenario
+
+	// Broken are the resources, as "Kind/name", that were written but left out for
+	// their problems, so that naming them is no second problem.
+	Broken []string `json:"-"`
 }
 
 // Function returns the function of that name, or nil.

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Validate checks a whole configuration: each resource by itself, and what only
@@ -11,7 +12,12 @@ import (
 // (by file name and line) is reported, and [Problem.Other] names the first.
 func Validate(s Set) Problems {
 	var problems Problems
-	v := validation{zones: directoryOf(s.Zones), consumers: directoryOf(s.Consumers), functions: directoryOf(s.Functions), problems: &problems}
+	v := validation{
+		zones:     directoryOf(s.Zones, KindZone, s.Broken),
+		consumers: directoryOf(s.Consumers, KindConsumer, s.Broken),
+		functions: directoryOf(s.Functions, KindFunction, s.Broken),
+		problems:  &problems,
+	}
 	for _, r := range s.resources() {
 		r.check(v.report(r))
 	}
@@ -40,11 +46,11 @@ func (v validation) report(r resource) *report {
 
 // directory is the names that resources of one kind have.
 type directory struct {
-	names []string // sorted, each once
-	has   map[string]bool
+	names []string        // sorted, each once
+	has   map[string]bool // also those that are broken
 }
 
-func directoryOf[R resource](rs []R) directory {
+func directoryOf[R resource](rs []R, kind string, broken []string) directory {
 	d := directory{has: make(map[string]bool, len(rs))}
 	for _, r := range rs {
 		if name := r.meta().Name; !d.has[name] {
@@ -53,6 +59,11 @@ func directoryOf[R resource](rs []R) directory {
 		}
 	}
 	slices.Sort(d.names)
+	for _, b := range broken {
+		if name, ok := strings.CutPrefix(b, kind+"/"); ok {
+			d.has[name] = true
+		}
+	}
 	return d
 }
 

@@ -26,7 +26,7 @@ func TestSample(t *testing.T) {
 	}
 	kinds := reflect.ValueOf(set)
 	for i := range kinds.NumField() {
-		if kinds.Field(i).Len() == 0 {
+		if name := kinds.Type().Field(i).Name; name != "Broken" && kinds.Field(i).Len() == 0 {
 			t.Errorf("the sample has no %s", kinds.Type().Field(i).Name)
 		}
 	}

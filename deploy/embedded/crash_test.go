@@ -160,7 +160,7 @@ const parentVariable = "KONGDAO_TEST_PARENT_DIR"
 func TestParent(t *testing.T) {
 	dir := os.Getenv(parentVariable)
 	if dir == "" {
-		t.Skip("runs below TestChildDiesWithItsParent")
+		return
 	}
 	e, _ := embeddedtest.StartIn(t, dir)
 	if err := os.WriteFile(dir+"/pid.tmp", []byte(strconv.Itoa(e.PID())), 0o600); err != nil {

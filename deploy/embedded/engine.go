@@ -95,6 +95,9 @@ func (e *Engine) Close() error {
 	return e.closeErr
 }
 
+// String keeps the passwords out of prints of an Engine.
+func (e *Engine) String() string { return "embedded clickhouse at " + e.Addr() }
+
 // Addr is where the native protocol listens. It changes only when another process
 // took the port while the engine was down; connections made with [Engine.Options]
 // follow it.

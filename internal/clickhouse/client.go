@@ -14,7 +14,7 @@ import (
 // are the driver's: Exec, Query, QueryRow, Select, PrepareBatch, Ping, Stats.
 type Client struct {
 	driver.Conn
-	options Options
+	options *Options // a pointer, so that printing a Client does not print the password
 }
 
 // Open connects and runs one query, so that a wrong address, user or password
@@ -41,11 +41,11 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open clickhouse at %s: %w", o.Addr, err)
 	}
-	return &Client{Conn: conn, options: o}, nil
+	return &Client{Conn: conn, options: &o}, nil
 }
 
 // Options are what the client was opened with.
-func (c *Client) Options() Options { return c.options }
+func (c *Client) Options() Options { return *c.options }
 
 // OpenDB is a pool behind database/sql, for libraries that ask for one. Connections
 // are made when they are needed; the caller closes it.

@@ -58,7 +58,7 @@ func (o Options) String() string {
 // DSN is the data source name with the password in clear, for a process that is
 // given one, such as a Grafana data source. Do not log it.
 func (o Options) DSN() string {
-	return o.dsn(url.QueryEscape(o.Password.Reveal()))
+	return o.dsn(escape(o.Password.Reveal()))
 }
 
 func (o Options) dsn(password string) string {
@@ -67,13 +67,16 @@ func (o Options) dsn(password string) string {
 	} else {
 		password = ":" + password
 	}
-	s := "clickhouse://" + url.QueryEscape(or(o.User, "default")) + password +
+	s := "clickhouse://" + escape(or(o.User, "default")) + password +
 		"@" + strings.Join(o.Addr, ",") + "/" + or(o.Database, "default")
 	if o.TLS != nil {
 		s += "?secure=true"
 	}
 	return s
 }
+
+// escape is for the part before the @, where a plus stands for itself.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // ParseDSN reads clickhouse://user:password@host:port[,host:port]/database?setting=value.
 // Parameters it knows are secure, skip_verify, dial_timeout, read_timeout and

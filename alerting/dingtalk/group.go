@@ -123,6 +123,8 @@ func (g Group) sorted() []Alert {
 		return cmp.Or(
 			cmp.Compare(rank(a.Labels["severity"]), rank(b.Labels["severity"])),
 			a.StartsAt.Compare(b.StartsAt),
+			strings.Compare(a.Labels["function"], b.Labels["function"]),
+			strings.Compare(a.Labels["zone"], b.Labels["zone"]),
 			strings.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	return s

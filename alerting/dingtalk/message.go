@@ -91,11 +91,11 @@ func cut(text string, room int) []string {
 	}
 	for _, line := range strings.SplitAfter(text, "\n") {
 		n := escapedLen(line)
-		if used > 0 && used+n > room {
+		if used > 0 && used+n > room && n <= room {
 			flush()
 		}
-		for n > room {
-			head := prefix(line, room)
+		for used+n > room { // too long for any piece: fill up this one first
+			head := prefix(line, room-used)
 			b.WriteString(line[:head])
 			flush()
 			line = line[head:]

@@ -50,8 +50,10 @@ func (r Renderer) Render(g Group, now time.Time) []Message {
 func (r Renderer) body(b *builder, g Group, alerts []Alert, now time.Time) {
 	w := r.words()
 	first := alerts[0]
-	if s := r.text(first, "summary"); s != "" {
+	if s := r.summary(alerts); s != "" && g.Firing() {
 		b.line("**%s**", plain(s))
+	} else if s != "" {
+		b.line("**%s: %s**", w.resolved, plain(s))
 	}
 	common := shared(alerts)
 	var list []string
@@ -62,9 +64,15 @@ func (r Renderer) body(b *builder, g Group, alerts []Alert, now time.Time) {
 		}
 	}
 	if d := r.text(first, "description"); d != "" && len(alerts) == 1 {
-		add(w.value, plain(d))
+		name := w.value
+		if !g.Firing() {
+			name = w.was
+		}
+		add(name, plain(d))
 	}
-	add(w.severity, plain(w.severityText(g.Severity())))
+	if g.Firing() { // nobody has to hurry any more
+		add(w.severity, plain(w.severityText(g.Severity())))
+	}
 	start, end := span(alerts)
 	if g.Firing() {
 		add(w.started, r.clock(start, now)+" ("+fmt.Sprintf(w.lasting, w.duration(now.Sub(start)))+")")
@@ -76,6 +84,18 @@ func (r Renderer) body(b *builder, g Group, alerts []Alert, now time.Time) {
 	if len(alerts) > 1 {
 		r.list(b, alerts, common)
 	}
+}
+
+// summary is what all alerts say of themselves; where they differ, the list of
+// them says it.
+func (r Renderer) summary(alerts []Alert) string {
+	s := r.text(alerts[0], "summary")
+	for _, a := range alerts[1:] {
+		if r.text(a, "summary") != s {
+			return ""
+		}
+	}
+	return s
 }
 
 func (r Renderer) list(b *builder, alerts []Alert, common map[string]string) {

@@ -51,7 +51,7 @@ type journal struct {
 }
 
 // openJournal replays dir's journal into apply and reports how many damaged
-// lines it skipped. Only one process at a time may hold a directory.
+// lines it skipped. The caller rewrites it then, without what is torn. Only one process at a time may hold a directory.
 func openJournal(dir string, apply func(record)) (j *journal, damaged int, err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, 0, fmt.Errorf("make outbox folder: %w", err)
@@ -82,7 +82,7 @@ func (j *journal) replay(apply func(record)) (damaged int, err error) {
 	for {
 		line, err := in.ReadBytes('\n')
 		if err == io.EOF {
-			break // what is left of a torn line is cut off below
+			break // a torn line goes when the journal is rewritten
 		}
 		if err != nil {
 			return damaged, fmt.Errorf("read outbox log: %w", err)
@@ -94,12 +94,6 @@ func (j *journal) replay(apply func(record)) (damaged int, err error) {
 			continue
 		}
 		apply(rec)
-	}
-	if err := j.file.Truncate(j.size); err != nil {
-		return damaged, fmt.Errorf("cut torn end of outbox log: %w", err)
-	}
-	if _, err := j.file.Seek(j.size, io.SeekStart); err != nil {
-		return damaged, fmt.Errorf("seek in outbox log: %w", err)
 	}
 	return damaged, nil
 }

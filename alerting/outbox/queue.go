@@ -69,7 +69,7 @@ func (q *queue) next(now time.Time, l limits) (pick []*entry, wait time.Duration
 	case free == 1 && first.parts == 0 && len(q.waiting) > 1:
 		return q.unstarted(), 0
 	}
-	return q.waiting[:1:1], 0
+	return []*entry{first}, 0
 }
 
 // order puts first what was begun, then pages, then by age.

@@ -37,7 +37,7 @@ func ParseText(line []byte, r *Record) error {
 	if p.bad != "" {
 		return fmt.Errorf("line: field %s: %w", p.bad, ErrMalformed)
 	}
-	r.finish(details, requestID)
+	r.Finish(details, requestID)
 	return nil
 }
 

@@ -117,16 +117,16 @@ func MethodName(method []byte) string {
 	return OtherMethod
 }
 
-// finish derives what follows from other fields. Every decoder calls it last,
+// Finish derives what follows from other fields. Every decoder calls it last,
 // with the response code details and, if it is no UUID, the request id.
-func (r *Record) finish(details, requestID []byte) {
+func (r *Record) Finish(details, requestID []byte) {
 	if len(details) > 0 && string(details) != "via_upstream" {
 		r.attr(AttrDetails, details)
 	}
 	if len(requestID) > 0 {
 		r.attr(AttrRequestID, requestID)
 	}
-	if MethodName(r.Method) == OtherMethod {
+	if MethodName(r.Method) == OtherMethod && string(r.Method) != OtherMethod {
 		r.attr(AttrMethod, r.Method)
 	}
 	switch {

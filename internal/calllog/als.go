@@ -1,0 +1,36 @@
+package calllog
+
+// Tag is a custom tag of Envoy's gRPC access log: what the entries themselves
+// do not carry.
+type Tag struct {
+	Name string // as it arrives in an entry
+	Kind string // where Envoy looks: route, cluster, host or request metadata
+	Key  string // within MetadataNamespace
+}
+
+// Names of the tags.
+const (
+	TagTenant   = "kongdao.tenant"
+	TagFunction = "kongdao.function"
+	TagRevision = "kongdao.revision"
+	TagZone     = "kongdao.zone"
+	TagConsumer = "kongdao.consumer"
+)
+
+// ALSCustomTags are the tags that a gateway's gRPC access log is to be configured
+// with (common_config.custom_tags). Without them function and revision are taken
+// from the cluster's name, function/revision, and the others are empty. Calls that
+// are refused before a pod was chosen have no revision either way, unlike in the
+// file log.
+func ALSCustomTags() []Tag {
+	return []Tag{
+		{TagTenant, "route", "tenant"},
+		{TagFunction, "route", "function"},
+		{TagRevision, "cluster", "revision"},
+		{TagZone, "host", "zone"},
+		{TagConsumer, "request", "consumer"},
+	}
+}
+
+// ALSRequestHeaders are the headers for additional_request_headers_to_log.
+func ALSRequestHeaders() []string { return []string{"traceparent", LoadTestHeader} }

@@ -185,3 +185,19 @@ func TestValidateWithoutLines(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestOneRouteTwiceInItself: a host that is listed twice is one problem, not also
+// a contradiction of the route with itself.
+func TestOneRouteTwiceInItself(t *testing.T) {
+	f := &Function{
+		Metadata: Metadata{Name: "a", Source: Source{"f.yaml", 1}},
+		Spec: FunctionSpec{
+			Routes:    []Route{{Hosts: []string{"x.com", "x.com"}, Path: "/a"}},
+			Revisions: []Revision{{Name: "r1", Endpoints: []Endpoint{{Address: "127.0.0.1:1"}}}},
+		},
+	}
+	want := `f.yaml:1: spec.routes[0].hosts[1]: is "x.com" again, as spec.routes[0].hosts[0]: want it once`
+	if got := Validate(Set{Functions: []*Function{f}}).Error(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -287,16 +287,70 @@ func TestLinksInACircleEnd(t *testing.T) {
 	f.waitFor("a=/a", "! dangling.yaml:1: cannot be read: no such file or directory")
 }
 
-// TestSlowLook takes up what no event told of: here the watch is closed.
-func TestSlowLook(t *testing.T) {
+// TestLinkedFileOutside follows a file whose link stays while its target changes.
+func TestLinkedFileOutside(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(t.TempDir(), "a.txt")
 	write(t, target, function("a", "/one"))
-	f := start(t, dir, 20*time.Millisecond)
+	f := start(t, dir, time.Hour)
 	must(t, os.Symlink(target, filepath.Join(dir, "a.yaml")))
 	f.waitFor("a=/one")
 	write(t, target, function("a", "/two"))
 	f.waitFor("a=/two")
+}
+
+// TestSlowLook takes up what no event tells of: here the link's target is itself
+// reached by a link that is replaced.
+func TestSlowLook(t *testing.T) {
+	dir, away := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(away, "one", "a.txt"), function("a", "/one"))
+	write(t, filepath.Join(away, "two", "a.txt"), function("a", "/two"))
+	must(t, os.Symlink("one", filepath.Join(away, "current")))
+	must(t, os.Symlink(filepath.Join(away, "current", "a.txt"), filepath.Join(dir, "a.yaml")))
+	f := start(t, dir, 20*time.Millisecond)
+	f.waitFor("a=/one")
+	must(t, os.Symlink("two", filepath.Join(away, "next")))
+	must(t, os.Rename(filepath.Join(away, "next"), filepath.Join(away, "current")))
+	f.waitFor("a=/two")
+}
+
+// TestFolderIsReplaced: another folder takes the name of one that was watched.
+func TestFolderIsReplaced(t *testing.T) {
+	dir, away := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(dir, "sub", "a.yaml"), function("a", "/one"))
+	write(t, filepath.Join(away, "sub", "a.yaml"), function("a", "/two"))
+	f := start(t, dir, time.Hour)
+	f.waitFor("a=/one")
+	must(t, os.Rename(filepath.Join(dir, "sub"), filepath.Join(away, "old")))
+	must(t, os.Rename(filepath.Join(away, "sub"), filepath.Join(dir, "sub")))
+	f.waitFor("a=/two")
+	f.write("sub/a.yaml", function("a", "/three"))
+	f.waitFor("a=/three")
+}
+
+// TestSameSizeAndTime: a change right after reading that leaves size and time
+// stamp as they were is seen all the same.
+func TestSameSizeAndTime(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.yaml")
+	now := time.Now()
+	var before *file
+	for _, path := range []string{"/one", "/two"} {
+		write(t, name, function("a", path))
+		must(t, os.Chtimes(name, now, now))
+		info, err := os.Stat(name)
+		must(t, err)
+		before = readFile(name, info, before)
+		if got := before.set.Functions[0].Spec.Routes[0].Path; got != path {
+			t.Errorf("read %s, want %s", got, path)
+		}
+	}
+	info, err := os.Stat(name)
+	must(t, err)
+	old := *before
+	old.readAt = now.Add(time.Minute)
+	if again := readFile(name, info, &old); again != &old {
+		t.Error("a file that is surely unchanged is read again")
+	}
 }
 
 func TestWatchKeepsTheLatestOnly(t *testing.T) {

@@ -49,6 +49,11 @@ func TestState(t *testing.T) {
 				"c": function("c", "/y"),
 			}, "a=/x c=/y !b"},
 		},
+		"of two that wait the one that changed first goes first": {
+			{map[string]string{"x": function("x", "/x")}, "x=/x"},
+			{map[string]string{"x": function("x", "/x"), "b": function("b", "/x")}, "x=/x !b"},
+			{map[string]string{"x": function("x", "/z"), "b": function("b", "/x"), "a": function("a", "/x")}, "b=/x x=/z !a"},
+		},
 		"a function waits for its zone": {
 			{map[string]string{"z": zoneA, "f": inZone("f", "zb")}, " !f"},
 			{map[string]string{"z": zoneA + "---\n" + strings.Replace(zoneA, "za", "zb", 1), "f": inZone("f", "zb")}, "f=/f"},

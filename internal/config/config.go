@@ -1,0 +1,127 @@
+// Package config is kongdao.yaml: one struct with complete defaults, read
+// strictly, so that a slip of the pen is named with its line and not ignored.
+package config
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// Config is everything that kongdao.yaml can say. Relative paths are from the
+// working directory.
+type Config struct {
+	DataDir      string `yaml:"dataDir"`      // all that is kept: call logs, write-ahead log, alerts, run/addresses.json
+	ResourcesDir string `yaml:"resourcesDir"` // functions, zones and the other resources
+
+	Listen     Listen     `yaml:"listen"`
+	ClickHouse ClickHouse `yaml:"clickhouse"`
+	Envoy      Envoy      `yaml:"envoy"`
+	Collector  Collector  `yaml:"collector"`
+	Alerting   Alerting   `yaml:"alerting"`
+	LoadTest   LoadTest   `yaml:"loadtest"`
+	Log        Log        `yaml:"log"`
+}
+
+// Listen is where the parts listen, host:port each; port 0 is any free one, which
+// run/addresses.json in the data directory then names.
+type Listen struct {
+	Gateway        string `yaml:"gateway" want:"an IP address and port such as 127.0.0.1:9000"`        // callers
+	GatewayAdmin   string `yaml:"gatewayAdmin" want:"an IP address and port such as 127.0.0.1:9000"`   // Envoy's administration; it can stop the gateway, hence loopback only
+	XDS            string `yaml:"xds" want:"an IP address and port such as 127.0.0.1:9000"`            // control plane, for gateways
+	ALS            string `yaml:"als" want:"an IP address and port such as 127.0.0.1:9000"`            // access log stream, from gateways
+	ClickHouse     string `yaml:"clickhouse" want:"an IP address and port such as 127.0.0.1:9000"`     // embedded ClickHouse, native protocol; loopback only
+	ClickHouseHTTP string `yaml:"clickhouseHTTP" want:"an IP address and port such as 127.0.0.1:9000"` // embedded ClickHouse, HTTP; loopback only
+	API            string `yaml:"api" want:"an IP address and port such as 127.0.0.1:9000"`            // management API
+	Metrics        string `yaml:"metrics" want:"an IP address and port such as 127.0.0.1:9000"`        // /metrics of all parts
+	Alertmanager   string `yaml:"alertmanager" want:"an IP address and port such as 127.0.0.1:9000"`   // API v2
+	Prometheus     string `yaml:"prometheus" want:"an IP address and port such as 127.0.0.1:9000"`     // query API
+}
+
+// ClickHouse says where call logs are kept.
+type ClickHouse struct {
+	DSN     api.Secret `yaml:"dsn"`     // clickhouse://user:${env:PASSWORD}@host:9000/database; empty: the embedded engine
+	Library string     `yaml:"library"` // libchdb.so of the embedded engine; empty: it is looked for
+}
+
+// Envoy is the gateway that this process starts.
+type Envoy struct {
+	Path        string `yaml:"path"`                                            // the program; empty: it is looked for
+	Concurrency int    `yaml:"concurrency" want:"a whole number from 0 to 256"` // worker threads; 0: one per CPU
+	Node        string `yaml:"node"`                                            // name among gateways, as in the column gateway
+	Zone        string `yaml:"zone"`                                            // where it stands; calls stay in the zone while it can take them; empty: nowhere
+}
+
+// Collector takes calls from gateways to ClickHouse.
+type Collector struct {
+	Source        string       `yaml:"source" want:"file, als or both"`                     // file: Envoy's log on this machine; als: its log stream
+	FlushInterval api.Duration `yaml:"flushInterval"`                                       // a call waits at most that long for its block to be written
+	MaxRows       int          `yaml:"maxRows" want:"a whole number from 1 to 200000"`      // calls in a block
+	WALBytes      int64        `yaml:"walBytes" want:"a number of bytes, at least 1048576"` // disk for calls that ClickHouse has not taken yet
+}
+
+// Alerting evaluates rules and notifies.
+type Alerting struct {
+	ScrapeInterval     api.Duration `yaml:"scrapeInterval"`     // how often metrics are read
+	EvaluationInterval api.Duration `yaml:"evaluationInterval"` // how often rules are evaluated that do not say it themselves
+	Retention          api.Duration `yaml:"retention"`          // how long metrics are kept for rules and queries
+	AlertmanagerConfig string       `yaml:"alertmanagerConfig"` // file in Alertmanager's format; empty: the shipped one
+	ExternalURL        string       `yaml:"externalURL"`        // where users reach Alertmanager, for links; empty: where it listens
+	Targets            []string     `yaml:"targets"`            // host:port of further /metrics to read
+}
+
+// LoadTest bounds what a stress test may do.
+type LoadTest struct {
+	Allow       []string     `yaml:"allow"`                                    // hosts that may be attacked; empty: none
+	MaxRate     float64      `yaml:"maxRate" want:"requests a second above 0"` // requests a second
+	MaxDuration api.Duration `yaml:"maxDuration"`                              // of a whole test
+}
+
+// Log is how the program logs.
+type Log struct {
+	Level  string `yaml:"level" want:"debug, info, warn or error"`
+	Format string `yaml:"format" want:"text or json"`
+}
+
+// Default is the configuration without a file: everything on this machine,
+// loopback only.
+func Default() Config {
+	const anyPort = "127.0.0.1:0"
+	return Config{
+		DataDir:      "data",
+		ResourcesDir: "resources",
+		Listen: Listen{
+			Gateway: "127.0.0.1:9000", GatewayAdmin: anyPort, XDS: anyPort, ALS: anyPort,
+			ClickHouse: anyPort, ClickHouseHTTP: anyPort, API: "127.0.0.1:9080", Metrics: anyPort,
+			Alertmanager: anyPort, Prometheus: anyPort,
+		},
+		Envoy: Envoy{Node: "gateway-1"},
+		Collector: Collector{
+			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
+		},
+		Alerting: Alerting{
+			ScrapeInterval:     api.Duration(5 * time.Second),
+			EvaluationInterval: api.Duration(5 * time.Second),
+			Retention:          api.Duration(24 * time.Hour),
+		},
+		LoadTest: LoadTest{
+			Allow: []string{"127.0.0.1", "::1", "localhost"}, MaxRate: 5000, MaxDuration: api.Duration(10 * time.Minute),
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
+
+// Alertmanager is the text of the file that AlertmanagerConfig names; empty when
+// none is named.
+func (a Alerting) Alertmanager() (string, error) {
+	if a.AlertmanagerConfig == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(a.AlertmanagerConfig)
+	if err != nil {
+		return "", fmt.Errorf("alerting.alertmanagerConfig: %w", err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,197 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// wrong is one field that cannot stay as it is.
+type wrong struct{ field, message string }
+
+// Validate names every field that is wrong, and what would be right.
+func (c Config) Validate() error {
+	var errs []error
+	for _, w := range c.wrongs() {
+		errs = append(errs, fmt.Errorf("%s: %s", w.field, w.message))
+	}
+	return errors.Join(errs...)
+}
+
+// check collects what is wrong.
+type check struct{ found []wrong }
+
+func (k *check) add(field, format string, args ...any) {
+	k.found = append(k.found, wrong{field, fmt.Sprintf(format, args...)})
+}
+
+func (c Config) wrongs() []wrong {
+	var k check
+	if c.DataDir == "" {
+		k.add("dataDir", "is empty, want a folder such as data")
+	}
+	if c.ResourcesDir == "" {
+		k.add("resourcesDir", "is empty, want a folder such as resources")
+	}
+	k.listen(c.Listen)
+	k.clickhouse(c.ClickHouse)
+	k.envoy(c.Envoy)
+	k.collector(c.Collector)
+	k.alerting(c.Alerting)
+	k.loadTest(c.LoadTest)
+	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.oneOf("log.format", c.Log.Format, "text", "json")
+	return k.found
+}
+
+// addresses are the fields of l in their order; private ones must be on loopback.
+func (l Listen) addresses() []struct {
+	field, address string
+	private        bool
+} {
+	return []struct {
+		field, address string
+		private        bool
+	}{
+		{"listen.gateway", l.Gateway, false},
+		{"listen.gatewayAdmin", l.GatewayAdmin, true},
+		{"listen.xds", l.XDS, false},
+		{"listen.als", l.ALS, false},
+		{"listen.clickhouse", l.ClickHouse, true},
+		{"listen.clickhouseHTTP", l.ClickHouseHTTP, true},
+		{"listen.api", l.API, false},
+		{"listen.metrics", l.Metrics, false},
+		{"listen.alertmanager", l.Alertmanager, false},
+		{"listen.prometheus", l.Prometheus, false},
+	}
+}
+
+func (k *check) listen(l Listen) {
+	taken := map[string]string{}
+	for _, a := range l.addresses() {
+		ip, port, ok := hostPort(a.address)
+		switch {
+		case !ok:
+			k.add(a.field, "is %q, want an IP address and port such as 127.0.0.1:9000, port 0 for any free one", a.address)
+		case a.private && !ip.IsLoopback():
+			k.add(a.field, "is %q, want a loopback address such as 127.0.0.1:%d: others must not reach it", a.address, port)
+		case port != 0 && taken[a.address] != "":
+			k.add(a.field, "is %q, which is %s already: want a port of its own", a.address, taken[a.address])
+		default:
+			taken[a.address] = a.field
+		}
+	}
+}
+
+func hostPort(address string) (netip.Addr, uint16, bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.Addr{}, 0, false
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	return ip, uint16(n), err == nil && errPort == nil
+}
+
+// clickhouse never shows the DSN: it may hold a password.
+func (k *check) clickhouse(c ClickHouse) {
+	const want = "want clickhouse://user:${env:PASSWORD}@host:9000/database, or empty for the embedded engine"
+	if c.DSN == "" {
+		return
+	}
+	refs, err := c.DSN.Refs()
+	if err != nil {
+		k.add("clickhouse.dsn", "%s", err)
+		return
+	}
+	text := c.DSN.Reveal()
+	if c.DSN.IsRef() {
+		return
+	}
+	for _, ref := range refs {
+		text = strings.Replace(text, ref, "x", 1)
+	}
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "clickhouse" && u.Scheme != "tcp") || u.Host == "" {
+		k.add("clickhouse.dsn", "is no address of ClickHouse, %s", want)
+	}
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+func (k *check) envoy(e Envoy) {
+	if e.Concurrency < 0 || e.Concurrency > 256 {
+		k.add("envoy.concurrency", "is %d, want a whole number from 0 to 256", e.Concurrency)
+	}
+	if !nodeName.MatchString(e.Node) {
+		k.add("envoy.node", "is %q, want a name such as gateway-1", e.Node)
+	}
+	if e.Zone != "" && !nodeName.MatchString(e.Zone) {
+		k.add("envoy.zone", "is %q, want the name of a zone such as zb-a", e.Zone)
+	}
+}
+
+func (k *check) collector(c Collector) {
+	k.oneOf("collector.source", c.Source, "file", "als", "both")
+	k.between("collector.flushInterval", c.FlushInterval, time.Millisecond, time.Minute)
+	if c.MaxRows < 1 || c.MaxRows > 200_000 {
+		k.add("collector.maxRows", "is %d, want a whole number from 1 to 200000", c.MaxRows)
+	}
+	if c.WALBytes < 1<<20 {
+		k.add("collector.walBytes", "is %d, want a number of bytes, at least 1048576", c.WALBytes)
+	}
+}
+
+func (k *check) alerting(a Alerting) {
+	k.between("alerting.scrapeInterval", a.ScrapeInterval, 100*time.Millisecond, 10*time.Minute)
+	k.between("alerting.evaluationInterval", a.EvaluationInterval, 100*time.Millisecond, 10*time.Minute)
+	k.between("alerting.retention", a.Retention, 10*time.Minute, 365*24*time.Hour)
+	if a.ExternalURL != "" {
+		u, err := url.Parse(a.ExternalURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			k.add("alerting.externalURL", "is %q, want an address such as https://alerts.example.com", a.ExternalURL)
+		}
+	}
+	for i, target := range a.Targets {
+		host, port, err := net.SplitHostPort(target)
+		if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || n == 0 || host == "" {
+			k.add(fmt.Sprintf("alerting.targets[%d]", i), "is %q, want host:port such as 127.0.0.1:9100", target)
+		}
+	}
+}
+
+func (k *check) loadTest(l LoadTest) {
+	for i, host := range l.Allow {
+		if host == "" || (strings.ContainsAny(host, "/ *[]") || strings.Contains(host, ":") && net.ParseIP(host) == nil) {
+			k.add(fmt.Sprintf("loadtest.allow[%d]", i), "is %q, want a host such as 127.0.0.1 or staging.example.com, without scheme and port", host)
+		}
+	}
+	if !(l.MaxRate > 0) {
+		k.add("loadtest.maxRate", "is %v, want requests a second above 0", l.MaxRate)
+	}
+	k.between("loadtest.maxDuration", l.MaxDuration, time.Second, 24*time.Hour)
+}
+
+func (k *check) between(field string, d api.Duration, least, most time.Duration) {
+	if d.Std() < least || d.Std() > most {
+		k.add(field, "is %s, want a duration from %s to %s", d, api.Duration(least), api.Duration(most))
+	}
+}
+
+func (k *check) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		k.add(field, "is %q, want %s or %s", value, strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1])
+	}
+}

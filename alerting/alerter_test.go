@@ -3,6 +3,7 @@ package alerting_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,168 @@ func TestFaultBecomesOneMessageAndItsEndAnother(t *testing.T) {
 	for _, want := range []string{"已恢复", "Broken", id} {
 		if !strings.Contains(ended.Title, want) {
 			t.Errorf("resolved title lacks %q: %s", want, ended.Title)
+		}
+	}
+}
+
+func TestSilencedFaultIsNotTold(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	a := start(t, config(t.TempDir(), target.addr(), robot))
+	post(t, "http://"+a.Addr()+"/api/v2/silences", fmt.Sprintf(
+		`{"matchers":[{"name":"alertname","value":"Broken","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"ann","comment":"known"}`,
+		time.Now().Format(time.RFC3339Nano), time.Now().Add(time.Hour).Format(time.RFC3339Nano)))
+	target.broken.Store(1)
+	eventually(t, "the alert to be suppressed", func() bool {
+		return strings.Contains(get(t, "http://"+a.Addr()+"/api/v2/alerts?silenced=true&active=false"), `"Broken"`)
+	})
+	// Another alert that comes later passes; the silenced one was due before.
+	if err := a.SetRules(map[string]string{"test": brokenRule + strings.NewReplacer("Broken", "Other", "- name: test", "- name: other").Replace(brokenRule)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, robot, 1); !strings.Contains(got[0].Title, "Other") {
+		t.Errorf("told %s", got[0].Title)
+	}
+	if s := get(t, "http://"+a.AddrPrometheus()+"/api/v1/alerts"); !strings.Contains(s, `"Broken"`) {
+		t.Errorf("alerts by rules: %s", s)
+	}
+}
+
+func TestRobotsAreReplacedWhileItRuns(t *testing.T) {
+	target := serveGauges(t)
+	first, second := dingtalktest.Start(t, dingtalktest.Config{Secret: secret}), dingtalktest.Start(t, dingtalktest.Config{})
+	a := start(t, config(t.TempDir(), target.addr(), first))
+	if err := a.Test(t.Context(), "oncall"); err != nil || len(first.Messages()) != 1 {
+		t.Fatalf("test message: %v, %d arrived", err, len(first.Messages()))
+	}
+	if err := a.SetRobots([]alerting.Robot{{Name: "bad", URL: "nowhere"}}); err == nil {
+		t.Error("a robot without address was taken")
+	}
+	if err := a.SetRobots([]alerting.Robot{{Name: "new", URL: api.Secret(second.URL("token"))}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Test(t.Context(), "oncall"); dingtalk.KindOf(err) != dingtalk.Permanent {
+		t.Errorf("test message to a robot that is gone: %v", err)
+	}
+	target.broken.Store(1)
+	wait(t, second, 1)
+	if n := len(first.Messages()); n != 1 {
+		t.Errorf("%d messages to the robot that was replaced", n)
+	}
+}
+
+func TestRefusedMessageGoesToFallback(t *testing.T) {
+	target := serveGauges(t)
+	robot, other := dingtalktest.Start(t, dingtalktest.Config{Secret: "changed"}), dingtalktest.Start(t, dingtalktest.Config{})
+	cfg := config(t.TempDir(), target.addr(), robot)
+	cfg.Alertmanager = strings.ReplaceAll(quick, "dingtalk", "oncall")
+	cfg.Robots = append(cfg.Robots, alerting.Robot{Name: "other", URL: api.Secret(other.URL("token"))})
+	cfg.Fallback = "other"
+	start(t, cfg)
+	target.broken.Store(1)
+	wait(t, other, 1)
+	if r := robot.Refusals(); len(r) != 1 || r[0].Code != 310000 {
+		t.Errorf("refusals %v, want one for the signature", r)
+	}
+}
+
+func TestRestartTellsNothingTwice(t *testing.T) {
+	target, robot, dir := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret}), t.TempDir()
+	a := start(t, config(dir, target.addr(), robot))
+	target.broken.Store(1)
+	wait(t, robot, 1)
+	a.stop()
+	a = start(t, config(dir, target.addr(), robot))
+	eventually(t, "the alert to fire again", func() bool {
+		return strings.Contains(get(t, "http://"+a.AddrPrometheus()+"/api/v1/alerts"), `"firing"`)
+	})
+	target.broken.Store(0)
+	if got := wait(t, robot, 2); !strings.Contains(got[1].Title, "已恢复") {
+		t.Errorf("second message is %s", got[1].Title)
+	}
+}
+
+func TestShippedRulesRun(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	cfg := config(t.TempDir(), target.addr(), robot)
+	cfg.Rules, cfg.Alertmanager = nil, ""
+	a := start(t, cfg)
+	eventually(t, "the shipped rules to be evaluated", func() bool {
+		s := get(t, "http://"+a.AddrPrometheus()+"/api/v1/rules")
+		return strings.Contains(s, "ZoneDown") && !strings.Contains(s, `"health":"unknown"`) && !strings.Contains(s, `"health":"err"`)
+	})
+}
+
+func TestTwoAlertersInOneProcess(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	start(t, config(t.TempDir(), target.addr(), robot))
+	start(t, config(t.TempDir(), target.addr(), robot))
+	target.broken.Store(1)
+	wait(t, robot, 2)
+}
+
+func TestConfigProblemsAllAtOnce(t *testing.T) {
+	cfg := alerting.Config{Lang: "fr", TimeZone: "Mars/Base", Fallback: "x", Alertmanager: "no", Targets: []string{"y"}, Robots: []alerting.Robot{{Name: "a"}, {Name: "a"}}}
+	err := cfg.Validate()
+	for _, field := range []string{"dir", "lang", "timeZone", "fallback", "robots", "alertmanager", "listen", "targets[0]", "scrapeInterval"} {
+		if err == nil || !strings.Contains(err.Error(), field+": ") {
+			t.Errorf("%s is not named in: %v", field, err)
+		}
+	}
+	if err := alerting.DefaultConfig("x").Validate(); err != nil {
+		t.Errorf("default: %v", err)
+	}
+}
+
+// New gives back what it took when it fails.
+func TestPortInUse(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	cfg := config(t.TempDir(), target.addr(), robot)
+	cfg.ListenPrometheus = target.addr()
+	for range 2 {
+		_, err := alerting.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err == nil || !strings.Contains(err.Error(), "listen for queries") {
+			t.Errorf("error %v, want the port named", err)
+		}
+	}
+}
+
+var noKeepAlive = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+func get(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := noKeepAlive.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+func post(t *testing.T, address, body string) {
+	t.Helper()
+	resp, err := noKeepAlive.Post(address, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := read(t, resp); resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", resp.Status, s)
+	}
+}
+
+func read(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); <-time.After(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }

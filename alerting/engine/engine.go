@@ -86,6 +86,10 @@ func New(cfg Config, deliver Deliver, log *slog.Logger, reg prometheus.Registere
 		e.listener.Close()
 		return nil, err
 	}
+	// Before anybody else puts alerts: what they say is newer.
+	if err := e.restore(context.Background()); err != nil {
+		log.Warn("alerts of the last run are not known", "err", err)
+	}
 	return e, nil
 }
 
@@ -131,9 +135,6 @@ func (e *Engine) Addr() string { return e.listener.Addr().String() }
 // Run works until ctx ends and returns nil then. It may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.stop()
-	if err := e.restore(ctx); err != nil {
-		e.log.Warn("alerts of the last run are not known", "err", err)
-	}
 	e.mu.Lock()
 	r, err := e.route(e.conf, e.robots)
 	e.routing = r

@@ -250,7 +250,9 @@ func TestPendingTimeSurvivesRestart(t *testing.T) {
 	var since time.Time
 	restored := func() bool {
 		var answer struct {
-			Data struct{ Alerts []struct{ ActiveAt time.Time } }
+			Data struct {
+				Alerts []struct{ ActiveAt time.Time }
+			}
 		}
 		e.get(t, "/api/v1/alerts", &answer)
 		if len(answer.Data.Alerts) == 1 {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/collector/wal"
@@ -26,8 +29,10 @@ type Collector struct {
 	pipeline *pipeline
 	shipper  *ship.Shipper
 	tailer   *filelog.Tailer // nil without the source file
+	als      *als.Server     // nil without the source als
 	calls    *callMetrics
 	tails    tails
+	started  atomic.Bool // Run was called
 }
 
 // New opens the write-ahead log in cfg.Dir, which nobody else may have open, and
@@ -67,9 +72,31 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 
 func (c *Collector) openSources(reg prometheus.Registerer) (err error) {
 	if c.cfg.Source.file() {
-		c.tailer, err = filelog.New(c.cfg.File, c.pipeline.resume(), c.log, reg, c.putBatch)
+		if c.tailer, err = filelog.New(c.cfg.file(), c.pipeline.resume(), c.log, reg, c.putBatch); err != nil {
+			return err
+		}
+	}
+	if c.cfg.Source.als() {
+		c.als, err = als.New(c.cfg.als(), c.log, reg, c.putCalls)
 	}
 	return err
+}
+
+// ALSAddr is where the access log service listens; empty without the source als.
+func (c *Collector) ALSAddr() string {
+	if c.als == nil {
+		return ""
+	}
+	return c.als.Addr()
+}
+
+// putCalls is the sink of access log streams.
+func (c *Collector) putCalls(ctx context.Context, calls iter.Seq[*calllog.Record]) error {
+	return c.pipeline.put(ctx, "", filelog.Position{}, func(block *calllog.Block) {
+		for r := range calls {
+			block.Append(r)
+		}
+	})
 }
 
 // putBatch is the sink of the log files.
@@ -97,6 +124,7 @@ func (c *Collector) durable(b *calllog.Block, at positions) {
 // delivers for DrainTimeout at most, and returns nil; what is left is delivered by
 // the next Run. An error means that it could not go on. Run is for one call.
 func (c *Collector) Run(ctx context.Context) error {
+	c.started.Store(true)
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	// Delivery ends after the last block has been written.
@@ -120,6 +148,9 @@ func (c *Collector) read(ctx context.Context) error {
 	if c.tailer != nil {
 		g.Go(func() error { return c.tailer.Run(running) })
 	}
+	if c.als != nil {
+		g.Go(func() error { return c.als.Run(running) })
+	}
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("collector: %w", err)
 	}
@@ -132,7 +163,8 @@ func (c *Collector) lastFlush() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := c.pipeline.flushAll(ctx); err != nil {
-		c.log.Warn("calls in memory could not be written; those from files are read again at the next start", "error", err)
+		c.log.Warn("calls in memory could not be written; those of files are read again at the next start, those of streams are lost",
+			"calls", c.pipeline.held(), "error", err)
 	}
 }
 
@@ -140,6 +172,11 @@ func (c *Collector) lastFlush() {
 // same at its end; more calls do nothing.
 func (c *Collector) Close() error {
 	var errs []error
+	if c.als != nil && !c.started.Load() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		errs = append(errs, c.als.Run(ended)) // gives the address back
+	}
 	if c.wal != nil {
 		errs = append(errs, c.wal.Close())
 	}

@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
-
-	"github.com/kongdao/kongdao/collector/filelog"
 )
 
 func TestLinesBecomeRows(t *testing.T) {
@@ -89,11 +87,12 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}
 	cfg = DefaultConfig()
-	cfg.Dir = "x"
-	cfg.File.Sources = []filelog.Source{{Path: "p"}}
-	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "file.sources[0].gateway:") {
-		t.Errorf("%v does not name file.sources[0].gateway", err)
+	cfg.Dir, cfg.Source, cfg.ALSListen = "x", SourceBoth, "nowhere"
+	err = cfg.Validate()
+	for _, field := range []string{"accessLog", "gateway", "alsListen"} {
+		if err == nil || !strings.Contains(err.Error(), field+":") {
+			t.Errorf("%v does not name %s", err, field)
+		}
 	}
-	cfg.File.Sources[0].Gateway = "gw"
-	must(t, cfg.Validate())
+	must(t, testConfig("x", "y").Validate())
 }

@@ -1,12 +1,15 @@
 package collector
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/ship"
 )
@@ -26,9 +29,15 @@ func (s Source) als() bool  { return s == SourceALS || s == SourceBoth }
 
 // Config is what a user may set.
 type Config struct {
-	Dir    string         `yaml:"dir"`    // folder of the write-ahead log and of refused blocks
-	Source Source         `yaml:"source"` // file, als or both
-	File   filelog.Config `yaml:"file"`   // for file: which access logs
+	Dir    string `yaml:"dir"`    // folder of the write-ahead log and of refused blocks
+	Source Source `yaml:"source"` // file, als or both
+
+	AccessLog   string                      `yaml:"accessLog"`   // for file: path of Envoy's access log; need not exist yet
+	Gateway     string                      `yaml:"gateway"`     // for file: node id of the gateway that writes it
+	Zone        string                      `yaml:"zone"`        // for file: the gateway's zone
+	RotateBytes int64                       `yaml:"rotateBytes"` // for file: size at which it is rotated, and removed once stored; 0, or without Reopen: others do that
+	Reopen      func(context.Context) error `yaml:"-"`           // makes the gateway open AccessLog anew; see filelog.Source
+	ALSListen   string                      `yaml:"alsListen"`   // for als: host:port to listen on; port 0 takes a free one
 
 	FlushInterval api.Duration `yaml:"flushInterval"` // a call waits at most that long for its block to be written
 	MaxRows       int          `yaml:"maxRows"`       // calls in a block
@@ -41,12 +50,13 @@ type Config struct {
 	DeadLetterBytes int64        `yaml:"deadLetterBytes"` // disk for blocks that ClickHouse refused for good
 }
 
-// DefaultConfig is complete but for Dir and the sources of File.
+// DefaultConfig is complete but for Dir, AccessLog and Gateway.
 func DefaultConfig() Config {
 	s := ship.DefaultConfig()
 	return Config{
 		Source:          SourceFile,
-		File:            filelog.DefaultConfig(),
+		RotateBytes:     filelog.DefaultConfig().RotateBytes,
+		ALSListen:       als.DefaultConfig().Listen,
 		FlushInterval:   api.Duration(500 * time.Millisecond),
 		MaxRows:         20_000,
 		WALBytes:        1 << 30,
@@ -69,10 +79,10 @@ func (c Config) Validate() error {
 		wrong("source: %q is none of file, als, both", c.Source)
 	}
 	if c.Source.file() {
-		errs = append(errs, within("file", c.File.Validate()))
-		if len(c.File.Sources) == 0 {
-			wrong("file.sources: none, and source is %s", c.Source)
-		}
+		errs = append(errs, c.validateFile())
+	}
+	if _, _, err := net.SplitHostPort(c.ALSListen); err != nil && c.Source.als() {
+		wrong("alsListen: %q is not host:port", c.ALSListen)
 	}
 	if d := c.FlushInterval.Std(); d < time.Millisecond || d > time.Minute {
 		wrong("flushInterval: %s is not between 1ms and 1m", c.FlushInterval)
@@ -92,19 +102,18 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// within puts the field in front of each problem inside it.
-func within(field string, err error) error {
-	if err == nil {
-		return nil
+func (c Config) validateFile() error {
+	var errs []error
+	if c.AccessLog == "" {
+		errs = append(errs, fmt.Errorf("accessLog: missing, and source is %s", c.Source))
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var errs []error
-		for _, e := range joined.Unwrap() {
-			errs = append(errs, fmt.Errorf("%s.%w", field, e))
-		}
-		return errors.Join(errs...)
+	if c.Gateway == "" {
+		errs = append(errs, fmt.Errorf("gateway: missing, and source is %s", c.Source))
 	}
-	return fmt.Errorf("%s.%w", field, err)
+	if c.RotateBytes < 0 {
+		errs = append(errs, fmt.Errorf("rotateBytes: %d is negative", c.RotateBytes))
+	}
+	return errors.Join(errs...)
 }
 
 func (c Config) walDir() string { return filepath.Join(c.Dir, "wal") }
@@ -117,4 +126,17 @@ func (c Config) ship() ship.Config {
 		DeadLetterDir:   filepath.Join(c.Dir, "dead"),
 		DeadLetterBytes: c.DeadLetterBytes,
 	}
+}
+
+func (c Config) file() filelog.Config {
+	f := filelog.DefaultConfig()
+	f.RotateBytes = c.RotateBytes
+	f.Sources = []filelog.Source{{Path: c.AccessLog, Gateway: c.Gateway, GatewayZone: c.Zone, Reopen: c.Reopen}}
+	return f
+}
+
+func (c Config) als() als.Config {
+	a := als.DefaultConfig()
+	a.Listen = c.ALSListen
+	return a
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kongdao/kongdao/api"
-	"github.com/kongdao/kongdao/collector/filelog"
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
@@ -125,8 +124,7 @@ func (a *accessLog) write(lines int) {
 func testConfig(dir, accessLog string) Config {
 	cfg := DefaultConfig()
 	cfg.Dir = filepath.Join(dir, "collector")
-	cfg.File.Sources = []filelog.Source{{Path: accessLog, Gateway: "gw-1", GatewayZone: "zb-a"}}
-	cfg.File.RotateBytes = 0
+	cfg.AccessLog, cfg.Gateway, cfg.Zone = accessLog, "gw-1", "zb-a"
 	cfg.FlushInterval = api.Duration(20 * time.Millisecond)
 	return cfg
 }

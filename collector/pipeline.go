@@ -73,6 +73,19 @@ func (p *pipeline) read() int64 {
 	return p.taken
 }
 
+// held is how many calls are in memory and not durable.
+func (p *pipeline) held() int {
+	p.flushing.Lock()
+	defer p.flushing.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.open.Rows()
+	if p.leaving != nil {
+		n += p.leaving.Rows()
+	}
+	return n
+}
+
 // put lets fill append calls to the open block, and notes that the source named by
 // path stands at position after them; a source without positions has no path. It
 // waits while the block is full. When put returns nil the calls are in memory, not

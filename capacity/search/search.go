@@ -55,8 +55,12 @@ type Probe func(ctx context.Context, rate float64, d time.Duration, observe func
 // Outcome is what a probe says about itself.
 type Outcome struct {
 	Elapsed time.Duration // time under load; 0: all that was asked for
-	Invalid string        // why it says nothing about the pod, such as a lagging generator; empty: it is valid
-	Limited int           // requests that a rate limit refused
+	// Invalid says why the generator, not the pod, may be what was measured; empty: it
+	// was the pod. It is taken for a fault that makes latencies longer, as lag and a
+	// lack of CPU do, so that such a probe may still show that the objective is kept,
+	// but not that it is broken.
+	Invalid string
+	Limited int // requests that a rate limit refused
 }
 
 // ErrLimited means that a rate limit stood before the pod: what would be measured
@@ -64,7 +68,7 @@ type Outcome struct {
 var ErrLimited = errors.New("requests were refused by a rate limit: lift it for the search, or lower the highest rate")
 
 // maxInvalid is how many invalid probes are made up for by another.
-const maxInvalid = 3
+const maxInvalid = 5
 
 // Run searches with probe. report, if not nil, gets every step when it has ended.
 // Together with an error it returns what was found so far, without conclusion.
@@ -115,12 +119,16 @@ func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepRes
 	if o.Elapsed <= 0 {
 		o.Elapsed = s.Duration
 	}
-	if j.seen == 0 && o.Invalid == "" {
-		o.Invalid = "no request was observed"
-	}
 	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), near: j.near(), byChance: j.byChance(), used: o.Elapsed}
-	x.add(s, j, o, f, report)
-	if o.Invalid != "" {
+	invalid := ""
+	switch {
+	case float64(j.seen) < 0.5*s.Rate*o.Elapsed.Seconds() && f.verdict == kept:
+		invalid = fmt.Sprintf("only %d requests in %v", j.seen, o.Elapsed.Round(time.Millisecond))
+	case f.verdict == broken:
+		invalid = o.Invalid
+	}
+	x.add(s, j, o, f, invalid, report)
+	if invalid != "" {
 		x.invalid++
 		x.ladder.used += o.Elapsed
 		return nil
@@ -132,7 +140,7 @@ func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepRes
 	return nil
 }
 
-func (x *run) add(s Step, j *judge, o Outcome, f finding, report func(StepResult)) {
+func (x *run) add(s Step, j *judge, o Outcome, f finding, invalid string, report func(StepResult)) {
 	r := &x.result
 	r.Requests += j.seen
 	r.Broke += j.broke
@@ -140,7 +148,7 @@ func (x *run) add(s Step, j *judge, o Outcome, f finding, report func(StepResult
 	r.Peak = max(r.Peak, math.Round(s.Rate*10)/10)
 	r.Steps = append(r.Steps, StepResult{
 		Rate: s.Rate, Seconds: o.Elapsed.Seconds(), Requests: j.seen, Broke: j.broke,
-		Proof: s.Prove, Kept: f.verdict == kept && o.Invalid == "", Invalid: o.Invalid,
+		Proof: s.Prove, Kept: f.verdict == kept && invalid == "", Invalid: invalid,
 	})
 	if report != nil {
 		report(r.Steps[len(r.Steps)-1])

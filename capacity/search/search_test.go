@@ -201,6 +201,22 @@ func TestInvalidProbesSayNothing(t *testing.T) {
 	}
 }
 
+// A lagging generator makes latencies longer: what is kept nevertheless is kept.
+func TestInvalidProbesMayShowThatItIsKept(t *testing.T) {
+	inner := fixed(200)
+	probe := func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (Outcome, error) {
+		o, err := inner(ctx, rate, d, observe)
+		if rate < 180 {
+			o.Invalid = "lag"
+		}
+		return o, err
+	}
+	x, err := Run(t.Context(), setup(100), probe, nil)
+	if err != nil || x.Safe < 130 || x.Steps[0].Invalid != "" || !x.Steps[0].Kept {
+		t.Errorf("safe %.1f, steps %v, %v", x.Safe, x.Steps, err)
+	}
+}
+
 func TestAlwaysInvalidEnds(t *testing.T) {
 	probe := func(context.Context, float64, time.Duration, func(time.Duration, bool) bool) (Outcome, error) {
 		return Outcome{Elapsed: time.Second}, nil // observes nothing

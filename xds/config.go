@@ -32,6 +32,10 @@ type Config struct {
 	// Gateways is how many gateways share every limit at least. When more are
 	// connected their number counts: each admits its even part.
 	Gateways int `yaml:"gateways"`
+	// GatewayGrace is how long a gateway that left still counts, so that one that
+	// lost its connection, and still admits its part, does not make the others
+	// admit it too.
+	GatewayGrace api.Duration `yaml:"gatewayGrace"`
 	// RemovedClusterGrace is how long a revision that is gone stays at the
 	// gateways, so that no request in flight points at nothing.
 	RemovedClusterGrace api.Duration `yaml:"removedClusterGrace"`
@@ -52,6 +56,7 @@ func DefaultConfig() Config {
 		Gateway:             "127.0.0.1:9000",
 		Shards:              64,
 		Gateways:            1,
+		GatewayGrace:        api.Duration(30 * time.Second),
 		RemovedClusterGrace: api.Duration(15 * time.Second),
 		WarmTimeout:         api.Duration(2 * time.Second),
 		SilenceThreshold:    api.Duration(10 * time.Second),
@@ -77,6 +82,7 @@ func (c Config) Validate() error {
 		bad("gateways", "%d is below 1", c.Gateways)
 	}
 	for field, d := range map[string]api.Duration{
+		"gatewayGrace":        c.GatewayGrace,
 		"removedClusterGrace": c.RemovedClusterGrace, "warmTimeout": c.WarmTimeout, "silenceThreshold": c.SilenceThreshold,
 	} {
 		if d < 0 {

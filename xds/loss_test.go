@@ -22,7 +22,6 @@ func TestZoneLossLosesNothing(t *testing.T) {
 func loseZone(t *testing.T, priority uint32) {
 	a1, a2, b1, b2 := newPod(t, "a1", "zb-a"), newPod(t, "a2", "zb-a"), newPod(t, "b1", "zb-b"), newPod(t, "b2", "zb-b")
 	f := function("feed", "/feed", a1, a2, b1, b2)
-	f.Spec.Capacity.PerPodQPS = 1000
 	set := functions(f)
 	for name, p := range map[string]uint32{"zb-a": 0, "zb-b": priority} {
 		set.Zones = append(set.Zones, &api.Zone{Metadata: api.Metadata{Name: name}, Spec: api.ZoneSpec{Priority: p}})
@@ -81,6 +80,7 @@ func TestHotChangesLoseNothing(t *testing.T) {
 		f([]api.Traffic{{Revision: "r2", Weight: 100}}, rev("r2", "c", "d")),
 		f([]api.Traffic{{Revision: "r2", Weight: 100}}, rev("r2", "d")),
 		f([]api.Traffic{{Revision: "r3", Weight: 100}}, rev("r3", "a", "c")),
+		f([]api.Traffic{{Revision: "r3", Weight: 100}}, rev("r3", "b", "d")), // all pods replaced
 	}
 	r := newRig(t, states[0], func(c *Config) { c.RemovedClusterGrace = api.Duration(300 * time.Millisecond) })
 	for _, p := range pods {

@@ -2,9 +2,12 @@ package xds
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/preflight"
 	"github.com/kongdao/kongdao/xds/serve"
@@ -24,76 +28,121 @@ type publisher struct {
 	serve  *serve.Server
 	log    *slog.Logger
 	gone   map[string]time.Time // clusters that no World has any more, and since when
-	broken map[string]string    // functions that are quarantined, and why
+	broken map[string]broken    // functions that the preflight refused
 	last   *model.World         // the last one that was published; nil before
+
+	bridged map[string]*anypb.Any // endpoints that follow their bridge
+	cross   time.Time             // when they follow
 }
 
-// packed are the resources of a World by type and name, ready to be sent.
-type packed map[string]map[string]*anypb.Any
+// bridgeTime is how long the replaced pods of a revision stay beside the new ones:
+// long enough for a gateway to have checked these twice.
+const bridgeTime = time.Second
+
+// broken is a function that the preflight refused. It holds until the function is
+// written anew.
+type broken struct {
+	spec   *api.Function
+	reason string
+}
+
+// delta is what changes, ready to be sent.
+type delta struct {
+	put      map[string]map[string]*anypb.Any // by type and name
+	bridges  map[string]*anypb.Any            // endpoints to be sent before those in put
+	removed  []string                         // clusters that left the World
+	present  []string                         // clusters that are in it, changed or not
+	unscoped []string                         // scopes
+}
 
 // publish makes the World of an input live. Functions that fail the preflight are
 // quarantined in it.
 func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, error) {
-	world, resources, err := p.prepare(in)
+	world, d, err := p.prepare(in)
 	if err != nil {
 		return nil, err
 	}
-	p.keep(resources[resource.ClusterType], time.Now())
-	changed := p.serve.Update(resource.ClusterType, resources[resource.ClusterType], nil)
-	p.serve.Update(resource.EndpointType, resources[resource.EndpointType], nil)
-	p.serve.Open()
-	if len(changed) > 0 {
+	p.keep(d, time.Now())
+	changed := p.serve.Update(resource.ClusterType, d.put[resource.ClusterType], nil)
+	p.serve.Update(resource.EndpointType, p.bridge(d, time.Now()), nil)
+	if len(changed) > 0 && p.last != nil {
 		p.warm(ctx)
 	}
-	for _, typeURL := range []string{resource.ListenerType, resource.RouteType, resource.ScopedRouteType} {
-		p.serve.Update(typeURL, resources[typeURL], absent(p.serve.Names(typeURL), resources[typeURL]))
-	}
+	p.serve.Update(resource.ListenerType, d.put[resource.ListenerType], nil)
+	p.serve.Update(resource.RouteType, d.put[resource.RouteType], nil)
+	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
+	p.serve.Open()
+	p.report(world)
 	p.last = world
 	return world, nil
 }
 
 // prepare translates until nothing is refused any more: a function that is named
 // as broken becomes an answer that says so, which in turn is always good.
-func (p *publisher) prepare(in model.Input) (*model.World, packed, error) {
-	broken := map[string]string{}
+func (p *publisher) prepare(in model.Input) (*model.World, *delta, error) {
+	p.forget(in.Set)
 	for {
-		in.Broken, in.Previous = broken, p.last
+		in.Previous, in.Broken = p.last, map[string]string{}
+		for name, b := range p.broken {
+			in.Broken[name] = b.reason
+		}
 		world := model.Build(in)
-		resources, problems, err := p.pack(world)
+		d, problems, err := p.pack(world)
 		if err != nil {
 			return nil, nil, err
 		}
-		grew := false
-		for _, problem := range problems {
-			if problem.Function == "" {
-				return nil, nil, problem
-			}
-			if _, known := broken[problem.Function]; !known {
-				broken[problem.Function] = problem.Err.Error()
-				grew = true
-			}
+		if len(problems) == 0 {
+			return world, d, nil
 		}
-		if !grew {
-			p.report(world)
-			return world, resources, nil
+		for _, problem := range problems {
+			f := world.Function(problem.Function)
+			if f == nil || f.Invalid != "" {
+				return nil, nil, problem // not a function's fault
+			}
+			p.broken[f.Name] = broken{f.Spec(), problem.Err.Error()}
 		}
 	}
 }
 
-// pack marshals the World's resources and checks those that differ from what the
-// gateways have.
-func (p *publisher) pack(world *model.World) (packed, []preflight.Problem, error) {
-	r, err := translate.World(p.config.translation(), world)
+// forget gives functions that were written anew another chance.
+func (p *publisher) forget(set api.Set) {
+	maps.DeleteFunc(p.broken, func(name string, b broken) bool {
+		f := set.Function(name)
+		return f == nil || f != b.spec && !reflect.DeepEqual(f, b.spec)
+	})
+}
+
+// pack marshals what changed and checks what the gateways do not have yet.
+func (p *publisher) pack(world *model.World) (*delta, []preflight.Problem, error) {
+	c, err := translate.Changes(p.config.translation(), p.last, world)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, w := packed{}, wrapper{serve: p.serve}
-	all[resource.ClusterType] = wrap(&w, resource.ClusterType, r.Clusters)
-	all[resource.EndpointType] = wrap(&w, resource.EndpointType, r.Endpoints)
-	all[resource.ListenerType] = wrap(&w, resource.ListenerType, r.Listeners)
-	all[resource.RouteType] = wrap(&w, resource.RouteType, r.Routes)
-	all[resource.ScopedRouteType] = wrap(&w, resource.ScopedRouteType, r.Scopes)
-	return all, w.problems, w.err
+	w := wrapper{serve: p.serve}
+	d := &delta{removed: c.Removed, present: slices.Collect(maps.Keys(c.Clusters)), unscoped: c.Unscoped, put: map[string]map[string]*anypb.Any{
+		resource.ClusterType:     wrap(&w, resource.ClusterType, c.Clusters),
+		resource.EndpointType:    wrap(&w, resource.EndpointType, c.Endpoints),
+		resource.ListenerType:    wrap(&w, resource.ListenerType, c.Listeners),
+		resource.RouteType:       wrap(&w, resource.RouteType, c.Routes),
+		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
+	}}
+	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
+	return d, w.problems, w.err
+}
+
+// bridge returns the endpoints to be sent now, and keeps those that follow.
+func (p *publisher) bridge(d *delta, now time.Time) map[string]*anypb.Any {
+	send := maps.Clone(d.put[resource.EndpointType])
+	for name := range send {
+		delete(p.bridged, name) // overtaken
+	}
+	for name, both := range d.bridges {
+		if last, ok := send[name]; ok {
+			p.bridged[name], send[name] = last, both
+			p.cross = now.Add(bridgeTime)
+		}
+	}
+	return send
 }
 
 // wrapper collects what wrap finds.
@@ -108,30 +157,30 @@ func wrap[M proto.Message](w *wrapper, typeURL string, messages map[string]M) ma
 	for name, m := range messages {
 		body := &anypb.Any{}
 		if err := anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}); err != nil {
-			w.err = err
-			return nil
+			w.err = errors.Join(w.err, fmt.Errorf("marshal %s: %w", name, err))
+			continue
 		}
 		if w.serve.Differs(typeURL, name, body) {
 			w.problems = append(w.problems, preflight.Check(name, m)...)
+			all[name] = body
 		}
-		all[name] = body
 	}
 	return all
 }
 
 // report logs functions that became invalid, once.
 func (p *publisher) report(world *model.World) {
-	invalid := map[string]string{}
 	for _, f := range world.Functions {
 		if f.Invalid == "" {
 			continue
 		}
-		invalid[f.Name] = f.Invalid
-		if p.broken[f.Name] != f.Invalid {
-			p.log.Error("function quarantined", "function", f.Name, "source", f.Source.String(), "reason", f.Invalid)
+		if p.last != nil {
+			if old := p.last.Function(f.Name); old != nil && old.Invalid == f.Invalid {
+				continue
+			}
 		}
+		p.log.Error("function quarantined", "function", f.Name, "source", f.Source.String(), "reason", f.Invalid)
 	}
-	p.broken = invalid
 }
 
 // warm waits until the gateways have accepted new clusters, which they do when
@@ -149,20 +198,23 @@ func (p *publisher) warm(ctx context.Context) {
 }
 
 // keep starts the grace of clusters that left the World and ends that of those
-// that came back.
-func (p *publisher) keep(clusters map[string]*anypb.Any, now time.Time) {
-	for _, name := range absent(p.serve.Names(resource.ClusterType), clusters) {
-		if _, ok := p.gone[name]; !ok {
-			p.gone[name] = now
-		}
+// that came back, changed or not.
+func (p *publisher) keep(d *delta, now time.Time) {
+	for _, name := range d.removed {
+		p.gone[name] = now
 	}
-	for name := range clusters {
+	for _, name := range d.present {
 		delete(p.gone, name)
 	}
 }
 
-// sweep removes clusters that are past their grace, then their endpoints.
+// sweep takes the old pods of bridges away, and removes clusters that are past
+// their grace, then their endpoints.
 func (p *publisher) sweep(now time.Time) {
+	if len(p.bridged) > 0 && !p.cross.After(now) {
+		p.serve.Update(resource.EndpointType, p.bridged, nil)
+		clear(p.bridged)
+	}
 	var names []string
 	for name, since := range p.gone {
 		if !since.Add(p.config.RemovedClusterGrace.Std()).After(now) {
@@ -174,22 +226,17 @@ func (p *publisher) sweep(now time.Time) {
 	p.serve.Update(resource.EndpointType, nil, names)
 }
 
-// nextSweep is when the first cluster is past its grace.
-func (p *publisher) nextSweep() (time.Time, bool) {
-	if len(p.gone) == 0 {
-		return time.Time{}, false
-	}
-	first := slices.MinFunc(slices.Collect(maps.Values(p.gone)), time.Time.Compare)
-	return first.Add(p.config.RemovedClusterGrace.Std()), true
-}
-
-func absent(names []string, from map[string]*anypb.Any) (missing []string) {
-	for _, name := range names {
-		if _, ok := from[name]; !ok {
-			missing = append(missing, name)
+// nextSweep is when sweep has something to do.
+func (p *publisher) nextSweep() (next time.Time, ok bool) {
+	for _, since := range p.gone {
+		if due := since.Add(p.config.RemovedClusterGrace.Std()); !ok || due.Before(next) {
+			next, ok = due, true
 		}
 	}
-	return missing
+	if len(p.bridged) > 0 && (!ok || p.cross.Before(next)) {
+		next, ok = p.cross, true
+	}
+	return next, ok
 }
 
 // translation is the part of a valid configuration that gateways see.

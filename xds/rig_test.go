@@ -31,11 +31,13 @@ const patience = 30 * time.Second
 // rig is a control plane with a real Envoy, and pods in this process.
 type rig struct {
 	*Server
-	t       *testing.T
-	gateway string // host:port that takes calls
-	admin   string
-	client  *http.Client
-	reg     *prometheus.Registry
+	t         *testing.T
+	gateway   string // host:port that takes calls
+	admin     string
+	client    *http.Client
+	reg       *prometheus.Registry
+	killEnvoy func()
+	stop      func() // the control plane
 }
 
 // newRig starts a control plane with these resources, all pods ready, and an Envoy
@@ -52,20 +54,13 @@ func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
+	stop := run(t, s)
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, MaxIdleConns: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	r := &rig{
 		Server: s, t: t, gateway: c.Gateway, admin: freeAddr(t), reg: reg,
 		client: &http.Client{Transport: transport, Timeout: patience},
+		stop:   stop,
 	}
 	r.apply(set)
 	for _, f := range set.Functions {
@@ -75,7 +70,7 @@ func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
 			}
 		}
 	}
-	startEnvoy(t, s.Addr(), r.admin)
+	r.killEnvoy = startEnvoy(t, "gw-1", s.Addr(), r.admin)
 	eventually(t, "the gateway listens", func() bool {
 		c, err := net.Dial("tcp", r.gateway)
 		if err == nil {
@@ -93,6 +88,21 @@ func (r *rig) apply(set api.Set) {
 	if err := r.Apply(context.Background(), set); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// run runs a control plane until stop or the test's end.
+func run(t *testing.T, s *Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // live waits until the gateway has all changes.
@@ -164,7 +174,7 @@ func (r *rig) adminGet(path string) string {
 }
 
 const bootstrap = `{
- "node": {"id": "gw-1", "cluster": "test", "locality": {"zone": "zb-a"}},
+ "node": {"id": "%[5]s", "cluster": "test", "locality": {"zone": "zb-a"}},
  "dynamic_resources": {
   "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
   "cds_config": {"ads": {}, "resource_api_version": "V3"},
@@ -182,13 +192,13 @@ const bootstrap = `{
 }`
 
 // startEnvoy runs an Envoy until the test ends.
-func startEnvoy(t *testing.T, xds, admin string) {
+func startEnvoy(t *testing.T, node, xds, admin string) (kill func()) {
 	t.Helper()
 	xdsHost, xdsPort, _ := net.SplitHostPort(xds)
 	adminHost, adminPort, _ := net.SplitHostPort(admin)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, xdsHost, xdsPort, adminHost, adminPort), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, xdsHost, xdsPort, adminHost, adminPort, node), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	logFile := filepath.Join(dir, "envoy.log")
@@ -197,7 +207,7 @@ func startEnvoy(t *testing.T, xds, admin string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	kill = sync.OnceFunc(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
@@ -205,6 +215,8 @@ func startEnvoy(t *testing.T, xds, admin string) {
 			t.Logf("envoy's log:\n%s", b)
 		}
 	})
+	t.Cleanup(kill)
+	return kill
 }
 
 func envoyBinary(t *testing.T) string {

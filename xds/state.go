@@ -13,6 +13,7 @@ type State struct {
 	Zones      []ZoneState       `json:"zones"`     // sorted by name
 	Gateways   []GatewayState    `json:"gateways"`  // sorted by node
 	Rejections []serve.Rejection `json:"rejections"`
+	Fault      string            `json:"fault,omitempty"` // why the last change was not published at all
 }
 
 // FunctionState is one function.
@@ -53,6 +54,9 @@ func (s *Server) State() State {
 	s.mu.Lock()
 	world := s.world
 	state := State{Rejections: append([]serve.Rejection{}, s.reject...)}
+	if s.fault != nil {
+		state.Fault = s.fault.Error()
+	}
 	s.mu.Unlock()
 	for _, g := range s.serve.Gateways() {
 		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()

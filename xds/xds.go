@@ -17,12 +17,14 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
@@ -47,10 +49,14 @@ type Server struct {
 	in      model.Input
 	applied bool
 	wanted  uint64        // number of the last change
-	live    uint64        // last change that was handed to all gateways
+	live    uint64        // last change that was published, or failed to be
+	fault   error         // why the last publishing failed; nil: it did not
 	moved   chan struct{} // closed and replaced when live grows
 	world   *model.World  // the last one that was published; nil before
 	reject  []serve.Rejection
+
+	connected int       // gateways
+	counted   time.Time // when connected was set
 
 	kick chan struct{} // size 1: wanted grew
 }
@@ -77,7 +83,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		Rejected: s.rejected,
 		Gateways: s.gateways,
 	})
-	s.publish = publisher{config: config, serve: s.serve, log: log, gone: map[string]time.Time{}, broken: map[string]string{}}
+	s.publish = publisher{config: config, serve: s.serve, log: log, gone: map[string]time.Time{}, broken: map[string]broken{}, bridged: map[string]*anypb.Any{}}
 	return s, nil
 }
 
@@ -87,7 +93,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // Run serves gateways until ctx ends, which is no error. The gateways keep what
 // they have.
 func (s *Server) Run(ctx context.Context) error {
-	g := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
+	g := grpc.NewServer(grpc.WaitForHandlers(true), grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	s.serve.Register(g)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -152,11 +158,7 @@ func (s *Server) resolveKey(secret api.Secret) (string, error) {
 // SetReady changes the readiness of pods by address. A pod counts for its
 // function's limit from when it was first said to be ready.
 func (s *Server) SetReady(changes map[string]bool) {
-	s.change(func(in *model.Input) {
-		ready := maps.Clone(in.Ready)
-		maps.Copy(ready, changes)
-		in.Ready = ready
-	})
+	s.change(func(in *model.Input) { maps.Copy(in.Ready, changes) })
 }
 
 // SetReadiness changes the readiness of one pod.
@@ -167,11 +169,7 @@ func (s *Server) SetReadiness(address string, ready bool) {
 // SetZoneWeight sets the part of its even share that each pod of a zone gets, in
 // percent; 0 drains the zone, 100 is ordinary. Values outside are cut off.
 func (s *Server) SetZoneWeight(zone string, percent int) {
-	s.change(func(in *model.Input) {
-		weights := maps.Clone(in.ZoneWeights)
-		weights[zone] = min(max(percent, 0), 100)
-		in.ZoneWeights = weights
-	})
+	s.change(func(in *model.Input) { in.ZoneWeights[zone] = min(max(percent, 0), 100) })
 }
 
 // World is the last published World; nil before the first Apply took effect.
@@ -190,8 +188,11 @@ func (s *Server) WaitLive(ctx context.Context) error {
 	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		reached, moved := s.live >= want, s.moved
+		reached, moved, fault := s.live >= want, s.moved, s.fault
 		s.mu.Unlock()
+		if reached && fault != nil {
+			return fmt.Errorf("publish changes: %w", fault)
+		}
 		if reached {
 			return s.serve.WaitAcked(ctx, serve.Types()...)
 		}
@@ -203,7 +204,7 @@ func (s *Server) WaitLive(ctx context.Context) error {
 	}
 }
 
-// change alters the input, whose maps are never changed but replaced.
+// change alters the input, under the lock.
 func (s *Server) change(alter func(*model.Input)) {
 	s.mu.Lock()
 	alter(&s.in)
@@ -224,12 +225,16 @@ func (s *Server) wake() {
 func (s *Server) reconcile(ctx context.Context) {
 	grace := time.NewTimer(time.Hour)
 	defer grace.Stop()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.kick:
 			s.publishOnce(ctx)
+		case now := <-second.C:
+			s.lessGateways(now)
 		case <-grace.C:
 			s.publish.sweep(time.Now())
 		}
@@ -241,33 +246,55 @@ func (s *Server) reconcile(ctx context.Context) {
 
 func (s *Server) publishOnce(ctx context.Context) {
 	s.mu.Lock()
-	in, number, applied := s.in, s.wanted, s.applied
+	in, number, applied := s.input(), s.wanted, s.applied
 	s.mu.Unlock()
 	if !applied {
 		return
 	}
 	world, err := s.publish.publish(ctx, in)
 	if err != nil {
-		// Only a mistake in the translator gets here; the gateways keep what they have.
-		s.log.Error("world not published", "error", err)
-		return
+		// A mistake in the translator, or a setting that no gateway can take; the
+		// gateways keep what they have.
+		s.log.Error("changes not published", "error", err)
 	}
 	s.mu.Lock()
-	s.world, s.live = world, number
+	defer s.mu.Unlock()
+	if s.fault = err; err == nil {
+		s.world = world
+	}
+	s.live = number
 	close(s.moved)
 	s.moved = make(chan struct{})
-	s.mu.Unlock()
 }
 
-// gateways is told how many gateways are connected. Limits are shared by as many
-// as were ever connected at the same time: one that lost its stream still admits
-// its part, and a limit too low is the safe side.
+// input is a copy that changes do not reach. The lock must be held.
+func (s *Server) input() model.Input {
+	in := s.in
+	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
+	return in
+}
+
+// gateways is told how many gateways are connected. More of them share every limit
+// at once; fewer after the grace.
 func (s *Server) gateways(n int) {
 	s.mu.Lock()
+	s.connected, s.counted = n, time.Now()
 	more := n > s.in.Gateways
 	s.mu.Unlock()
 	if more {
 		s.change(func(in *model.Input) { in.Gateways = max(in.Gateways, n) })
+	}
+}
+
+// lessGateways lowers the number that limits are shared by when it was lower for
+// the whole grace.
+func (s *Server) lessGateways(now time.Time) {
+	s.mu.Lock()
+	n := max(s.connected, s.config.Gateways)
+	due := n < s.in.Gateways && now.Sub(s.counted) >= s.config.GatewayGrace.Std()
+	s.mu.Unlock()
+	if due {
+		s.change(func(in *model.Input) { in.Gateways = n })
 	}
 }
 

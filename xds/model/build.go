@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,68 +15,38 @@ import (
 
 // Build makes the World of an input. A function that cannot be served does not
 // fail it: it is there with its reason in Invalid.
+//
+// With a Previous World it does little more than compare: every Function and Host
+// that would be equal is the same one, the pointer included, so whoever translates
+// can see by it what changed.
 func Build(in Input) *World {
-	b := &builder{in: in, zones: map[string]Zone{}}
-	b.readZones()
-	w := &World{functions: map[string]*Function{}, hosts: map[string]*Host{}}
-	rules := map[string][]*Rule{}
+	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}}
+	b.in.Gateways = max(in.Gateways, 1)
+	for _, z := range in.Set.Zones {
+		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: b.zoneWeight(z.Name)}
+	}
+	for _, p := range in.Pins {
+		b.pins[p.Function] = append(b.pins[p.Function], p)
+	}
+	w := &World{functions: make(map[string]*Function, len(in.Set.Functions))}
 	for _, spec := range in.Set.Functions {
-		f := b.function(spec)
+		f := b.previous(spec.Name)
+		if f == nil || !b.holds(f, spec) {
+			f = b.function(spec)
+		}
 		w.Functions = append(w.Functions, f)
 		w.functions[f.Name] = f
-		for host, rs := range rulesOf(f, spec) {
-			rules[host] = append(rules[host], rs...)
-		}
 	}
 	slices.SortFunc(w.Functions, func(a, b *Function) int { return cmp.Compare(a.Name, b.Name) })
-	w.addHosts(rules)
+	w.addHosts(in.Previous)
 	for _, name := range slices.Sorted(maps.Keys(b.zones)) {
 		w.Zones = append(w.Zones, b.zones[name])
 	}
 	return w
 }
 
-// addHosts sorts the rules of each host and lets wildcards end with wider ones.
-func (w *World) addHosts(rules map[string][]*Rule) {
-	for _, name := range slices.Sorted(maps.Keys(rules)) {
-		own := rules[name]
-		slices.SortFunc(own, compareRules)
-		h := &Host{Name: name, Rules: own}
-		w.Hosts = append(w.Hosts, h)
-		w.hosts[name] = h
-	}
-	wide := map[string][]*Rule{}
-	for _, h := range w.Hosts {
-		if h.Wildcard() {
-			wide[h.Name] = widerRules(h.Name, rules)
-		}
-	}
-	for name, more := range wide {
-		h := w.hosts[name]
-		h.Rules = append(slices.Clip(h.Rules), more...)
-	}
-}
-
-// widerRules are the rules of all wildcards that cover a wildcard, narrow first.
-func widerRules(name string, rules map[string][]*Rule) (all []*Rule) {
-	if name == "*" {
-		return nil
-	}
-	rest := strings.TrimPrefix(name, "*.")
-	for {
-		_, after, found := strings.Cut(rest, ".")
-		if !found {
-			break
-		}
-		all = append(all, rules["*."+after]...)
-		rest = after
-	}
-	return append(all, rules["*"]...)
-}
-
-// rulesOf are a function's rules by host.
-func rulesOf(f *Function, spec *api.Function) map[string][]*Rule {
-	rules := map[string][]*Rule{}
+// rulesOf are a function's rules, each with its host.
+func rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 	for i, route := range spec.Spec.Routes {
 		r := &Rule{
 			Function: f,
@@ -90,13 +61,12 @@ func rulesOf(f *Function, spec *api.Function) map[string][]*Rule {
 			hosts = []string{"*"}
 		}
 		for _, h := range hosts {
-			h = CleanHost(h)
-			if !slices.Contains(rules[h], r) {
-				rules[h] = append(rules[h], r)
+			if hr := (hostRule{CleanHost(h), r}); !slices.Contains(all, hr) {
+				all = append(all, hr)
 			}
 		}
 	}
-	return rules
+	return all
 }
 
 func headers(m map[string]string) []Header {
@@ -112,12 +82,43 @@ func headers(m map[string]string) []Header {
 type builder struct {
 	in    Input
 	zones map[string]Zone
+	pins  map[string][]Pin // by function
 }
 
-func (b *builder) readZones() {
-	for _, z := range b.in.Set.Zones {
-		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: b.zoneWeight(z.Name)}
+// previous is the function of that name in the World before, or nil.
+func (b *builder) previous(name string) *Function {
+	if b.in.Previous == nil {
+		return nil
 	}
+	return b.in.Previous.functions[name]
+}
+
+// holds tells whether a function of the World before is what this input would
+// make of spec.
+func (b *builder) holds(f *Function, spec *api.Function) bool {
+	if f.gateways != b.in.Gateways || f.broken != b.in.Broken[f.Name] {
+		return false
+	}
+	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
+		return false
+	}
+	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(spec.Spec.Access).Keys) {
+		return false
+	}
+	for _, r := range f.Revisions {
+		for _, p := range r.Pods {
+			if now := b.pod(api.Endpoint{Address: p.Address, Zone: p.Zone}); now.differs(p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// differs compares all but pins, which are the function's.
+func (p Pod) differs(q *Pod) bool {
+	p.Pinned = q.Pinned
+	return p != *q
 }
 
 func (b *builder) zoneWeight(name string) int {
@@ -146,6 +147,8 @@ func (b *builder) function(spec *api.Function) *Function {
 		Idempotent: s.Idempotent,
 		HealthPath: s.HealthCheck.Path,
 		Access:     b.access(s.Access),
+
+		spec: spec, gateways: b.in.Gateways, broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
 	}
 	for _, r := range s.Revisions {
 		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
@@ -156,20 +159,26 @@ func (b *builder) function(spec *api.Function) *Function {
 		addTraffic(f, s)
 	}
 	b.limit(f, s.Capacity.Rate())
+	f.rules = rulesOf(f, spec)
 	return f
 }
 
 func (b *builder) revision(function string, spec api.Revision) *Revision {
 	r := &Revision{Function: function, Name: spec.Name}
 	for _, e := range spec.Endpoints {
-		z := b.zone(e.Zone)
-		ready, known := b.in.Ready[e.Address]
-		r.Pods = append(r.Pods, &Pod{
-			Address: e.Address, Zone: e.Zone, Priority: z.Priority, Weight: z.Weight,
-			Ready: ready, Down: known && !ready,
-		})
+		p := b.pod(e)
+		r.Pods = append(r.Pods, &p)
 	}
 	return r
+}
+
+func (b *builder) pod(e api.Endpoint) Pod {
+	z := b.zone(e.Zone)
+	ready, known := b.in.Ready[e.Address]
+	return Pod{
+		Address: e.Address, Zone: e.Zone, Priority: z.Priority, Weight: z.Weight,
+		Ready: ready, Down: known && !ready,
+	}
 }
 
 func (b *builder) access(a *api.Access) Access {
@@ -189,10 +198,7 @@ func (b *builder) access(a *api.Access) Access {
 }
 
 func (b *builder) pin(f *Function) {
-	for _, pin := range b.in.Pins {
-		if pin.Function != f.Name {
-			continue
-		}
+	for _, pin := range b.pins[f.Name] {
 		for _, r := range f.Revisions {
 			i := slices.IndexFunc(r.Pods, func(p *Pod) bool { return p.Address == pin.Address })
 			if i < 0 {
@@ -237,10 +243,7 @@ func (b *builder) limit(f *Function, q float64) {
 }
 
 func (b *builder) previousTier(function string) Tier {
-	if b.in.Previous == nil {
-		return Tier{}
-	}
-	if f := b.in.Previous.Function(function); f != nil {
+	if f := b.previous(function); f != nil {
 		return f.Tier
 	}
 	return Tier{}

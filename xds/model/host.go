@@ -17,6 +17,14 @@ type Host struct {
 	// those of every wider wildcard, so one host has the whole answer; an exact
 	// host's do not, see Candidates.
 	Rules []*Rule
+
+	own []*Rule // without those of wider wildcards
+}
+
+// hostRule is a rule and one of the hosts that it is for.
+type hostRule struct {
+	host string
+	rule *Rule
 }
 
 // Wildcard tells whether the host stands for many names.

@@ -92,7 +92,18 @@ type Function struct {
 	// Invalid says why the function cannot be served; its rules then answer 503
 	// with this reason. Empty: it is served.
 	Invalid string
+
+	rules []hostRule
+
+	// What it was made of, to tell whether it still holds.
+	spec     *api.Function
+	pins     []Pin
+	gateways int
+	broken   string
 }
+
+// Spec is the resource that the function was made of.
+func (f *Function) Spec() *api.Function { return f.spec }
 
 // Revision returns the revision of that name, or nil.
 func (f *Function) Revision(name string) *Revision {

@@ -46,7 +46,8 @@ type Events struct {
 	Acked func(typeURL string, since time.Duration)
 	// Rejected is called when a gateway refused a response.
 	Rejected func(Rejection)
-	// Gateways is called when a gateway comes or goes, with their number.
+	// Gateways is called when a gateway comes or goes, with the number of different
+	// nodes: one that reconnects before its old stream has ended counts once.
 	Gateways func(n int)
 }
 
@@ -211,24 +212,29 @@ func (s *Server) progress() {
 
 func (s *Server) add(st *stream) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.streams[st] = struct{}{}
-	n := len(s.streams)
-	s.mu.Unlock()
-	s.connected(n)
 }
 
 func (s *Server) drop(st *stream) {
 	s.mu.Lock()
 	delete(s.streams, st)
-	n := len(s.streams)
 	s.mu.Unlock()
-	s.connected(n)
+	s.log.Info("gateway left", "node", st.nodeID())
+	s.count()
 	s.progress()
 }
 
-func (s *Server) connected(n int) {
+// count reports the number of different nodes.
+func (s *Server) count() {
+	nodes := map[string]bool{}
+	for _, st := range s.list() {
+		if id := st.nodeID(); id != "" {
+			nodes[id] = true
+		}
+	}
 	if s.events.Gateways != nil {
-		s.events.Gateways(n)
+		s.events.Gateways(len(nodes))
 	}
 }
 

@@ -45,7 +45,7 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	l.addr = listener.Addr().String()
-	g := grpc.NewServer()
+	g := grpc.NewServer(grpc.WaitForHandlers(true))
 	l.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()

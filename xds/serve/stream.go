@@ -39,7 +39,9 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 	for {
 		select {
 		case r := <-requests:
-			st.request(r)
+			if st.request(r) {
+				s.count()
+			}
 		case <-st.changed:
 		case err := <-failed:
 			return err
@@ -66,22 +68,25 @@ func receive(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesS
 		select {
 		case requests <- r:
 		case <-wire.Context().Done():
+			failed <- wire.Context().Err()
 			return
 		}
 	}
 }
 
-// request takes in what a gateway says.
-func (st *stream) request(r *discovery.DeltaDiscoveryRequest) {
-	table := st.server.tables[r.GetTypeUrl()]
-	if table == nil {
-		return // a type that is not served here; there will never be an answer
-	}
+// request takes in what a gateway says, and tells whether it is the first time
+// that it says who it is.
+func (st *stream) request(r *discovery.DeltaDiscoveryRequest) (introduced bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if n := r.GetNode(); n != nil && st.node == "" {
 		st.node, st.zone = n.GetId(), n.GetLocality().GetZone()
+		introduced = st.node != ""
 		st.server.log.Info("gateway connected", "node", st.node, "zone", st.zone)
+	}
+	table := st.server.tables[r.GetTypeUrl()]
+	if table == nil {
+		return introduced // a type that is not served here; there will never be an answer
 	}
 	sub := st.subs[r.GetTypeUrl()]
 	if sub == nil {
@@ -92,6 +97,7 @@ func (st *stream) request(r *discovery.DeltaDiscoveryRequest) {
 	}
 	sub.unsubscribe(r.GetResourceNamesUnsubscribe())
 	st.answer(sub, r)
+	return introduced
 }
 
 // answer takes in an ACK or a NACK.

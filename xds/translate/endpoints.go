@@ -53,6 +53,23 @@ func assignment(r *model.Revision) *endpoint.ClusterLoadAssignment {
 	return a
 }
 
+// replaced tells whether both revisions have pods in rotation and none in common.
+func replaced(was, now *model.Revision) bool {
+	old, stays, any := map[string]bool{}, false, false
+	for _, p := range was.Pods {
+		if p.InRotation() {
+			old[p.Address] = true
+		}
+	}
+	for _, p := range now.Pods {
+		if p.InRotation() {
+			any = true
+			stays = stays || old[p.Address]
+		}
+	}
+	return len(old) > 0 && any && !stays
+}
+
 // differ tells whether the pods in rotation have different weights.
 func differ(pods []*model.Pod) bool {
 	weight := 0

@@ -14,26 +14,56 @@ import (
 	"github.com/kongdao/kongdao/xds/model"
 )
 
-// routes has every shard, also empty ones, and AnyHost: a scope never names a
-// route configuration that is not there.
-func (t *translator) routes(w *model.World) map[string]*route.RouteConfiguration {
-	all := map[string]*route.RouteConfiguration{AnyHost: configuration(AnyHost)}
-	for i := range t.Shards {
-		c := configuration(shardName(i))
-		c.TypedPerFilterConfig = t.matchedExactly()
-		all[c.Name] = c
+// routes has every shard of a host that is another one than before; without a
+// World before it has all shards, also empty ones, and AnyHost: a scope never
+// names a route configuration that is not there.
+func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfiguration {
+	all := map[string]*route.RouteConfiguration{}
+	for name := range t.touchedShards(before, w) {
+		all[name] = configuration(name)
+		if name != AnyHost {
+			all[name].TypedPerFilterConfig = t.matchedExactly()
+		}
 	}
 	for _, h := range w.Hosts {
-		name := AnyHost
-		if !h.Wildcard() {
-			name = t.ShardName(h.Name)
+		if c := all[t.configurationOf(h)]; c != nil {
+			c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(h))
 		}
-		all[name].VirtualHosts = append(all[name].VirtualHosts, t.virtualHost(h))
 	}
-	if w.Host("*") == nil {
-		all[AnyHost].VirtualHosts = append(all[AnyHost].VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
+	if c := all[AnyHost]; c != nil && w.Host("*") == nil {
+		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
 	}
 	return all
+}
+
+func (t *translator) touchedShards(before, w *model.World) map[string]bool {
+	touched := map[string]bool{}
+	if before == nil {
+		touched[AnyHost] = true
+		for i := range t.Shards {
+			touched[shardName(i)] = true
+		}
+		return touched
+	}
+	for _, h := range w.Hosts {
+		if before.Host(h.Name) != h {
+			touched[t.configurationOf(h)] = true
+		}
+	}
+	for _, h := range before.Hosts {
+		if w.Host(h.Name) == nil {
+			touched[t.configurationOf(h)] = true
+		}
+	}
+	return touched
+}
+
+// configurationOf is the route configuration that a host is in.
+func (c Config) configurationOf(h *model.Host) string {
+	if h.Wildcard() {
+		return AnyHost
+	}
+	return c.ShardName(h.Name)
 }
 
 func configuration(name string) *route.RouteConfiguration {
@@ -68,7 +98,7 @@ func noRoute() *route.Route {
 func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	f := r.Function
 	if f.Invalid != "" {
-		return []*route.Route{answer(r.Name, match(r), f, direct(http.StatusServiceUnavailable, "invalid_function", f.Invalid))}
+		return invalidRoutes(r)
 	}
 	for _, p := range f.Pinned {
 		routes = append(routes, pinnedRoute(r, p))
@@ -85,6 +115,17 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 		routes = append(routes, answer(r.Name, match(r), f, no))
 	}
 	return routes
+}
+
+// invalidRoutes say why the function is not served; a rule whose own conditions
+// are what is wrong cannot be asked for at all.
+func invalidRoutes(r *model.Rule) []*route.Route {
+	m := match(r)
+	if m.ValidateAll() != nil {
+		return nil
+	}
+	reason := direct(http.StatusServiceUnavailable, "invalid_function", r.Function.Invalid)
+	return []*route.Route{answer(r.Name, m, r.Function, reason)}
 }
 
 // ordinary is a route to a function's revisions.

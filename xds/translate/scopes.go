@@ -45,17 +45,29 @@ func shardName(i int) string { return fmt.Sprintf("shard-%d", i) }
 // one of its own name too, so that gateways hold every shard from the start and
 // the first route of a shard is live as quickly as any other. A host of such a
 // name finds no route in the shard and goes on to the wildcards, as any other.
-func (t *translator) scopes(w *model.World) map[string]*route.ScopedRouteConfiguration {
-	scopes := map[string]*route.ScopedRouteConfiguration{anyScope: scope(anyScope, AnyHost)}
-	for i := range t.Shards {
-		scopes[shardName(i)] = scope(shardName(i), shardName(i))
-	}
-	for _, h := range w.Hosts {
-		if !h.Wildcard() {
-			scopes[h.Name] = scope(h.Name, t.ShardName(h.Name))
+//
+// Of a World with one before it, only the exact hosts that are new are in put, and
+// those that are gone in gone.
+func (t *translator) scopes(before, w *model.World) (put map[string]*route.ScopedRouteConfiguration, gone []string) {
+	put = map[string]*route.ScopedRouteConfiguration{}
+	if before == nil {
+		before = &model.World{}
+		put[anyScope] = scope(anyScope, AnyHost)
+		for i := range t.Shards {
+			put[shardName(i)] = scope(shardName(i), shardName(i))
 		}
 	}
-	return scopes
+	for _, h := range w.Hosts {
+		if !h.Wildcard() && before.Host(h.Name) == nil {
+			put[h.Name] = scope(h.Name, t.ShardName(h.Name))
+		}
+	}
+	for _, h := range before.Hosts {
+		if !h.Wildcard() && w.Host(h.Name) == nil {
+			gone = append(gone, h.Name)
+		}
+	}
+	return put, gone
 }
 
 func scope(key, configuration string) *route.ScopedRouteConfiguration {

@@ -27,6 +27,7 @@ package translate
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -65,31 +66,104 @@ type Resources struct {
 	Scopes    map[string]*route.ScopedRouteConfiguration
 }
 
+// Delta are the resources that differ between two Worlds.
+type Delta struct {
+	Resources          // new or changed
+	Removed   []string // clusters and their endpoints, sorted
+	Unscoped  []string // scopes that are gone, sorted
+
+	// Bridges are endpoints to be sent before those in Endpoints, of revisions whose
+	// pods in rotation were all replaced: the old and the new ones together. A
+	// gateway uses no pod that it has not checked, so without the old ones it would
+	// have none for a moment.
+	Bridges map[string]*endpoint.ClusterLoadAssignment
+}
+
 // World translates a whole world. It fails only on a message that cannot be
 // marshalled, which is a mistake in this package.
 func World(c Config, w *model.World) (*Resources, error) {
+	d, err := Changes(c, nil, w)
+	if err != nil {
+		return nil, err
+	}
+	return &d.Resources, nil
+}
+
+// Changes translates what differs from a World before, nil for none: the
+// functions and the shards of the hosts that are other ones. It may contain
+// resources that turn out to be equal.
+func Changes(c Config, before, w *model.World) (*Delta, error) {
 	t := &translator{Config: c}
-	r := &Resources{
+	d := &Delta{Resources: Resources{
 		Clusters:  map[string]*cluster.Cluster{},
 		Endpoints: map[string]*endpoint.ClusterLoadAssignment{},
-		Listeners: map[string]*listener.Listener{ListenerName: t.listener()},
-		Routes:    t.routes(w),
-		Scopes:    t.scopes(w),
+		Listeners: map[string]*listener.Listener{},
+	}, Bridges: map[string]*endpoint.ClusterLoadAssignment{}}
+	if before == nil {
+		d.Listeners[ListenerName] = t.listener()
 	}
 	for _, f := range w.Functions {
-		if f.Invalid != "" {
-			continue
-		}
-		for _, rev := range f.Revisions {
-			r.Clusters[rev.Cluster()] = t.cluster(f, rev)
-			r.Endpoints[rev.Cluster()] = assignment(rev)
-		}
-		for _, p := range f.Pinned {
-			r.Clusters[p.Cluster()] = t.pinnedCluster(p)
-			r.Endpoints[p.Cluster()] = pinnedAssignment(p)
+		if before == nil || before.Function(f.Name) != f {
+			t.addFunction(&d.Resources, f)
+			addBridges(d, before, f)
 		}
 	}
-	return r, errors.Join(t.errs...)
+	d.Removed = removedClusters(before, w, d.Clusters)
+	d.Routes = t.routes(before, w)
+	d.Scopes, d.Unscoped = t.scopes(before, w)
+	return d, errors.Join(t.errs...)
+}
+
+func (t *translator) addFunction(r *Resources, f *model.Function) {
+	if f.Invalid != "" {
+		return
+	}
+	for _, rev := range f.Revisions {
+		r.Clusters[rev.Cluster()] = t.cluster(f, rev)
+		r.Endpoints[rev.Cluster()] = assignment(rev)
+	}
+	for _, p := range f.Pinned {
+		r.Clusters[p.Cluster()] = t.pinnedCluster(p)
+		r.Endpoints[p.Cluster()] = pinnedAssignment(p)
+	}
+}
+
+func addBridges(d *Delta, before *model.World, f *model.Function) {
+	if before == nil || f.Invalid != "" {
+		return
+	}
+	old := before.Function(f.Name)
+	if old == nil || old.Invalid != "" {
+		return
+	}
+	for _, r := range f.Revisions {
+		if was := old.Revision(r.Name); was != nil && replaced(was, r) {
+			both := &model.Revision{Function: r.Function, Name: r.Name, Pods: slices.Concat(was.Pods, r.Pods)}
+			d.Bridges[r.Cluster()] = assignment(both)
+		}
+	}
+}
+
+// removedClusters are those of functions that are other ones now and do not have
+// them any more.
+func removedClusters(before, w *model.World, now map[string]*cluster.Cluster) (names []string) {
+	if before == nil {
+		return nil
+	}
+	for _, f := range before.Functions {
+		if f.Invalid != "" || w.Function(f.Name) == f {
+			continue
+		}
+		for _, r := range f.Revisions {
+			names = append(names, r.Cluster())
+		}
+		for _, p := range f.Pinned {
+			names = append(names, p.Cluster())
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return now[name] != nil })
+	slices.Sort(names)
+	return names
 }
 
 // translator carries the configuration and collects what went wrong.

@@ -1,0 +1,58 @@
+package xds
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kongdao/kongdao/api"
+)
+
+// BenchmarkReadiness publishes the change of one pod's readiness among many
+// functions of six pods each, without a gateway: what a change costs here.
+func BenchmarkReadiness(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, err := New(DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			set := manyFunctions(n)
+			if err := s.Apply(context.Background(), set); err != nil {
+				b.Fatal(err)
+			}
+			s.publishOnce(context.Background())
+			b.ReportAllocs()
+			start := time.Now()
+			for i := range b.N {
+				s.SetReadiness(set.Functions[i%n].Spec.Revisions[0].Endpoints[0].Address, i/n%2 == 0)
+				s.publishOnce(context.Background())
+			}
+			b.ReportMetric(float64(time.Since(start).Microseconds())/1000/float64(b.N), "ms/change")
+		})
+	}
+}
+
+func manyFunctions(n int) api.Set {
+	var set api.Set
+	for i := range n {
+		f := &api.Function{Metadata: api.Metadata{Name: fmt.Sprintf("f%05d", i)}}
+		f.Spec.Routes = []api.Route{{Hosts: []string{fmt.Sprintf("h%d.example.com", i)}, Path: "/*"}}
+		rev := api.Revision{Name: "r1"}
+		for p := range 6 {
+			rev.Endpoints = append(rev.Endpoints, api.Endpoint{
+				Address: fmt.Sprintf("10.%d.%d.%d:8080", p, i/250, i%250), Zone: fmt.Sprint("z", p%3),
+			})
+		}
+		f.Spec.Revisions = []api.Revision{rev}
+		f.Spec.Capacity.PerPodQPS = 100
+		f.Spec.Access = &api.Access{Public: true}
+		set.Functions = append(set.Functions, f)
+	}
+	return set
+}

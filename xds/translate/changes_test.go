@@ -1,0 +1,155 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/model"
+)
+
+// TestChangesAddUp makes random changes to a random configuration and applies what
+// Changes says to what was there; the result must be what a translation of
+// everything gives, without anything that is untouched having been sent.
+func TestChangesAddUp(t *testing.T) {
+	c := Config{Address: "127.0.0.1", Port: 9000, Shards: 3}
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		in := model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, Gateways: 1}
+		var before *model.World
+		have := &Resources{}
+		for step := range 25 {
+			mutate(r, &in)
+			in.Previous = before
+			w := model.Build(in)
+			d, err := Changes(c, before, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(have, d, before == nil)
+			full, err := World(c, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := difference(have, full); diff != "" {
+				t.Fatalf("seed %d, step %d: %s", seed, step, diff)
+			}
+			// The whole way round, without a World before; tiers have a memory.
+			in.Previous = &model.World{}
+			if fresh := model.Build(in); len(fresh.Hosts) != len(w.Hosts) || len(fresh.Functions) != len(w.Functions) {
+				t.Fatalf("seed %d, step %d: %d hosts, want %d", seed, step, len(w.Hosts), len(fresh.Hosts))
+			}
+			before = w
+			if same, err := Changes(c, w, rebuild(in, w)); err != nil || len(same.Clusters)+len(same.Routes)+len(same.Scopes)+len(same.Listeners) > 0 {
+				t.Fatalf("seed %d, step %d: nothing changed, and yet %v %v", seed, step, same, err)
+			}
+		}
+	}
+}
+
+func rebuild(in model.Input, previous *model.World) *model.World {
+	in.Previous = previous
+	return model.Build(in)
+}
+
+// mutate changes one thing.
+func mutate(r *rand.Rand, in *model.Input) {
+	hosts := []string{"a.example.com", "b.example.com", "*.example.com", "*.com", "*"}
+	address := func() string { return fmt.Sprintf("127.0.0.1:%d", 9000+r.IntN(8)) }
+	zone := func() string { return fmt.Sprint("z", r.IntN(3)) }
+	switch r.IntN(8) {
+	case 0:
+		in.Ready = maps.Clone(in.Ready)
+		in.Ready[address()] = r.IntN(2) == 0
+	case 1:
+		in.ZoneWeights = maps.Clone(in.ZoneWeights)
+		in.ZoneWeights[zone()] = []int{0, 50, 100}[r.IntN(3)]
+	case 2:
+		in.Gateways = 1 + r.IntN(2)
+	case 3:
+		in.Pins = nil
+		if n := len(in.Set.Functions); n > 0 {
+			in.Pins = []model.Pin{{Function: in.Set.Functions[r.IntN(n)].Name, Address: address(), Token: fmt.Sprint(r.Uint64())}}
+		}
+	case 4:
+		if n := len(in.Set.Functions); n > 0 {
+			i := r.IntN(n)
+			in.Set.Functions = append(append([]*api.Function{}, in.Set.Functions[:i]...), in.Set.Functions[i+1:]...)
+		}
+	default:
+		f := &api.Function{Metadata: api.Metadata{Name: fmt.Sprint("f", r.IntN(6))}}
+		for range 1 + r.IntN(3) {
+			f.Spec.Routes = append(f.Spec.Routes, api.Route{
+				Hosts: []string{hosts[r.IntN(len(hosts))], hosts[r.IntN(len(hosts))]}, Path: fmt.Sprint("/", r.IntN(4)),
+			})
+		}
+		for i := range 1 + r.IntN(2) {
+			f.Spec.Revisions = append(f.Spec.Revisions, api.Revision{
+				Name: fmt.Sprint("r", i+r.IntN(2)), Endpoints: []api.Endpoint{{Address: address(), Zone: zone()}, {Address: address(), Zone: zone()}},
+			})
+		}
+		f.Spec.Access = &api.Access{Public: r.IntN(4) > 0}
+		f.Spec.Capacity.PerPodQPS = float64(r.IntN(200))
+		if r.IntN(6) == 0 {
+			f.Spec.Revisions = nil // invalid
+		}
+		others := []*api.Function{f}
+		for _, o := range in.Set.Functions {
+			if o.Name != f.Name {
+				others = append(others, o)
+			}
+		}
+		in.Set.Functions = others
+	}
+}
+
+// apply does to have what gateways do.
+func apply(have *Resources, d *Delta, first bool) {
+	if first {
+		*have = d.Resources
+		return
+	}
+	for _, name := range d.Removed {
+		delete(have.Clusters, name)
+		delete(have.Endpoints, name)
+	}
+	for _, name := range d.Unscoped {
+		delete(have.Scopes, name)
+	}
+	maps.Copy(have.Clusters, d.Clusters)
+	maps.Copy(have.Endpoints, d.Endpoints)
+	maps.Copy(have.Routes, d.Routes)
+	maps.Copy(have.Scopes, d.Scopes)
+}
+
+func difference(a, b *Resources) string {
+	for _, diff := range []string{
+		compare("cluster", a.Clusters, b.Clusters), compare("endpoints", a.Endpoints, b.Endpoints),
+		compare("listener", a.Listeners, b.Listeners), compare("routes", a.Routes, b.Routes), compare("scope", a.Scopes, b.Scopes),
+	} {
+		if diff != "" {
+			return diff
+		}
+	}
+	return ""
+}
+
+func compare[M proto.Message](what string, got, want map[string]M) string {
+	for name, m := range want {
+		if x, ok := got[name]; !ok {
+			return fmt.Sprintf("%s %s is missing", what, name)
+		} else if !proto.Equal(x, m) {
+			return fmt.Sprintf("%s %s differs:\n%v\nwant\n%v", what, name, x, m)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			return fmt.Sprintf("%s %s is too many", what, name)
+		}
+	}
+	return ""
+}

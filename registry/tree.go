@@ -43,8 +43,16 @@ type tree struct {
 // from before. An error means that the tree is not known, and nothing is to be
 // concluded from it.
 func readTree(root string, before map[string]*file) (tree, error) {
-	t := tree{files: map[string]*file{}}
-	if err := t.walk(root, before, nil); err != nil {
+	const tries = 5
+	var t tree
+	var err error
+	for range tries {
+		t = tree{files: map[string]*file{}}
+		if err = t.walk(root, before, nil); !errors.Is(err, errMoving) {
+			break
+		}
+	}
+	if err != nil {
 		return tree{}, fmt.Errorf("read resources: %w", err)
 	}
 	if info, err := os.Lstat(root); err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -54,6 +62,10 @@ func readTree(root string, before map[string]*file) (tree, error) {
 	t.dirs = slices.Compact(t.dirs)
 	return t, nil
 }
+
+// errMoving says that entries went away while they were read: one file that was
+// deleted, or a whole folder that was moved, which must not pass for empty.
+var errMoving = errors.New("files are being moved")
 
 func (t *tree) watchReal(dir string) {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -83,11 +95,16 @@ func (t *tree) walk(dir string, before map[string]*file, above []string) error {
 		name := filepath.Join(dir, e.Name())
 		info, err := os.Stat(name)
 		switch {
+		case err != nil && gone(name):
+			return errMoving
 		case err == nil && info.IsDir():
-			if err := t.walk(name, before, append(above, real)); err != nil && !gone(name) {
+			if err := t.walk(name, before, append(above, real)); err != nil {
+				if gone(name) {
+					return errMoving
+				}
 				return err
 			}
-		case !isResource(name) || (err != nil && gone(name)):
+		case !isResource(name):
 		case err != nil:
 			t.files[name] = unreadable(name, err)
 		default:
@@ -131,7 +148,7 @@ func readFile(name string, info fs.FileInfo, before *file) *file {
 	readAt := time.Now()
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return unreadable(name, err)
+		return unreadable(name, err) // also when it went away just now: then an event follows
 	}
 	sum := sha256.Sum256(data)
 	if before != nil && before.info != nil && before.sum == sum {

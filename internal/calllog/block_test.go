@@ -2,8 +2,10 @@ package calllog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -203,6 +205,40 @@ func FuzzDecodeBlock(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestKeyWithoutName has a block whose keys point behind the dictionary.
+func TestKeyWithoutName(t *testing.T) {
+	b := NewBlock()
+	b.Append(&Record{Function: []byte("f")})
+	b.function.keys[0] = 7
+	data, err := b.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeBlock(data); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "column function") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDecodeBlockDamaged cuts a block and flips each of its bytes.
+func TestDecodeBlockDamaged(t *testing.T) {
+	b := NewBlock()
+	b.Append(randomRecord(rand.New(rand.NewPCG(9, 9))))
+	data, err := b.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range data {
+		if _, err := DecodeBlock(data[:i]); !errors.Is(err, ErrMalformed) {
+			t.Errorf("the first %d bytes: %v", i, err)
+		}
+		bad := bytes.Clone(data)
+		bad[i] ^= 0x40
+		if _, err := DecodeBlock(bad); !errors.Is(err, ErrMalformed) {
+			t.Errorf("byte %d changed: %v", i, err)
+		}
+	}
 }
 
 // slicesOf is the block before compression.

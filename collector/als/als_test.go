@@ -409,7 +409,7 @@ func TestEnvoy(t *testing.T) {
 	g := calllogtest.Start(t, s.Addr())
 	requests := []string{"/feed?x=1", "/none", "/denied", "/limited", "/limited", "/slow", "/reset", "/dead"}
 	for i, path := range requests {
-		g.Send(t, "GET "+path+" HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: curl/8\r\nx-kongdao-load-test: run-7\r\n"+
+		g.Send(t, "GET "+path+" HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: curl/8\r\nx-kongdao-load-test: run-7\r\nx-test-consumer: app-7\r\n"+
 			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n")
 		g.Lines(t, i+1)
 	}

@@ -36,7 +36,7 @@ func TestEnvoyWritesWhatWeRead(t *testing.T) {
 		status        int
 		want          string // function revision route zone method path status flags attempts details limitedBy loadTest
 	}{
-		{"answered by a pod", get("/feed?x=1", trace+"user-agent: curl/8\r\n"), 200, "feed r1 feed/0 zb-b GET /feed?x=1 200 [] 1 [] [] []"},
+		{"answered by a pod", get("/feed?x=1", trace+"user-agent: curl/8\r\nx-test-consumer: app-7\r\n"), 200, "feed r1 feed/0 zb-b GET /feed?x=1 200 [] 1 [] [] []"},
 		{"a load test's", get("/feed", "x-kongdao-load-test: run-7\r\n"), 200, "feed r1 feed/0 zb-b GET /feed 200 [] 1 [] [] [run-7]"},
 		{"no such route", get("/none", ""), 404, "    GET /none 404 [NR] 0 [route_not_found] [] []"},
 		{"answered by the gateway", get("/denied", ""), 403, "denied  denied/0  GET /denied 403 [] 0 [direct_response] [] []"},
@@ -68,7 +68,7 @@ func TestEnvoyWritesWhatWeRead(t *testing.T) {
 	}
 	first := &records[0]
 	if first.RequestID == [16]byte{} || first.TraceID != [16]byte{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c} ||
-		string(first.Host) != "api.example.com" || string(first.UserAgent) != "curl/8" || string(first.Tenant) != "recommend" ||
+		string(first.Host) != "api.example.com" || string(first.UserAgent) != "curl/8" || string(first.Tenant) != "recommend" || string(first.Consumer) != "app-7" ||
 		first.ClientIP != netip.MustParseAddr("127.0.0.1").As16() || string(first.Pod) != g.Pod || first.BytesOut != 5 {
 		t.Errorf("the first call: %+v", first)
 	}

@@ -32,6 +32,12 @@ func bootstrap(g *Gateway, als string) object {
 		"stat_prefix": "test", "use_remote_address": true, "access_log": loggers,
 		"route_config": object{"virtual_hosts": []any{object{"name": "all", "domains": []any{"*"}, "routes": routes()}}},
 		"http_filters": []any{
+			object{"name": "consumer", "typed_config": object{
+				"@type": types + "filters.http.header_to_metadata.v3.Config",
+				"request_rules": []any{object{"header": "x-test-consumer", "on_header_present": object{
+					"metadata_namespace": calllog.MetadataNamespace, "key": "consumer", "type": "STRING",
+				}}},
+			}},
 			object{"name": "limit", "typed_config": object{"@type": limit, "stat_prefix": "limit"}},
 			object{"name": "router", "typed_config": object{"@type": types + "filters.http.router.v3.Router"}},
 		},

@@ -35,7 +35,8 @@ type Gateway struct {
 // Routes: /feed answers 200 from the pod; /slow after 0.3 s with a timeout of
 // 0.1 s, /hang never; /reset has its connection reset, twice retried; /dead has
 // no pod listening; /denied is answered 403 by the gateway; /limited lets one
-// request pass and answers 429 to the rest; all else is 404.
+// request pass and answers 429 to the rest; all else is 404. The header
+// x-test-consumer says who calls.
 func Start(t testing.TB, als string) *Gateway {
 	t.Helper()
 	binary, err := find()

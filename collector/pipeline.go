@@ -13,9 +13,10 @@ import (
 	"github.com/kongdao/kongdao/internal/calllog"
 )
 
-// maxBlockBytes closes a block whose calls are unusually large; as raw bytes, a
-// fifth of that compressed.
-const maxBlockBytes = 16 << 20
+// blockBytes is the size before compression at which a block is closed although it
+// has few calls: small enough for several blocks to fit into the log's budget, even
+// if nothing could be compressed.
+func blockBytes(budget int64) int { return int(min(16<<20, budget/8)) }
 
 // positions says where each log file stands, by the path of its source. As JSON it
 // is what the write-ahead log keeps with each block.
@@ -27,6 +28,7 @@ type positions map[string]filelog.Position
 type pipeline struct {
 	wal      *wal.Log
 	maxRows  int
+	maxBytes int // before compression
 	interval time.Duration
 	durable  func(*calllog.Block, positions) // sees each block once, when it is on disk
 
@@ -47,7 +49,7 @@ type pipeline struct {
 
 func newPipeline(w *wal.Log, maxRows int, interval time.Duration, durable func(*calllog.Block, positions)) (*pipeline, error) {
 	p := &pipeline{
-		wal: w, maxRows: maxRows, interval: interval, durable: durable,
+		wal: w, maxRows: maxRows, maxBytes: blockBytes(w.Stats().Budget), interval: interval, durable: durable,
 		wake: make(chan struct{}, 1), spare: calllog.NewBlock(), open: calllog.NewBlock(),
 		at: positions{}, room: make(chan struct{}),
 	}
@@ -126,7 +128,7 @@ func (p *pipeline) tryPut(path string, position filelog.Position, fill func(*cal
 }
 
 func (p *pipeline) full() bool {
-	return p.open.Rows() >= p.maxRows || p.open.Size() >= maxBlockBytes
+	return p.open.Rows() >= p.maxRows || p.open.Size() >= p.maxBytes
 }
 
 // run flushes full and old blocks until ctx ends. What is open then stays open.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // skipAfterDamage is added to the sequence number when the log opens with a
@@ -79,7 +80,6 @@ func (l *Log) restore() error {
 	}
 	l.reader.segment = l.segments[0]
 	l.reader.off = l.reader.segment.start
-	l.peek()
 	return nil
 }
 
@@ -243,7 +243,7 @@ func (l *Log) remove(s *segment) {
 	l.segments = l.segments[1:]
 }
 
-// count adds the rows of s that are not acknowledged.
+// count adds the rows of s that are not acknowledged and notes the time of the first.
 func (l *Log) count(s *segment) error {
 	f, err := openDisk(s.path, os.O_RDONLY)
 	if err != nil {
@@ -251,8 +251,12 @@ func (l *Log) count(s *segment) error {
 	}
 	_, err = walk(f, s, false, func(_ int64, h header, _ Entry) {
 		s.last = h.seq
-		if h.seq > l.cursor.Seq {
-			l.rows += int64(h.rows)
+		if h.seq <= l.cursor.Seq {
+			return
+		}
+		l.rows += int64(h.rows)
+		if l.reader.oldest.IsZero() {
+			l.reader.oldest = time.UnixMicro(h.minTime).UTC()
 		}
 	})
 	return errors.Join(err, f.Close())

@@ -300,24 +300,6 @@ func (l *Log) oldest() time.Time {
 	return l.reader.oldest
 }
 
-// peek finds the time of the first record that is not acknowledged, after Open.
-func (l *Log) peek() {
-	if l.rows == 0 {
-		return
-	}
-	s := l.segments[0]
-	f, err := openDisk(s.path, os.O_RDONLY)
-	if err != nil {
-		return // Next will say so
-	}
-	_, _ = walk(f, s, false, func(_ int64, h header, _ Entry) {
-		if h.seq > l.cursor.Seq && l.reader.oldest.IsZero() {
-			l.reader.oldest = time.UnixMicro(h.minTime).UTC()
-		}
-	})
-	_ = f.Close()
-}
-
 // peekAppended notes the time of a record that was appended while the reader
 // waited at the end.
 func (l *Log) peekAppended(e Entry, alone bool) {

@@ -43,11 +43,12 @@ type ladder struct {
 	proven   float64 // highest rate that was proven
 	refused  float64 // lowest rate that broke or could not be proven; +Inf: none
 	broke    float64 // lowest rate that broke beyond doubt; +Inf: none
+	doubted  float64 // lowest rate that broke in a discarded probe; +Inf: none
 	failures int     // proofs that failed
 }
 
 func newLadder(c Config) *ladder {
-	return &ladder{config: c, climbing: true, rate: min(c.Start, c.MaxRate), refused: math.Inf(1), broke: math.Inf(1)}
+	return &ladder{config: c, climbing: true, rate: min(c.Start, c.MaxRate), refused: math.Inf(1), broke: math.Inf(1), doubted: math.Inf(1)}
 }
 
 // next is the next step; false when the budget or the question is used up.
@@ -116,6 +117,14 @@ func (l *ladder) back() float64 {
 		return 0.85
 	}
 	return 0.92
+}
+
+// discard takes in a probe that says nothing, but for the time that it took.
+func (l *ladder) discard(s Step, f finding) {
+	l.used += f.used
+	if f.verdict == broken {
+		l.doubted = min(l.doubted, s.Rate)
+	}
 }
 
 func (l *ladder) record(s Step, f finding) {

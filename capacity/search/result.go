@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -38,18 +37,30 @@ type StepResult struct {
 
 // String is one line of progress.
 func (s StepResult) String() string {
-	what, verdict := "climb", "broken"
+	what := "climb"
 	if s.Proof {
-		what, verdict = "prove", "not kept"
+		what = "prove"
 	}
-	if s.Kept {
-		verdict = "kept"
-	}
+	line := fmt.Sprintf("%s %.1f/s for %.1f s: %d of %d requests broke the objective, %s",
+		what, s.Rate, s.Seconds, s.Broke, s.Requests, s.verdict())
 	if s.Invalid != "" {
-		verdict = "invalid: " + s.Invalid
+		line += ": " + s.Invalid
 	}
-	return fmt.Sprintf("%s %.1f/s for %.1f s: %d of %d requests broke the objective, %s",
-		what, s.Rate, s.Seconds, s.Broke, s.Requests, verdict)
+	return line
+}
+
+func (s StepResult) verdict() string {
+	switch {
+	case s.Invalid != "":
+		return "discarded"
+	case s.Kept && s.Proof:
+		return "proven"
+	case s.Kept:
+		return "kept"
+	case s.Proof:
+		return "not proven"
+	}
+	return "broken"
 }
 
 // conclude turns what the ladder knows into the result.
@@ -67,9 +78,14 @@ func (r *Result) conclude(c Config, l *ladder, margin float64) {
 }
 
 // guess answers when the budget did not allow a proof: 0.7 of the lowest rate that
-// was refused, which on the simulated pods was hardly ever too high.
+// broke, or else of the highest that did not, which on the simulated pods was hardly
+// ever too high.
 func (r *Result) guess(l *ladder) {
-	r.Safe = round(min(0.7*l.refused, l.passed))
+	lowest := min(l.refused, l.doubted)
+	if math.IsInf(lowest, 1) {
+		lowest = l.passed
+	}
+	r.Safe = round(min(0.7*lowest, l.passed))
 	r.Warnings = append(r.Warnings, "no rate could be proven within the budget: the safe rate is a cautious guess")
 }
 
@@ -118,8 +134,7 @@ func (r Result) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "step\trate\tseconds\trequests\tbroke\tverdict\t")
 	for i, s := range r.Steps {
-		verdict := s.String()[strings.LastIndex(s.String(), ", ")+2:]
-		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%d\t%d\t%s\t\n", i+1, s.Rate, s.Seconds, s.Requests, s.Broke, verdict)
+		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%d\t%d\t%s\t\n", i+1, s.Rate, s.Seconds, s.Requests, s.Broke, s.verdict())
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("format steps: %w", err)

@@ -67,8 +67,8 @@ type Outcome struct {
 // is the limit.
 var ErrLimited = errors.New("requests were refused by a rate limit: lift it for the search, or lower the highest rate")
 
-// maxInvalid is how many invalid probes are made up for by another.
-const maxInvalid = 5
+// maxStarved is how many probes may go without requests before the search ends.
+const maxStarved = 3
 
 // Run searches with probe. report, if not nil, gets every step when it has ended.
 // Together with an error it returns what was found so far, without conclusion.
@@ -89,10 +89,13 @@ func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (R
 		if err := x.step(ctx, s, probe, report); err != nil {
 			return x.result, fmt.Errorf("probe at %.1f/s: %w", s.Rate, err)
 		}
-		if x.invalid > maxInvalid {
-			x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("ended early: %d probes were invalid", x.invalid))
+		if x.starved > maxStarved {
+			x.result.Warnings = append(x.result.Warnings, "ended early: the generator did not send what was asked for")
 			break
 		}
+	}
+	if x.disturbed != "" {
+		x.result.Warnings = append(x.result.Warnings, "the generator disturbed itself, so the limit may be higher: "+x.disturbed)
 	}
 	x.result.conclude(c, x.ladder, x.margin)
 	return x.result, nil
@@ -104,7 +107,10 @@ type run struct {
 	ladder  *ladder
 	result  Result
 	margin  float64 // of the highest proof
-	invalid int
+	starved int
+
+	doubted   float64 // rate of the last step that was made again
+	disturbed string  // why, the last time
 }
 
 func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepResult)) error {
@@ -120,24 +126,38 @@ func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepRes
 		o.Elapsed = s.Duration
 	}
 	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), near: j.near(), byChance: j.byChance(), used: o.Elapsed}
-	invalid := ""
-	switch {
-	case float64(j.seen) < 0.5*s.Rate*o.Elapsed.Seconds() && f.verdict == kept:
-		invalid = fmt.Sprintf("only %d requests in %v", j.seen, o.Elapsed.Round(time.Millisecond))
-	case f.verdict == broken:
-		invalid = o.Invalid
-	}
+	invalid := x.invalid(s, j, o, f)
 	x.add(s, j, o, f, invalid, report)
 	if invalid != "" {
-		x.invalid++
-		x.ladder.used += o.Elapsed
+		x.ladder.discard(s, f)
 		return nil
+	}
+	if o.Invalid != "" { // broken for the second time: take it as that, but not as certain
+		f.surely, f.byChance = false, false
 	}
 	if s.Prove && f.verdict == kept && s.Rate > x.ladder.proven {
 		x.margin = j.margin()
 	}
 	x.ladder.record(s, f)
 	return nil
+}
+
+// invalid says why a probe is discarded, empty when it counts. A probe that broke the
+// objective while the generator disturbed itself is made again once; to go on until
+// one is kept would turn luck into a promise.
+func (x *run) invalid(s Step, j *judge, o Outcome, f finding) string {
+	switch {
+	case f.verdict == kept && float64(j.seen) < 0.5*s.Rate*o.Elapsed.Seconds():
+		x.starved++
+		return fmt.Sprintf("only %d requests in %v", j.seen, o.Elapsed.Round(time.Millisecond))
+	case f.verdict == broken && o.Invalid != "":
+		x.disturbed = o.Invalid
+		if x.doubted != s.Rate {
+			x.doubted = s.Rate
+			return o.Invalid
+		}
+	}
+	return ""
 }
 
 func (x *run) add(s Step, j *judge, o Outcome, f finding, invalid string, report func(StepResult)) {

@@ -95,8 +95,10 @@ func TestStallsAreNotHidden(t *testing.T) {
 	for _, q := range []float64{90, 99} {
 		want := truth[int(math.Ceil(q/100*float64(len(truth))))-1]
 		got := attack.Quantile(s.Latency, q)
-		// Less than the truth is a hidden stall; more is the work after it, on a shared machine.
-		if got < want*97/100 || got > want*115/100+10*time.Millisecond {
+		// Less than the truth is a hidden stall. More is the work after it, which on a
+		// busy machine, as the generator's own lag shows, may take any time.
+		quiet := attack.Quantile(s.Lag, 99) < 5*time.Millisecond
+		if got < want*97/100 || (quiet && got > want*110/100+5*time.Millisecond) {
 			t.Errorf("p%g is %v, the server's schedule says %v", q, got, want)
 		}
 	}
@@ -106,7 +108,8 @@ func TestStallsAreNotHidden(t *testing.T) {
 	if s.Late < 200 {
 		t.Errorf("%d late, want the 75 or so of each stall", s.Late)
 	}
-	if lag := attack.Quantile(s.Lag, 90); lag > 50*time.Millisecond {
+	// A fifth of the requests wait 150 ms for a worker in the mean.
+	if lag := attack.Quantile(s.Lag, 90); lag > 100*time.Millisecond {
 		t.Errorf("lag p90 %v: waiting for a worker was taken for the generator's own delay", lag)
 	}
 }
@@ -303,7 +306,10 @@ func TestProgress(t *testing.T) {
 		Progress: func(p attack.Progress) { got = append(got, p) },
 	})
 	if len(got) < 2 || got[1].Sent <= got[0].Sent || got[0].P99 <= 0 || got[0].Rate < 50 {
-		t.Errorf("got %+v", got)
+		t.Fatalf("got %+v", got)
+	}
+	if line := got[0].String(); !strings.HasPrefix(line, "1s  ") || !strings.Contains(line, "in flight  p50 ") {
+		t.Errorf("got %q", line)
 	}
 }
 

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -121,6 +122,21 @@ type Progress struct {
 	Late     uint64
 	Dropped  uint64
 	LagP99   time.Duration // the generator's own, so far
+}
+
+// String is one line, such as "12s  300/s  4 in flight  p50 3ms  p99 21ms".
+func (p Progress) String() string {
+	s := fmt.Sprintf("%v  %.0f/s  %d in flight  p50 %v  p99 %v", p.Elapsed.Round(time.Second), p.Rate, p.InFlight,
+		p.P50.Round(100*time.Microsecond), p.P99.Round(100*time.Microsecond))
+	for _, x := range []struct {
+		what string
+		n    uint64
+	}{{"errors", p.Faults}, {"late", p.Late}, {"dropped", p.Dropped}} {
+		if x.n > 0 {
+			s += fmt.Sprintf("  %d %s", x.n, x.what)
+		}
+	}
+	return s + fmt.Sprintf("  lag p99 %v", p.LagP99.Round(100*time.Microsecond))
 }
 
 func (a *Attack) progress(before uint64, since time.Duration) Progress {

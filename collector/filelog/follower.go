@@ -28,7 +28,7 @@ type follower struct {
 	reopened time.Time // when Reopen was called last
 	failing  bool      // the last round failed: that is logged once
 
-	latest atomic.Pointer[Position] // told by Stored, not looked at yet
+	latest atomic.Pointer[Position] // told by Stored last
 }
 
 // ended is a file that was read to its end.

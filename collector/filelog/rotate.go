@@ -54,9 +54,10 @@ func (f *follower) rotate(ctx context.Context, files []logFile) error {
 	return f.source.Reopen(ctx)
 }
 
-// markStored marks the files that the position told last is behind.
+// markStored marks the files that the position told last is behind. It looks at
+// the same position again and again: its file may have been left since.
 func (f *follower) markStored() {
-	p := f.latest.Swap(nil)
+	p := f.latest.Load()
 	if p == nil {
 		return
 	}

@@ -60,7 +60,7 @@ func holdExactly(want *net.TCPAddr) (*port, error) {
 		return nil, fmt.Errorf("hold %s: %w", want, err)
 	}
 	if err := hold(fd, sa); err != nil {
-		unix.Close(fd) //nolint:errcheck // the first error matters
+		unix.Close(fd) // the first error matters
 		if errors.Is(err, unix.EADDRINUSE) {
 			return nil, fmt.Errorf("%w: %s", ErrPortInUse, want)
 		}

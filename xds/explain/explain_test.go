@@ -29,7 +29,8 @@ func feed() *model.World {
 	}
 	f.Spec.Revisions = []api.Revision{stable, {Name: "r13"}}
 	f.Spec.Traffic = []api.Traffic{
-		{Revision: "r13", Weight: 10}, {Revision: "r12", Weight: 90},
+		{Revision: "r13", Weight: 10},
+		{Revision: "r12", Weight: 90},
 		{Revision: "r13", Match: &api.TrafficMatch{Headers: map[string]string{"x-gray": "1"}}},
 	}
 	f.Spec.Capacity.PerPodQPS = 120

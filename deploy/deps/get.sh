@@ -30,6 +30,10 @@ need_linux_x64() {
 
 get_envoy() {
 	local found
+	if [ -n "${KONGDAO_ENVOY:-}" ]; then
+		say "envoy: $KONGDAO_ENVOY, named by KONGDAO_ENVOY"
+		return
+	fi
 	if found=$(command -v envoy) && "$found" --version 2>/dev/null | grep -qF "/${envoy_version%.*}."; then
 		say "envoy: $found, found on PATH"
 		return
@@ -52,6 +56,10 @@ get_envoy() {
 }
 
 get_clickhouse() {
+	if [ -n "${KONGDAO_LIBCHDB:-}" ]; then
+		say "clickhouse: $KONGDAO_LIBCHDB, named by KONGDAO_LIBCHDB"
+		return
+	fi
 	if [ -f $chdb_library ] && cmp -s $chdb_pin/package-lock.json $chdb/installed.json; then
 		say "clickhouse: $chdb_library"
 		return

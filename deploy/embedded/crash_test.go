@@ -194,7 +194,9 @@ func TestChildDiesWithItsParent(t *testing.T) {
 		t.Fatalf("engine %d does not run", child)
 	}
 	kill(t, parent.Process.Pid)
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the parent ended by itself")
+	}
 	eventually(t, "the end of an engine without a parent", func() bool { return !running(child) })
 	embeddedtest.StartIn(t, dir) // the directory is free again
 }

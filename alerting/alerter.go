@@ -24,6 +24,7 @@ type Alerter struct {
 	engine *engine.Engine
 	outbox *outbox.Outbox
 	render dingtalk.Renderer
+	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
 
 	mu      sync.RWMutex // guards all below
 	clients map[string]*dingtalk.Client
@@ -34,7 +35,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("alerting: %w", err)
 	}
-	a := &Alerter{cfg: cfg, log: log}
+	a := &Alerter{cfg: cfg, log: log, inner: prometheus.NewRegistry()}
 	if a.clients, err = clients(cfg.Robots); err != nil {
 		return nil, err
 	}
@@ -44,14 +45,25 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
 		return nil, err
 	}
-	if a.engine, err = engine.New(cfg.engine(), a.outbox.Put, log, reg); err != nil {
+	if a.engine, err = engine.New(cfg.engine(), a.outbox.Put, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
 	}
-	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, reg); err != nil {
+	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
+	}
+	failing := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kongdao_alerting_failing_rules",
+		Help: "Alert rules whose last evaluation failed.",
+	}, func() float64 { return float64(a.rule.Failing()) })
+	if err := reg.Register(failing); err != nil {
+		return nil, errors.Join(err, a.rule.Close(), a.engine.Close(), a.outbox.Close())
 	}
 	return a, nil
 }
+
+// Inner gathers the metrics of the embedded engines under the names that
+// Prometheus and Alertmanager give them, for whoever wants to serve them too.
+func (a *Alerter) Inner() prometheus.Gatherer { return a.inner }
 
 // Addr is where Alertmanager's API v2 listens, host:port.
 func (a *Alerter) Addr() string { return a.engine.Addr() }

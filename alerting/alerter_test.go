@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/kongdao/kongdao/alerting"
@@ -72,7 +73,12 @@ type running struct {
 
 func start(t *testing.T, cfg alerting.Config) *running {
 	t.Helper()
-	a, err := alerting.New(cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), prometheus.NewRegistry())
+	return startWith(t, cfg, prometheus.NewRegistry())
+}
+
+func startWith(t *testing.T, cfg alerting.Config, reg prometheus.Registerer) *running {
+	t.Helper()
+	a, err := alerting.New(cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +235,33 @@ func TestShippedRulesRun(t *testing.T) {
 		s := get(t, "http://"+a.AddrPrometheus()+"/api/v1/rules")
 		return strings.Contains(s, "ZoneDown") && !strings.Contains(s, `"health":"unknown"`) && !strings.Contains(s, `"health":"err"`)
 	})
+}
+
+func TestFailingRulesAreCounted(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	cfg := config(t.TempDir(), target.addr(), robot)
+	// Fails for what it finds, not for how it is written.
+	cfg.Rules = map[string]string{"test": "- {name: x, interval: 100ms, rules: [{alert: Clash, expr: 'broken * on () group_left () vector(1) + on () (label_replace(broken, \"a\", \"1\", \"\", \"\") or label_replace(broken, \"a\", \"2\", \"\", \"\"))'}]}"}
+	reg := prometheus.NewRegistry()
+	a := startWith(t, cfg, reg)
+	eventually(t, "a failing rule", func() bool {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "kongdao_alerting_failing_rules" {
+				return f.GetMetric()[0].GetGauge().GetValue() == 1
+			}
+		}
+		return false
+	})
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("metrics: %v %v", problems, err)
+	}
+	if n, err := testutil.GatherAndCount(a.Inner(), "alertmanager_alerts_received_total"); err != nil || n == 0 {
+		t.Errorf("inner metrics: %d %v", n, err)
+	}
 }
 
 func TestTwoAlertersInOneProcess(t *testing.T) {

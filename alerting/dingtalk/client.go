@@ -67,7 +67,9 @@ func NewClient(r Robot, h *http.Client) (*Client, error) {
 		// A message a minute does not pay for an idle connection, and none is
 		// left behind at the end.
 		t := &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
-		h = &http.Client{Transport: t, Timeout: sendTimeout}
+		// Nor is a message, with its token, sent to where an answer points.
+		stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		h = &http.Client{Transport: t, Timeout: sendTimeout, CheckRedirect: stay}
 	}
 	return &Client{robot: r, url: u, http: h, now: time.Now}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,21 @@ func TestRobotEchoesItsToken(t *testing.T) {
 	err = c.Send(t.Context(), dingtalk.Message{Title: "t", Text: "x"})
 	if err == nil || strings.Contains(err.Error(), token) || strings.Contains(err.Error(), secret) {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAnswersAreNotFollowed(t *testing.T) {
+	other := dingtalktest.Start(t, dingtalktest.Config{Tokens: []string{token}})
+	s := httptest.NewServer(http.RedirectHandler(other.URL(token), http.StatusTemporaryRedirect))
+	defer s.Close()
+	c, err := dingtalk.NewClient(dingtalk.Robot{Name: "r", URL: api.Secret(s.URL + "/robot/send?access_token=" + token)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(t.Context(), dingtalk.Message{Title: "t", Text: "x"}); dingtalk.KindOf(err) != dingtalk.Transient || err == nil {
+		t.Errorf("error %v", err)
+	}
+	if n := len(other.Messages()); n != 0 {
+		t.Error("the message followed a redirect")
 	}
 }

@@ -157,7 +157,8 @@ func (r Renderer) foot(g Group, alerts []Alert) string {
 			}
 		}
 	}
-	parts = append(parts, g.Mark())
+	// A line that begins with # is a heading in DingTalk, space or not.
+	parts = append(parts, w.ref+" "+g.Mark())
 	return strings.Join(parts, " · ")
 }
 
@@ -290,14 +291,14 @@ func (r Renderer) digestLine(g Group) string {
 			dot = "🔴"
 		}
 	}
-	text := ""
+	text := strings.TrimSpace(scope(g))
 	if a := g.sorted(); len(a) > 0 {
-		text = plain(r.text(a[0], "summary"))
+		text = orElse(plain(r.summary(a)), text)
 	}
 	if n := []rune(text); len(n) > 120 {
 		text = string(n[:120]) + "…"
 	}
-	return fmt.Sprintf("%s **%s**%s %s (%d) %s", dot, plain(orElse(g.Name(), w.noTitle)), scope(g), text, len(g.Alerts), g.Mark())
+	return fmt.Sprintf("%s **%s** %s (%d) %s", dot, plain(orElse(g.Name(), w.noTitle)), text, len(g.Alerts), g.Mark())
 }
 
 // Test is the message that shows that a robot works.

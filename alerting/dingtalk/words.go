@@ -16,7 +16,7 @@ type words struct {
 	firing, resolved, noTitle                          string
 	severity, started, ended, value, was, alerts, more string
 	lasting, lasted                                    string
-	dashboard, logs, runbook, silenceHint              string
+	dashboard, logs, runbook, ref                      string
 	digest, digestNote, andMore, test, testText        string
 	page, ticket                                       string
 	labels                                             map[string]string
@@ -27,7 +27,7 @@ var chinese = words{
 	firing: "告警", resolved: "已恢复", noTitle: "未命名",
 	severity: "级别", started: "开始", ended: "恢复", value: "当前", was: "故障时", alerts: "明细 (告警中 %d, 已恢复 %d)", more: "另有 %d 条",
 	lasting: "已持续 %s", lasted: "持续了 %s",
-	dashboard: "看板", logs: "日志", runbook: "处理手册", silenceHint: "编号",
+	dashboard: "看板", logs: "日志", runbook: "处理手册", ref: "编号",
 	digest: "告警汇总", digestNote: "消息过多,%d 组告警合并为一条,最严重的在前", andMore: "其余 %d 组", test: "测试消息",
 	testText: "机器人 %s 能收到 KongDao 的告警。",
 	page:     "紧急,立即处理", ticket: "一般,工作时间处理",
@@ -42,7 +42,7 @@ var english = words{
 	firing: "FIRING", resolved: "RESOLVED", noTitle: "unnamed",
 	severity: "Severity", started: "Since", ended: "Ended", value: "Now", was: "Then", alerts: "Alerts (%d firing, %d resolved)", more: "%d more",
 	lasting: "for %s", lasted: "lasted %s",
-	dashboard: "Dashboard", logs: "Logs", runbook: "Runbook", silenceHint: "Ref",
+	dashboard: "Dashboard", logs: "Logs", runbook: "Runbook", ref: "Ref",
 	digest: "ALERT DIGEST", digestNote: "too many messages: %d groups in one, the worst first", andMore: "%d more groups", test: "Test message",
 	testText: "Robot %s receives KongDao's alerts.",
 	page:     "page, act now", ticket: "ticket, in working hours",

@@ -15,6 +15,7 @@ import (
 
 	httptransport "github.com/go-openapi/runtime/client"
 	"github.com/go-openapi/strfmt"
+	"github.com/google/go-cmp/cmp"
 	amclient "github.com/prometheus/alertmanager/api/v2/client"
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
@@ -157,6 +158,37 @@ func TestGroupsAndInhibits(t *testing.T) {
 	if g := r.next(t); g.group.Firing() || g.group.Name() != "ZoneDown" {
 		t.Errorf("told %+v, want the end of ZoneDown", g)
 	}
+}
+
+// The shipped configuration tells a lost zone once, not each function in it.
+func TestShippedConfiguration(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Alertmanager = engine.DefaultAlertmanager()
+	r := start(t, cfg)
+	put := func(labels model.LabelSet) {
+		t.Helper()
+		now := time.Now()
+		if err := r.Put(t.Context(), model.Alert{Labels: labels, StartsAt: now, EndsAt: now.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(model.LabelSet{"alertname": "ZoneDown", "zone": "zb-b", "severity": "page"})
+	for _, f := range []model.LabelValue{"feed", "cart"} {
+		put(model.LabelSet{"alertname": "PodsDown", "zone": "zb-b", "function": f, "severity": "ticket"})
+		put(model.LabelSet{"alertname": "PodsDown", "zone": "zb-a", "function": f, "severity": "ticket"})
+		put(model.LabelSet{"alertname": "ErrorRate", "function": f, "severity": "ticket"})
+		put(model.LabelSet{"alertname": "ErrorRate", "function": f, "severity": "page"})
+	}
+	got := map[string]int{}
+	for range 4 {
+		g := r.next(t).group
+		got[g.Name()+"/"+g.Labels["zone"]+g.Labels["function"]+"/"+g.Severity()] += len(g.Alerts)
+	}
+	want := map[string]int{"ZoneDown/zb-b/page": 1, "PodsDown/zb-a/ticket": 2, "ErrorRate/feed/page": 1, "ErrorRate/cart/page": 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alerts told by group (-want +got):\n%s", diff)
+	}
+	r.quiet(t, "Probe")
 }
 
 func TestDeliveryThatFailsIsTriedAgain(t *testing.T) {

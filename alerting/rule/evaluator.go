@@ -84,6 +84,26 @@ func (e *Evaluator) SetRules(groups map[string]string) error {
 	return errors.Join(bad, e.load(e.rules, names))
 }
 
+// Failing is how many rules failed when they were last evaluated.
+func (e *Evaluator) Failing() int {
+	e.mu.Lock()
+	m := e.rules
+	e.mu.Unlock()
+	if m == nil {
+		return 0
+	}
+	n := 0
+	for _, r := range m.Rules() {
+		if r.LastError() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Close gives back what New took, of an evaluator that never ran.
+func (e *Evaluator) Close() error { return e.listener.Close() }
+
 func (e *Evaluator) load(m *rules.Manager, names []string) error {
 	err := m.Update(e.cfg.EvaluationInterval, names, labels.EmptyLabels(), e.external.String(), nil)
 	if err != nil {

@@ -127,3 +127,31 @@ func TestRemovedRevisionsLeave(t *testing.T) {
 	r.want(r.call("GET", "any", "/gone"), 404, "")
 	r.want(r.call("GET", "any", "/feed"), 200, "a")
 }
+
+// TestRoutesWaitForNewRevisions publishes revisions whose pods take their time to
+// be checked.
+func TestRoutesWaitForNewRevisions(t *testing.T) {
+	a, b := newPod(t, "a", "z"), newPod(t, "b", "z")
+	b.checkTakes = 150 * time.Millisecond
+	r := newRig(t, functions(function("feed", "/feed", a)))
+	r.SetReadiness(b.address, true)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	results := make(chan *load, 1)
+	go func() { results <- r.offer(ctx, 300, "any", "/feed") }()
+	for i := range 3 {
+		f := function("feed", "/feed", b)
+		f.Spec.Revisions[0].Name = fmt.Sprint("slow", i)
+		f.Spec.HealthCheck.Path = "/healthz"
+		before := b.calls.Load()
+		r.apply(functions(f))
+		r.live()
+		eventually(t, "the new revision is called", func() bool { return b.calls.Load() > before+20 })
+	}
+	cancel()
+	got := <-results
+	t.Logf("%d requests: %v, errors %d", got.sent, got.status, len(got.errs))
+	if len(got.errs) > 0 || len(got.status) != 1 || got.status[200] == 0 {
+		t.Errorf("lost requests: %v %v", got.status, got.errs)
+	}
+}

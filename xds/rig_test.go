@@ -44,6 +44,12 @@ type rig struct {
 // that has taken them.
 func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
 	t.Helper()
+	return newRigALS(t, set, "127.0.0.1:1", alter...)
+}
+
+// newRigALS also names the place of an access log service.
+func newRigALS(t *testing.T, set api.Set, alsAddr string, alter ...func(*Config)) *rig {
+	t.Helper()
 	c := DefaultConfig()
 	c.Gateway = freeAddr(t)
 	for _, a := range alter {
@@ -70,7 +76,7 @@ func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
 			}
 		}
 	}
-	r.killEnvoy = startEnvoy(t, "gw-1", s.Addr(), r.admin)
+	r.killEnvoy = startEnvoyALS(t, "gw-1", s.Addr(), r.admin, alsAddr)
 	eventually(t, "the gateway listens", func() bool {
 		c, err := net.Dial("tcp", r.gateway)
 		if err == nil {
@@ -174,31 +180,44 @@ func (r *rig) adminGet(path string) string {
 }
 
 const bootstrap = `{
- "node": {"id": "%[5]s", "cluster": "test", "locality": {"zone": "zb-a"}},
+ "node": {"id": "%[1]s", "cluster": "test", "locality": {"zone": "zb-a"}},
  "dynamic_resources": {
   "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
   "cds_config": {"ads": {}, "resource_api_version": "V3"},
   "lds_config": {"ads": {}, "resource_api_version": "V3"}
  },
- "static_resources": {"clusters": [{
-  "name": "xds", "type": "STATIC", "connect_timeout": "1s",
+ "static_resources": {"clusters": [%[2]s, %[3]s]},
+ "admin": {"address": %[4]s}
+}`
+
+// grpcCluster is a static cluster of one server.
+func grpcCluster(name, addr string) string {
+	return fmt.Sprintf(`{
+  "name": "%s", "type": "STATIC", "connect_timeout": "1s",
   "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
    "explicit_http_config": {"http2_protocol_options": {}}}},
-  "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [{"endpoint": {"address":
-   {"socket_address": {"address": "%[1]s", "port_value": %[2]s}}}}]}]}
- }]},
- "admin": {"address": {"socket_address": {"address": "%[3]s", "port_value": %[4]s}}}
-}`
+  "load_assignment": {"cluster_name": "%[1]s", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": %s}}]}]}
+ }`, name, socketAddress(addr))
+}
+
+func socketAddress(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return fmt.Sprintf(`{"socket_address": {"address": "%s", "port_value": %s}}`, host, port)
+}
 
 // startEnvoy runs an Envoy until the test ends.
 func startEnvoy(t *testing.T, node, xds, admin string) (kill func()) {
 	t.Helper()
-	xdsHost, xdsPort, _ := net.SplitHostPort(xds)
-	adminHost, adminPort, _ := net.SplitHostPort(admin)
+	return startEnvoyALS(t, node, xds, admin, "127.0.0.1:1")
+}
+
+// startEnvoyALS also tells Envoy where the access log service is.
+func startEnvoyALS(t *testing.T, node, xds, admin, als string) (kill func()) {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, xdsHost, xdsPort, adminHost, adminPort, node), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	logFile := filepath.Join(dir, "envoy.log")
@@ -265,11 +284,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within %v: %s", patience, what)
 }
 
+// breakOff as a pod's status makes it break connections off without an answer.
+const breakOff = 1
+
 // pod is a server that answers with its name and counts by second.
 type pod struct {
 	name, zone, address string
 	calls               atomic.Int64
-	status              atomic.Int64 // what it answers; 0: 200
+	status              atomic.Int64  // what it answers; 0: 200
+	checkTakes          time.Duration // of its health check, /healthz
 	mu                  sync.Mutex
 	seconds             map[int64]int
 	header              http.Header // of the last call
@@ -301,11 +324,18 @@ func servePod(t *testing.T, name, zone string, l net.Listener) *pod {
 }
 
 func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" {
+		<-time.After(p.checkTakes)
+		return
+	}
 	p.calls.Add(1)
 	p.mu.Lock()
 	p.seconds[time.Now().Unix()]++
 	p.header = r.Header.Clone()
 	p.mu.Unlock()
+	if p.status.Load() == breakOff {
+		panic(http.ErrAbortHandler)
+	}
 	if status := p.status.Load(); status != 0 {
 		w.WriteHeader(int(status))
 	}

@@ -107,3 +107,36 @@ func TestPinnedPod(t *testing.T) {
 	}
 	eventually(t, "the pod is back in rotation", func() bool { return r.call("GET", "any", "/feed").body == "a" })
 }
+
+// TestOnlyIdempotentFunctionsAreReplayed has one pod that takes requests and breaks
+// off, and a good one.
+func TestOnlyIdempotentFunctionsAreReplayed(t *testing.T) {
+	for _, idempotent := range []bool{true, false} {
+		breaks, good := newPod(t, "breaks", "z"), newPod(t, "good", "z")
+		breaks.status.Store(breakOff)
+		f := function("feed", "/feed", breaks, good)
+		f.Spec.Idempotent = idempotent
+		r := newRig(t, functions(f))
+		failed := 0
+		for breaks.calls.Load() < 2 {
+			if a := r.call("POST", "any", "/feed"); a.status != 200 {
+				failed++
+			}
+		}
+		if want := map[bool]int{true: 0, false: 2}[idempotent]; failed != want {
+			t.Errorf("idempotent %v: %d calls failed of 2 that were broken off, want %d", idempotent, failed, want)
+		}
+	}
+}
+
+// TestAnswersAreNotRetried: a pod that says 503 is asked once.
+func TestAnswersAreNotRetried(t *testing.T) {
+	a, b := newPod(t, "a", "z"), newPod(t, "b", "z")
+	a.status.Store(http.StatusServiceUnavailable)
+	b.status.Store(http.StatusServiceUnavailable)
+	r := newRig(t, functions(function("feed", "/feed", a, b)))
+	r.want(r.call("GET", "any", "/feed"), 503, "")
+	if n := a.calls.Load() + b.calls.Load(); n != 1 {
+		t.Errorf("one call became %d", n)
+	}
+}

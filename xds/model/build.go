@@ -61,7 +61,7 @@ func rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 			hosts = []string{"*"}
 		}
 		for _, h := range hosts {
-			if hr := (hostRule{CleanHost(h), r}); !slices.Contains(all, hr) {
+			if hr := (hostRule{CleanHost(h), r}); ValidHost(hr.host) && !slices.Contains(all, hr) {
 				all = append(all, hr)
 			}
 		}
@@ -253,6 +253,13 @@ func (b *builder) previousTier(function string) Tier {
 func firstProblem(f *Function, s api.FunctionSpec) string {
 	if len(f.Revisions) == 0 {
 		return "the function has no revision"
+	}
+	for _, route := range s.Routes {
+		for _, h := range route.Hosts {
+			if !ValidHost(CleanHost(h)) {
+				return fmt.Sprintf("host %q is not a name, *.name or *", h)
+			}
+		}
 	}
 	for _, r := range f.Revisions {
 		for _, p := range r.Pods {

@@ -181,3 +181,16 @@ func CleanHost(host string) string {
 	}
 	return host
 }
+
+// ValidHost tells whether a clean host is a name or an IPv4 address, "*." before
+// one, or "*". One bad host would make gateways refuse all hosts of its shard.
+func ValidHost(host string) bool {
+	if host == "*" {
+		return true
+	}
+	name := strings.TrimPrefix(host, "*.")
+	outside := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
+	}
+	return name != "" && len(name) <= 253 && name[0] != '.' && strings.IndexFunc(name, outside) < 0
+}

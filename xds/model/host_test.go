@@ -64,3 +64,21 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 }
+
+func TestValidHost(t *testing.T) {
+	for host, want := range map[string]bool{
+		"*": true, "a": true, "*.example.com": true, "a-b.c_d.example.com": true, "127.0.0.1": true,
+		"": false, "*.": false, "a*": false, "*a": false, "a b": false, "[::1]": false, ".a": false, "ä": false, "A": false,
+	} {
+		if ValidHost(host) != want {
+			t.Errorf("%q: want %v", host, want)
+		}
+	}
+	w := Build(Input{Set: api.Set{Functions: []*api.Function{{
+		Metadata: api.Metadata{Name: "f"},
+		Spec:     api.FunctionSpec{Routes: []api.Route{{Hosts: []string{"a b", "good"}, Path: "/"}}, Revisions: []api.Revision{{Name: "r"}}},
+	}}}})
+	if w.Functions[0].Invalid == "" || w.Host("a b") != nil || w.Host("good") == nil {
+		t.Errorf("invalid %q, hosts %v", w.Functions[0].Invalid, w.Hosts)
+	}
+}

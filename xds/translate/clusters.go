@@ -46,7 +46,7 @@ func ads() *core.ConfigSource {
 // zone without losing a request.
 func (t *translator) cluster(f *model.Function, r *model.Revision) *cluster.Cluster {
 	c := baseCluster(r.Cluster(), r)
-	c.HealthChecks = []*core.HealthCheck{healthCheck(f.HealthPath)}
+	c.HealthChecks = []*core.HealthCheck{healthCheck(f)}
 	c.OutlierDetection = outlierDetection()
 	c.IgnoreHealthOnHostRemoval = true
 	c.CommonLbConfig.IgnoreNewHostsUntilFirstHc = true
@@ -88,7 +88,7 @@ func baseCluster(name string, r *model.Revision) *cluster.Cluster {
 	}
 }
 
-func healthCheck(path string) *core.HealthCheck {
+func healthCheck(f *model.Function) *core.HealthCheck {
 	check := &core.HealthCheck{
 		Interval:           durationpb.New(checkInterval),
 		NoTrafficInterval:  durationpb.New(checkInterval),
@@ -97,8 +97,11 @@ func healthCheck(path string) *core.HealthCheck {
 		HealthyThreshold:   wrapperspb.UInt32(checkThreshold),
 		HealthChecker:      &core.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &core.HealthCheck_TcpHealthCheck{}},
 	}
-	if path != "" {
-		check.HealthChecker = &core.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &core.HealthCheck_HttpHealthCheck{Path: path}}
+	if f.HealthPath != "" {
+		check.HealthChecker = &core.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &core.HealthCheck_HttpHealthCheck{
+			Path: f.HealthPath,
+			Host: f.Name, // else the cluster's name, whose slash servers answer with 400
+		}}
 	}
 	return check
 }

@@ -271,6 +271,24 @@ func TestDamagedCursorSendsAgain(t *testing.T) {
 	}
 }
 
+func TestUnsavedCursorIsSavedByClose(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, Options{Dir: dir})
+	appendN(t, l, 0, 2, 50)
+	r, err := l.Next(ctxFor(t))
+	must(t, err)
+	must(t, os.Mkdir(cursorPath(dir)+".tmp", 0o700)) // in the way of the file
+	if err := l.Ack(r.Seq); err == nil {
+		t.Fatal("cursor saved through a folder")
+	}
+	must(t, os.Remove(cursorPath(dir)+".tmp"))
+	must(t, l.Close())
+	l = open(t, Options{Dir: dir})
+	if got := l.Stats().AckedSeq; got != r.Seq {
+		t.Fatalf("cursor at %d, want %d", got, r.Seq)
+	}
+}
+
 func TestCloseEndsWaitingAppends(t *testing.T) {
 	var disk fullDisk
 	disk.left.Store(1000)

@@ -85,6 +85,7 @@ type Log struct {
 	last        uint64     // sequence number of the newest record; 0 when there never was one
 	positions   []byte     // of the newest record
 	cursor      cursor
+	unsaved     bool  // the cursor's file is behind it
 	rows        int64 // rows in records that are not acknowledged
 	handed      []*handed
 	moved       chan struct{} // closed, and made anew, when the cursor moves
@@ -162,7 +163,11 @@ func (l *Log) Close() error {
 	defer l.saving.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return errors.Join(l.active.Close(), l.reader.close(), l.lock.Close())
+	var err error
+	if l.unsaved {
+		err = l.cursor.save(l.opts.Dir)
+	}
+	return errors.Join(err, l.active.Close(), l.reader.close(), l.lock.Close())
 }
 
 // signal wakes the one who listens on c, now or when it next looks.

@@ -199,7 +199,8 @@ func (l *Log) nextSegment(s *segment) error {
 
 // Ack says that the record with this number is stored. Records may be acknowledged
 // in any order; the cursor moves over those without a gap. An error means that the
-// cursor was not written: the record may be returned again after a restart.
+// cursor was not written, which the next Ack and Close try again: until then the
+// record would be returned again after a crash.
 func (l *Log) Ack(seq uint64) error {
 	l.saving.Lock()
 	defer l.saving.Unlock()
@@ -214,6 +215,9 @@ func (l *Log) Ack(seq uint64) error {
 		return nil
 	}
 	err := c.save(l.opts.Dir)
+	l.mu.Lock()
+	l.unsaved = err != nil
+	l.mu.Unlock()
 	l.announce()
 	l.reclaim()
 	signal(l.wake)

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"strconv"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/registry"
+	"github.com/kongdao/kongdao/xds"
+	"github.com/kongdao/kongdao/xds/envoy"
+	"github.com/kongdao/kongdao/xds/health"
+)
+
+// startXDS starts what decides where calls go: the registry of resources, the
+// prober of pods, and the control plane that both feed.
+func (s *System) startXDS() error {
+	var err error
+	rc := registry.DefaultConfig()
+	rc.Dir = s.cfg.ResourcesDir
+	if s.registry, err = registry.New(rc, s.log.With("part", "registry"), s.reg); err != nil {
+		return fmt.Errorf("resources: %w", err)
+	}
+	if s.prober, err = health.New(health.DefaultConfig(), s.log.With("part", "health"), s.reg); err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	gateway, err := s.gatewayAddress()
+	if err != nil {
+		return err
+	}
+	xc := xds.DefaultConfig()
+	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
+	xc.ALS = s.cfg.Collector.Source != "file"
+	if s.cfg.Collector.Source != "als" {
+		if err := makeDir(s.dir.sub("gateway")); err != nil {
+			return err
+		}
+		xc.AccessLog, xc.AccessLogFormat = s.accessLog(), calllog.EnvoyTextFormat()
+	}
+	if s.xds, err = xds.New(xc, s.log.With("part", "xds"), s.reg, registry.Resolve); err != nil {
+		return fmt.Errorf("xds: %w", err)
+	}
+	s.addresses.XDS = s.xds.Addr()
+	s.pins = newPins(s.xds)
+	s.zones = newZoneWeights(s.xds, s.log)
+	s.life.start("xds", s.xds.Run)
+	s.life.start("health", s.prober.Run)
+	s.life.start("readiness", s.followHealth)
+	s.life.start("registry", s.registry.Run)
+	return nil
+}
+
+// gatewayAddress is where Envoy will listen. The control plane has to tell Envoy,
+// so a free port is chosen here when the configuration leaves it open.
+func (s *System) gatewayAddress() (string, error) {
+	if s.gatewayAddr != "" {
+		return s.gatewayAddr, nil
+	}
+	host, port, err := net.SplitHostPort(s.cfg.Listen.Gateway)
+	if err != nil {
+		return "", fmt.Errorf("listen.gateway: %w", err)
+	}
+	s.gatewayAddr = s.cfg.Listen.Gateway
+	if port == "0" {
+		n, err := envoy.FreePort(host)
+		if err != nil {
+			return "", fmt.Errorf("listen.gateway: %w", err)
+		}
+		s.gatewayAddr = net.JoinHostPort(host, strconv.Itoa(n))
+	}
+	return s.gatewayAddr, nil
+}
+
+// followHealth hands the prober's findings to the control plane, whose limits
+// follow them.
+func (s *System) followHealth(ctx context.Context) error {
+	for {
+		select {
+		case changes, open := <-s.prober.Changes():
+			if !open {
+				<-ctx.Done() // the prober is stopped, and then this is
+				return nil
+			}
+			s.xds.SetReady(changes)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// followResources hands every new state of the resources to those who live by it.
+func (s *System) followResources(ctx context.Context) error {
+	for snapshot := range s.registry.Watch(ctx) {
+		s.prober.SetTargets(healthTargets(snapshot.Set))
+		if err := s.xds.Apply(ctx, snapshot.Set); err != nil {
+			s.log.Error("consumers without access", "error", err)
+		}
+		if s.alerting != nil {
+			s.applyAlerting(snapshot.Set)
+		}
+	}
+	return nil
+}
+
+func healthTargets(set api.Set) []health.Target {
+	seen := map[health.Target]bool{}
+	for _, f := range set.Functions {
+		for _, r := range f.Spec.Revisions {
+			for _, e := range r.Endpoints {
+				seen[health.Target{Address: e.Address, Path: f.Spec.HealthCheck.Path}] = true
+			}
+		}
+	}
+	targets := make([]health.Target, 0, len(seen))
+	for t := range maps.Keys(seen) {
+		targets = append(targets, t)
+	}
+	return targets
+}
+
+func (s *System) startGateway(ctx context.Context) error {
+	cfg := envoy.DefaultConfig()
+	cfg.Path, cfg.Concurrency, cfg.NodeID, cfg.Zone = s.cfg.Envoy.Path, s.cfg.Envoy.Concurrency, s.cfg.Envoy.Node, s.cfg.Envoy.Zone
+	cfg.Dir = s.dir.sub("gateway")
+	cfg.AdminAddr = s.cfg.Listen.GatewayAdmin
+	cfg.XDSAddr, cfg.HTTPAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway
+	if s.collector != nil {
+		cfg.ALSAddr = s.collector.ALSAddr()
+	}
+	if s.xds != nil {
+		cfg.XDSAddr = s.xds.Addr()
+		var err error
+		if cfg.HTTPAddr, err = s.gatewayAddress(); err != nil {
+			return err
+		}
+	}
+	g, err := envoy.New(cfg, s.log.With("part", "gateway"), s.reg)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), g.Close())
+	}
+	s.gateway = g
+	s.addresses.Gateway, s.addresses.GatewayAdmin = g.Addr(), g.AdminAddr()
+	s.life.start("gateway", g.Run)
+	return nil
+}

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kongdao/kongdao/alerting"
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector"
+	"github.com/kongdao/kongdao/registry"
+)
+
+func (s *System) startCollector() error {
+	cfg := collector.DefaultConfig()
+	cfg.Dir = s.dir.sub("collector")
+	cfg.Source = collector.Source(s.cfg.Collector.Source)
+	cfg.AccessLog = s.accessLog()
+	cfg.Gateway, cfg.Zone = s.cfg.Envoy.Node, s.cfg.Envoy.Zone
+	cfg.ALSListen = s.cfg.Listen.ALS
+	cfg.FlushInterval, cfg.MaxRows, cfg.WALBytes = s.cfg.Collector.FlushInterval, s.cfg.Collector.MaxRows, s.cfg.Collector.WALBytes
+	c, err := collector.New(cfg, s.chOptions, s.log.With("part", "collector"), s.reg)
+	if err != nil {
+		return err
+	}
+	s.collector = c
+	s.addresses.ALS = c.ALSAddr()
+	s.life.start("collector", c.Run)
+	return nil
+}
+
+func (s *System) startMetrics(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metricsHandler())
+	addr, err := s.serveHTTP(ctx, "metrics", s.cfg.Listen.Metrics, mux)
+	s.addresses.Metrics = addr
+	return err
+}
+
+func (s *System) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{})
+}
+
+// serveHTTP serves h as a part of its own and returns the real address.
+func (s *System) serveHTTP(ctx context.Context, name, address string, h http.Handler) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("listen.%s: %w: free the port, or choose another", name, err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	s.life.start(name, func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() {
+			grace, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			if server.Shutdown(grace) != nil {
+				_ = server.Close()
+			}
+		})
+		defer stop()
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return l.Addr().String(), nil
+}
+
+func (s *System) startAlerting() error {
+	cfg := alerting.DefaultConfig(s.dir.sub("alerting"))
+	cfg.Listen, cfg.ListenPrometheus = s.cfg.Listen.Alertmanager, s.cfg.Listen.Prometheus
+	cfg.ScrapeInterval, cfg.EvaluationInterval = s.cfg.Alerting.ScrapeInterval, s.cfg.Alerting.EvaluationInterval
+	cfg.ExternalURL = s.cfg.Alerting.ExternalURL
+	cfg.Targets = append([]string{s.addresses.Metrics}, s.cfg.Alerting.Targets...)
+	var err error
+	if cfg.Alertmanager, err = s.cfg.Alerting.Alertmanager(); err != nil {
+		return err
+	}
+	if s.registry != nil {
+		set := s.registry.Current().Set
+		cfg.Robots, cfg.Rules = s.robots(set), ruleTexts(set)
+	}
+	a, err := alerting.New(cfg, s.log.With("part", "alerting"), s.reg)
+	if err != nil {
+		return err
+	}
+	s.alerting = a
+	s.addresses.Alertmanager, s.addresses.Prometheus = a.Addr(), a.AddrPrometheus()
+	s.life.start("alerting", a.Run)
+	return nil
+}
+
+// applyAlerting takes over changed robots and rules. What is wrong is named and
+// what ran before runs on.
+func (s *System) applyAlerting(set api.Set) {
+	if err := s.alerting.SetRobots(s.robots(set)); err != nil {
+		s.log.Error("robots not changed", "error", err)
+	}
+	if err := s.alerting.SetRules(ruleTexts(set)); err != nil {
+		s.log.Error("rules not changed", "error", err)
+	}
+}
+
+// robots resolves the secrets of all robots; one whose secret is missing is left
+// out and named, so that the others still speak.
+func (s *System) robots(set api.Set) []alerting.Robot {
+	var robots []alerting.Robot
+	for _, r := range set.Robots {
+		url, err := registry.Resolve(r.Spec.URL)
+		secret, errSecret := registry.Resolve(r.Spec.Secret)
+		if err := errors.Join(err, errSecret); err != nil {
+			s.log.Error("robot left out", "robot", r.Name, "source", r.Source.String(), "error", err)
+			continue
+		}
+		robots = append(robots, alerting.Robot{Name: r.Name, URL: api.Secret(url), Secret: api.Secret(secret)})
+	}
+	return robots
+}
+
+func ruleTexts(set api.Set) map[string]string {
+	texts := map[string]string{}
+	for _, r := range set.AlertRules {
+		texts[r.Name] = r.Spec.Groups
+	}
+	return texts
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongdao/kongdao/capacity/gate"
+	"github.com/kongdao/kongdao/capacity/plan"
+	"github.com/kongdao/kongdao/capacity/search"
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/loadtest"
+	"github.com/kongdao/kongdao/loadtest/scenario"
+)
+
+func (e *env) capacityCommand() *cobra.Command {
+	return group("capacity", "a pod's safe rate, pods per zone, and whether a function may go live",
+		e.capacityFindCommand(), e.capacityPlanCommand(), e.capacityGateCommand())
+}
+
+type findFlags struct {
+	pod, path      string
+	start, maxRate float64
+	budget         time.Duration
+}
+
+func (e *env) capacityFindCommand() *cobra.Command {
+	var f findFlags
+	cmd := &cobra.Command{
+		Use:   "find FN",
+		Short: "measure what one pod can take within its objective",
+		Long: `Find takes one pod out of rotation, loads it through the gateway in steps until
+its objective breaks, and answers with an interval whose lower bound is the safe
+rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
+		Example: "  kongdao capacity find recommend-feed\n  kongdao capacity find recommend-feed --budget 1m --max-rate 800 -o json",
+		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeFunctions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := e.find(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
+			return e.print(r, func(w io.Writer) { _ = r.WriteText(w) })
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.pod, "pod", "", "address of the pod (default: the first that is ready)")
+	fl.StringVar(&f.path, "path", "", "path to call (default: the function's first route)")
+	fl.Float64Var(&f.start, "start", 0, "first rate, requests a second (default: from the last measurement, else a tenth of --max-rate)")
+	fl.Float64Var(&f.maxRate, "max-rate", 1000, "never tried beyond, requests a second")
+	fl.DurationVar(&f.budget, "budget", 5*time.Minute, "time under load")
+	return cmd
+}
+
+// find holds a lease on a pod for the time of the search.
+func (e *env) find(ctx context.Context, name string, f findFlags) (r search.Result, err error) {
+	c, err := e.connect()
+	if err != nil {
+		return r, err
+	}
+	var fn app.Function
+	if err := c.do(ctx, http.MethodGet, "/functions/"+url.PathEscape(name), nil, nil, &fn); err != nil {
+		return r, err
+	}
+	if _, err := app.ConcretePath(fn.Function.Spec.Routes[0], f.path); err != nil {
+		return r, invalid(err)
+	}
+	lease := app.PinRequest{Function: name, Address: f.pod, Seconds: int((2*f.budget + time.Minute).Seconds())}
+	var pin app.Pin
+	if err := c.do(ctx, http.MethodPost, "/pins", nil, lease, &pin); err != nil {
+		return r, err
+	}
+	defer func() {
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = c.do(release, http.MethodDelete, "/pins/"+pin.ID, nil, nil, nil) // else the lease ends by itself
+	}()
+	fmt.Fprintf(e.err, "pod %s is out of rotation for the test\n", pin.Address)
+	return app.FindCapacity(ctx, app.Find{
+		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: loadtest.NewRunID(),
+		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: scenario.DefaultLimits(),
+		Report: func(s search.StepResult) { fmt.Fprintln(e.err, s) },
+	})
+}
+
+func (e *env) capacityPlanCommand() *cobra.Command {
+	policy := plan.DefaultPolicy()
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "pods per zone for the forecast peak, with zones lost",
+		Long: `Plan says for every function with a forecast or a rate per pod how many pods
+each zone needs, and what is missing. Exit code 3 when pods are missing.`,
+		Example: "  kongdao capacity plan\n  kongdao capacity plan --growth 0.2 --lost-zones 1 -o json",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.connect()
+			if err != nil {
+				return err
+			}
+			query := url.Values{
+				"growth": {fmt.Sprint(policy.Growth)}, "lost_zones": {strconv.Itoa(policy.LostZones)}, "utilisation": {fmt.Sprint(policy.Utilisation)},
+			}
+			var p plan.Plan
+			if err := c.do(cmd.Context(), http.MethodGet, "/capacity/plan", query, nil, &p); err != nil {
+				return err
+			}
+			if err := e.print(p, func(w io.Writer) { _ = p.WriteText(w) }); err != nil {
+				return err
+			}
+			if !p.OK() {
+				return refused(nil)
+			}
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.Float64Var(&policy.Growth, "growth", policy.Growth, "expected increase of the peak, such as 0.2")
+	fl.IntVar(&policy.LostZones, "lost-zones", policy.LostZones, "zones that may be lost at the same time")
+	fl.Float64Var(&policy.Utilisation, "utilisation", policy.Utilisation, "share of the safe rate to plan with")
+	return cmd
+}
+
+func (e *env) capacityGateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "gate FN", Short: "may this function go live?",
+		Long:    "Gate checks that a function's rate is measured, its pods suffice with a zone lost, and objective and access are declared. Exit code 3 when not.",
+		Example: "  kongdao capacity gate recommend-feed",
+		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeFunctions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.connect()
+			if err != nil {
+				return err
+			}
+			var v gate.Verdict
+			if err := c.do(cmd.Context(), http.MethodGet, "/capacity/gate/"+url.PathEscape(args[0]), nil, nil, &v); err != nil {
+				return err
+			}
+			if err := e.print(v, func(w io.Writer) { _ = gate.WriteText(w, []gate.Verdict{v}) }); err != nil {
+				return err
+			}
+			if !v.OK {
+				return refused(nil)
+			}
+			return nil
+		},
+	}
+}

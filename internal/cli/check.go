@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/registry"
+)
+
+// checkResult is what check prints with -o json.
+type checkResult struct {
+	OK       bool         `json:"ok"`
+	Problems api.Problems `json:"problems"`
+	Counts   []kindCount  `json:"resources"`
+	Envoy    string       `json:"envoy,omitempty"` // why Envoy's own check was not made
+}
+
+type kindCount struct {
+	Kind  string `json:"kind"`
+	Count int    `json:"count"`
+}
+
+func (e *env) checkCommand() *cobra.Command {
+	var withEnvoy string
+	cmd := &cobra.Command{
+		Use:   "check DIR",
+		Short: "is everything in a folder of resources right?",
+		Long: `Check reads every *.yaml and *.yml file below DIR and reports each problem as
+file:line: field: message. Where Envoy is installed, the configuration that
+would go to the gateways is also given to Envoy's own check.
+
+Exit code 0 when nothing is wrong, 2 otherwise.`,
+		Example: "  kongdao check resources/\n  kongdao check resources/ -o json",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, problems := registry.Load(args[0])
+			r := checkResult{Problems: problems, Counts: counts(set)}
+			if len(problems) == 0 {
+				var more api.Problems
+				more, r.Envoy = app.CheckWithEnvoy(cmd.Context(), set, withEnvoy)
+				r.Problems = append(r.Problems, more...)
+			}
+			r.OK = len(r.Problems) == 0
+			if r.Problems == nil {
+				r.Problems = api.Problems{}
+			}
+			if err := e.print(r, r.text); err != nil {
+				return err
+			}
+			if !r.OK {
+				return invalid(nil)
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+	}
+	cmd.Flags().StringVar(&withEnvoy, "envoy", "", "path of Envoy (default: found as kongdao doctor shows)")
+	return cmd
+}
+
+func (r checkResult) text(w io.Writer) {
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, p)
+	}
+	if !r.OK {
+		return
+	}
+	for _, c := range r.Counts {
+		fmt.Fprintf(w, "%-14s %d\n", c.Kind, c.Count)
+	}
+	if r.Envoy != "" {
+		fmt.Fprintf(w, "not checked by Envoy: %s\n", r.Envoy)
+	}
+	fmt.Fprintln(w, "nothing wrong")
+}
+
+func counts(s api.Set) []kindCount {
+	return []kindCount{
+		{api.KindFunction, len(s.Functions)}, {api.KindZone, len(s.Zones)}, {api.KindGatewayGroup, len(s.GatewayGroups)},
+		{api.KindConsumer, len(s.Consumers)}, {api.KindAlertRule, len(s.AlertRules)}, {api.KindRobot, len(s.Robots)},
+		{api.KindScenario, len(s.Scenarios)},
+	}
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/loadtest"
+	"github.com/kongdao/kongdao/loadtest/attack"
+	"github.com/kongdao/kongdao/loadtest/report"
+	"github.com/kongdao/kongdao/loadtest/scenario"
+)
+
+func (e *env) loadCommand() *cobra.Command {
+	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand())
+}
+
+func (e *env) loadRunCommand() *cobra.Command {
+	var results string
+	var allow []string
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "carry out a stress test",
+		Long: `Run carries out the Scenario in FILE: an open model with a bounded number of
+workers, latency counted from the planned send time. Every request carries
+x-kongdao-load-test, so the gateway and the call log know it for what it is.
+
+Only this machine may be a target unless --allow names others.
+
+Exit code 0 when the run is valid and keeps its thresholds, 1 when a threshold
+is broken, 2 when the scenario is wrong, 3 when the generator itself was the
+limit, so that the run says nothing about the target.`,
+		Example: "  kongdao load run feed-300.yaml\n  kongdao load run feed-300.yaml -o json --results feed.gob && vegeta report feed.gob",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := readScenario(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := e.runScenario(cmd.Context(), s, results, allow)
+			if err != nil {
+				return err
+			}
+			return e.verdict(r)
+		},
+	}
+	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
+	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
+	return cmd
+}
+
+func readScenario(file string) (*api.Scenario, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	set, problems := api.Parse(file, b)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if len(set.Scenarios) != 1 {
+		return nil, invalid(fmt.Errorf("%s: holds %d scenarios, want one document of kind Scenario", file, len(set.Scenarios)))
+	}
+	return set.Scenarios[0], nil
+}
+
+func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, allow []string) (r report.Result, err error) {
+	limits := scenario.DefaultLimits()
+	limits.Hosts = allow
+	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: e.loadProgress}
+	if results != "" {
+		f, err := os.Create(results) //nolint:gosec // the user names it
+		if err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		o.Results = f
+	}
+	r, err = loadtest.Run(ctx, s.Spec, o)
+	if errors.Is(err, loadtest.ErrInvalidScenario) {
+		return r, invalid(fmt.Errorf("%s: %w", s.Source, err))
+	}
+	return r, err
+}
+
+// loadProgress prints one line a second on standard error.
+func (e *env) loadProgress(p attack.Progress) {
+	fmt.Fprintf(e.err, "%4.0fs  %7.0f/s  sent %d  in flight %d  p50 %v  p99 %v  faults %d  late %d  dropped %d\n",
+		p.Elapsed.Seconds(), p.Rate, p.Sent, p.InFlight, p.P50, p.P99, p.Faults, p.Late, p.Dropped)
+}
+
+// verdict prints a result and turns it into the exit code.
+func (e *env) verdict(r report.Result) error {
+	if err := e.print(r, func(w io.Writer) { _ = r.WriteText(w) }); err != nil {
+		return err
+	}
+	switch {
+	case !r.Valid:
+		return refused(nil)
+	case !r.OK():
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
+
+func (e *env) loadReportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "report FILE", Short: "show the result of an earlier stress test",
+		Long:    "Report reads what load run printed with -o json or wrote with --results, also files of vegeta itself.",
+		Example: "  kongdao load report feed.gob -o json",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return invalid(err)
+			}
+			defer f.Close()
+			r, err := report.Read(f)
+			if err != nil {
+				return invalid(fmt.Errorf("%s: %w", args[0], err))
+			}
+			return e.print(r, func(w io.Writer) { _ = r.WriteText(w) })
+		},
+	}
+}

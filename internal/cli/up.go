@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/config"
+)
+
+// systemFlags are the flags of commands that run the system.
+type systemFlags struct {
+	config    string
+	resources string
+}
+
+func (f *systemFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration file (kongdao.yaml); every key has a default")
+	cmd.Flags().StringVar(&f.resources, "resources", "", "folder of resources (overrides the configuration)")
+}
+
+// load reads the configuration; flags that were given win over it.
+func (e *env) load(cmd *cobra.Command, f systemFlags) (config.Config, error) {
+	cfg := config.Default()
+	if f.config != "" {
+		var problems error
+		if cfg, problems = loadConfig(f.config); problems != nil {
+			return cfg, problems
+		}
+	}
+	if cmd.Flags().Changed("data") || f.config == "" {
+		cfg.DataDir = e.data
+	}
+	if f.resources != "" {
+		cfg.ResourcesDir = f.resources
+	}
+	return cfg, nil
+}
+
+func loadConfig(file string) (config.Config, error) {
+	cfg, problems := config.Load(file)
+	if len(problems) > 0 {
+		return cfg, problems
+	}
+	return cfg, nil
+}
+
+func (e *env) upCommand() *cobra.Command {
+	var flags systemFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "the whole system on this machine",
+		Long: `Up runs the control plane, Envoy, the collector, ClickHouse, alerting and the
+API on this machine, until Ctrl-C. DATA/run/addresses.json names every address
+once all of it is ready.`,
+		Example: "  kongdao up --resources resources/\n  kongdao up -c kongdao.yaml --data /var/lib/kongdao",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.runSystem(cmd, flags, nil)
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func (e *env) serveCommand() *cobra.Command {
+	var flags systemFlags
+	var names []string
+	for _, p := range app.Parts() {
+		names = append(names, string(p))
+	}
+	cmd := &cobra.Command{
+		Use:   "serve PART…",
+		Short: "chosen parts of the system",
+		Long: `Serve runs chosen parts of the system, for many machines: ` + strings.Join(names, ", ") + `.
+Parts find each other by the addresses in the configuration.`,
+		Example:   "  kongdao serve xds api -c kongdao.yaml\n  kongdao serve gateway collector -c kongdao.yaml",
+		ValidArgs: names,
+		Args:      usage(cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parts := make([]app.Part, len(args))
+			for i, a := range args {
+				parts[i] = app.Part(a)
+			}
+			return e.runSystem(cmd, flags, parts)
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func (e *env) runSystem(cmd *cobra.Command, flags systemFlags, parts []app.Part) error {
+	cfg, err := e.load(cmd, flags)
+	if err != nil {
+		return err
+	}
+	log := e.logger(cfg)
+	ready := func(s *app.System) {
+		a := s.Addresses()
+		fmt.Fprintf(e.err, "ready: gateway http://%s, api http://%s, addresses in %s\n", a.Gateway, a.API, app.AddressesFile(cfg.DataDir))
+	}
+	return app.Run(cmd.Context(), cfg, log, ready, parts...)
+}
+
+// logger writes to standard error in the form that the configuration asks for.
+func (e *env) logger(cfg config.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Log.Level)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(e.err, options))
+	}
+	return slog.New(slog.NewTextHandler(e.err, options))
+}

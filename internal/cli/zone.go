@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/xds"
+)
+
+func (e *env) zoneCommand() *cobra.Command {
+	return group("zone", "zones: share of traffic, drain, restore, drill",
+		e.zoneListCommand(), e.zoneDrainCommand(), e.zoneRestoreCommand(), e.zoneDrillCommand())
+}
+
+func (e *env) zoneListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "all zones", Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.connect()
+			if err != nil {
+				return err
+			}
+			var state xds.State
+			if err := c.do(cmd.Context(), http.MethodGet, "/state", nil, nil, &state); err != nil {
+				return err
+			}
+			return e.print(state.Zones, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "ZONE\tPRIORITY\tSHARE\tREADY")
+				for _, z := range state.Zones {
+					fmt.Fprintf(t, "%s\t%d\t%d%%\t%d/%d\n", z.Name, z.Priority, z.Weight, z.Ready, z.Pods)
+				}
+				_ = t.Flush()
+			})
+		},
+	}
+}
+
+type drillFlags struct {
+	config drill.Config
+	force  bool
+}
+
+func (f *drillFlags) add(cmd *cobra.Command) {
+	f.config = drill.DefaultConfig()
+	fl := cmd.Flags()
+	fl.IntSliceVar(&f.config.Steps, "steps", f.config.Steps, "shares on the way down, percent, ending with 0")
+	fl.DurationVar(&f.config.Settle, "settle", f.config.Settle, "how long each step is watched")
+	fl.BoolVar(&f.force, "force", false, "even if the other zones cannot take over")
+}
+
+func (e *env) zoneDrainCommand() *cobra.Command {
+	var f drillFlags
+	cmd := &cobra.Command{
+		Use: "drain ZONE", Short: "move all traffic out of a zone, step by step",
+		Long: `Drain first asks whether the pods of the other zones can take the traffic of
+the last minute within their safe rate, and refuses with the figures otherwise
+(exit code 3). Then it lowers the zone's share step by step while calls do not
+fail; when they do, or on Ctrl-C, the zone gets its share back. A drain expires.`,
+		Example: "  kongdao zone drain zb-b\n  kongdao zone drain zb-b --expiry 2h --steps 50,10,0",
+		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeZones,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.shift(cmd.Context(), args[0], f, (*drill.Runner).Drain)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().DurationVar(&f.config.Expiry, "expiry", f.config.Expiry, "after which the zone is restored by itself")
+	return cmd
+}
+
+func (e *env) zoneRestoreCommand() *cobra.Command {
+	f := drillFlags{config: drill.DefaultConfig(), force: true}
+	return &cobra.Command{
+		Use: "restore ZONE", Short: "give a zone its traffic back",
+		Example: "  kongdao zone restore zb-b",
+		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeZones,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.shift(cmd.Context(), args[0], f, (*drill.Runner).Restore)
+		},
+	}
+}
+
+func (e *env) zoneDrillCommand() *cobra.Command {
+	var f drillFlags
+	cmd := &cobra.Command{
+		Use: "drill ZONE", Short: "drain a zone, hold it empty for a while, restore it",
+		Long:    "Drill is a drain with the same pre-check, followed by a restore whatever happens, and a report of its course.",
+		Example: "  kongdao zone drill zb-b --hold 2m -o json",
+		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeZones,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.shift(cmd.Context(), args[0], f, (*drill.Runner).Drill)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().DurationVar(&f.config.Hold, "hold", f.config.Hold, "how long the zone stays empty")
+	return cmd
+}
+
+// shift asks first, unless it is told not to, and then moves the zone.
+func (e *env) shift(ctx context.Context, zone string, f drillFlags, move func(*drill.Runner, context.Context, string) (drill.Report, error)) error {
+	c, err := e.connect()
+	if err != nil {
+		return err
+	}
+	if !f.force {
+		if err := e.precheck(ctx, c, zone); err != nil {
+			return err
+		}
+	}
+	set := func(ctx context.Context, zone string, weight int) error {
+		fmt.Fprintf(e.err, "%s  %s gets %d%% of its share\n", time.Now().Format(time.TimeOnly), zone, weight)
+		shift := app.ZoneShift{Weight: weight, Seconds: int(f.config.Expiry.Seconds()), Force: true} // asked already
+		return c.do(ctx, http.MethodPut, "/zones/"+url.PathEscape(zone), nil, shift, nil)
+	}
+	runner, err := drill.New(f.config, set, c.callsAreFine)
+	if err != nil {
+		return invalid(err)
+	}
+	report, err := move(runner, ctx, zone)
+	return errors.Join(e.print(report, func(w io.Writer) { _ = report.WriteText(w) }), err)
+}
+
+func (e *env) precheck(ctx context.Context, c *client, zone string) error {
+	var check drill.Precheck
+	if err := c.do(ctx, http.MethodGet, "/zones/"+url.PathEscape(zone)+"/precheck", nil, nil, &check); err != nil {
+		return err
+	}
+	if check.OK {
+		return nil
+	}
+	if err := e.print(check, func(w io.Writer) { _ = check.WriteText(w) }); err != nil {
+		return err
+	}
+	return refused(errors.New("refused: the other zones cannot take over; --force drains all the same"))
+}
+
+// callsAreFine says what is wrong with the calls of the last seconds, if anything.
+func (c *client) callsAreFine(ctx context.Context) error {
+	var h app.CallHealth
+	if err := c.do(ctx, http.MethodGet, "/calls/health", nil, nil, &h); err != nil {
+		return err
+	}
+	if h.Failed >= 3 && h.Failed*100 > h.Calls {
+		return fmt.Errorf("%d of %d calls in 10 s ended in 5xx", h.Failed, h.Calls)
+	}
+	return nil
+}
+
+func (e *env) completeZones(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	c, err := e.connect()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var state xds.State
+	if c.do(cmd.Context(), http.MethodGet, "/state", nil, nil, &state) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, z := range state.Zones {
+		names = append(names, z.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

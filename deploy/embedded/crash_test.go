@@ -31,7 +31,7 @@ func TestKillDuringInserts(t *testing.T) {
 		pid := e.PID()
 		for sent := 0; ; sent++ {
 			if sent == 20 {
-				go syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // beside the inserts that follow, which see it
+				go syscall.Kill(pid, syscall.SIGKILL) // beside the inserts that follow, which see it
 			}
 			if insert(c, next, block) != nil {
 				unknown += block

@@ -21,6 +21,8 @@ type chdb struct {
 // openLibrary loads the shared library at path. The library's own signal handlers
 // stay off, because the Go runtime needs its own.
 func openLibrary(path string) (*chdb, error) {
+	runtime.LockOSThread() // the loader keeps the text of its last error by thread
+	defer runtime.UnlockOSThread()
 	h, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, err

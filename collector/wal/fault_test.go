@@ -271,6 +271,29 @@ func TestDamagedCursorSendsAgain(t *testing.T) {
 	}
 }
 
+func TestWaitAckedPassesDamage(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, Options{Dir: dir})
+	appendN(t, l, 0, 2, 50)
+	f, err := os.OpenFile(segmentPath(dir, 1), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{0, 0, 0, 0}, l.Stats().Bytes-20) // in the last block
+	must(t, err)
+	must(t, f.Close())
+	r, err := l.Next(ctxFor(t))
+	must(t, err)
+	must(t, l.Ack(r.Seq))
+	done := make(chan error, 1)
+	go func() { done <- l.WaitAcked(ctxFor(t), 2) }()
+	if _, ok, err := l.TryNext(); ok || err != nil {
+		t.Fatalf("damaged record returned: %v", err)
+	}
+	must(t, <-done)
+	if s := l.Stats(); s.Quarantined != 1 || s.Rows != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestUnsavedCursorIsSavedByClose(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir})

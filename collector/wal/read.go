@@ -145,6 +145,7 @@ func (l *Log) passDamage(s *segment, off, limit int64, cause error) error {
 	}
 	l.opts.Log.Error("damaged record set aside", slog.String("segment", s.path), slog.Int64("offset", off),
 		slog.Int64("bytes", next-off), slog.Int("rows", int(h.rows)), slog.Any("error", cause))
+	defer l.announce() // whoever waits for this record need not wait any more
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.quarantined++
@@ -249,12 +250,12 @@ func (l *Log) announce() {
 	l.moved = make(chan struct{})
 }
 
-// WaitAcked waits until all records up to seq are acknowledged. The error is the
+// WaitAcked waits until all records up to seq are acknowledged, or set aside. The error is the
 // context's or ErrClosed.
 func (l *Log) WaitAcked(ctx context.Context, seq uint64) error {
 	for {
 		l.mu.Lock()
-		acked, closed, moved := l.cursor.Seq >= seq, l.closed, l.moved
+		acked, closed, moved := l.cursor.Seq >= seq || l.nothingLeft(), l.closed, l.moved
 		l.mu.Unlock()
 		switch {
 		case acked:
@@ -284,11 +285,15 @@ func (l *Log) reclaim() {
 	}
 }
 
+// nothingLeft reports that all records are acknowledged or were passed over.
+func (l *Log) nothingLeft() bool {
+	return len(l.handed) == 0 && l.reader.segment == l.newest() && l.reader.off >= l.reader.segment.size
+}
+
 // newestAcked reports that all records are acknowledged and the newest segment
 // holds some.
 func (l *Log) newestAcked() bool {
-	s := l.newest()
-	return len(l.handed) == 0 && l.reader.segment == s && l.reader.off >= s.size && !s.empty()
+	return l.nothingLeft() && !l.newest().empty()
 }
 
 // oldest is the time of the oldest row that is not acknowledged.

@@ -17,7 +17,9 @@ import (
 func BenchmarkReadiness(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, err := New(DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)
+			c := DefaultConfig()
+			c.FirstReadiness = 0
+			s, err := New(c, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -55,4 +57,44 @@ func manyFunctions(n int) api.Set {
 		set.Functions = append(set.Functions, f)
 	}
 	return set
+}
+
+// BenchmarkRouteLive changes one function's route among many until a real Envoy
+// has accepted it. The functions have no pods: checking the health of tens of
+// thousands would be what is measured.
+func BenchmarkRouteLive(b *testing.B) {
+	const n = 5000
+	c := DefaultConfig()
+	c.Gateway = freeAddr(b)
+	s, err := New(c, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	run(b, s)
+	set := manyFunctions(n)
+	for _, f := range set.Functions {
+		f.Spec.Revisions[0].Endpoints = nil
+	}
+	wait := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+		defer cancel()
+		if err := s.Apply(ctx, set); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.WaitLive(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	startEnvoy(b, "gw-1", s.Addr(), freeAddr(b))
+	eventually(b, "the gateway connects", func() bool { return len(s.State().Gateways) == 1 })
+	wait()
+	b.ResetTimer()
+	start := time.Now()
+	for i := range b.N {
+		f := *set.Functions[i%n]
+		f.Spec.Timeout = api.Duration(time.Duration(i+1) * time.Second)
+		set.Functions[i%n] = &f
+		wait()
+	}
+	b.ReportMetric(float64(time.Since(start).Microseconds())/1000/float64(b.N), "ms/change")
 }

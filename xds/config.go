@@ -32,6 +32,10 @@ type Config struct {
 	// Gateways is how many gateways share every limit at least. When more are
 	// connected their number counts: each admits its even part.
 	Gateways int `yaml:"gateways"`
+	// FirstReadiness is how long the first update waits for the readiness of every
+	// pod to be known. Without it a restarted control plane would begin by taking
+	// all limits down to one pod. 0: it does not wait.
+	FirstReadiness api.Duration `yaml:"firstReadiness"`
 	// GatewayGrace is how long a gateway that left still counts, so that one that
 	// lost its connection, and still admits its part, does not make the others
 	// admit it too.
@@ -56,6 +60,7 @@ func DefaultConfig() Config {
 		Gateway:             "127.0.0.1:9000",
 		Shards:              64,
 		Gateways:            1,
+		FirstReadiness:      api.Duration(time.Second),
 		GatewayGrace:        api.Duration(30 * time.Second),
 		RemovedClusterGrace: api.Duration(15 * time.Second),
 		WarmTimeout:         api.Duration(2 * time.Second),
@@ -82,6 +87,7 @@ func (c Config) Validate() error {
 		bad("gateways", "%d is below 1", c.Gateways)
 	}
 	for field, d := range map[string]api.Duration{
+		"firstReadiness":      c.FirstReadiness,
 		"gatewayGrace":        c.GatewayGrace,
 		"removedClusterGrace": c.RemovedClusterGrace, "warmTimeout": c.WarmTimeout, "silenceThreshold": c.SilenceThreshold,
 	} {

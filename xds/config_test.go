@@ -12,8 +12,8 @@ func TestConfigProblemsNameTheirFields(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Fatal(err)
 	}
-	err := Config{Gateway: "localhost:0", RemovedClusterGrace: -1, WarmTimeout: -1, SilenceThreshold: -1, GatewayGrace: -1}.Validate()
-	for _, field := range []string{"listen", "gateway", "shards", "gateways", "removedClusterGrace", "warmTimeout", "silenceThreshold", "gatewayGrace"} {
+	err := Config{Gateway: "localhost:0", RemovedClusterGrace: -1, WarmTimeout: -1, SilenceThreshold: -1, GatewayGrace: -1, FirstReadiness: -1}.Validate()
+	for _, field := range []string{"listen", "gateway", "shards", "gateways", "removedClusterGrace", "warmTimeout", "silenceThreshold", "gatewayGrace", "firstReadiness"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+field+": ") {
 			t.Errorf("%s is not named in: %v", field, err)
 		}

@@ -146,3 +146,62 @@ kongdao_xds_silent_gateways 0
 		t.Errorf("push_seconds: %d, %v", n, err)
 	}
 }
+
+// TestRejectionsAreNamed has an access log that cannot be written, which only a
+// gateway can know.
+func TestRejectionsAreNamed(t *testing.T) {
+	c := DefaultConfig()
+	c.Gateway, c.AccessLog = freeAddr(t), "/nowhere/at/all/calls.log"
+	reg := prometheus.NewRegistry()
+	s, err := New(c, slog.New(slog.DiscardHandler), reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s)
+	if err := s.Apply(context.Background(), api.Set{}); err != nil {
+		t.Fatal(err)
+	}
+	startEnvoy(t, "gw-1", s.Addr(), freeAddr(t))
+	eventually(t, "the listener is rejected", func() bool { return len(s.State().Rejections) > 0 })
+	x := s.State().Rejections[0]
+	if x.Node != "gw-1" || len(x.Resources) != 1 || x.Resources[0] != "gateway" || !strings.Contains(x.Message, "/nowhere/at/all") {
+		t.Errorf("rejection: %+v", x)
+	}
+	if n := testutil.ToFloat64(s.metrics.rejections.WithLabelValues("Listener")); n != 1 {
+		t.Errorf("%v rejections counted, want 1", n)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.WaitLive(ctx); err == nil || !strings.Contains(err.Error(), "gw-1") {
+		t.Errorf("wait: %v", err)
+	}
+}
+
+// TestTheFirstUpdateKnowsReadiness: no limit of one pod in between.
+func TestTheFirstUpdateKnowsReadiness(t *testing.T) {
+	f := function("feed", "/feed", &pod{address: "127.0.0.1:1", zone: "z"}, &pod{address: "127.0.0.1:2", zone: "z"})
+	f.Spec.Capacity.PerPodQPS = 100
+	for _, told := range []bool{true, false} {
+		c := DefaultConfig()
+		c.FirstReadiness = api.Duration(time.Hour)
+		if !told {
+			c.FirstReadiness = api.Duration(time.Millisecond)
+		}
+		s, err := New(c, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, s)
+		if err := s.Apply(context.Background(), functions(f)); err != nil {
+			t.Fatal(err)
+		}
+		s.SetReadiness("127.0.0.1:1", true)
+		if told {
+			s.SetReadiness("127.0.0.1:2", true)
+		}
+		eventually(t, "it is published", func() bool { return s.World() != nil })
+		if got, want := s.World().Functions[0].Limit, map[bool]float64{true: 200, false: 100}[told]; got != want {
+			t.Errorf("the first limit is %v, want %v", got, want)
+		}
+	}
+}

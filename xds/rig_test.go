@@ -97,7 +97,7 @@ func (r *rig) apply(set api.Set) {
 }
 
 // run runs a control plane until stop or the test's end.
-func run(t *testing.T, s *Server) (stop func()) {
+func run(t testing.TB, s *Server) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -207,13 +207,13 @@ func socketAddress(addr string) string {
 }
 
 // startEnvoy runs an Envoy until the test ends.
-func startEnvoy(t *testing.T, node, xds, admin string) (kill func()) {
+func startEnvoy(t testing.TB, node, xds, admin string) (kill func()) {
 	t.Helper()
 	return startEnvoyALS(t, node, xds, admin, "127.0.0.1:1")
 }
 
 // startEnvoyALS also tells Envoy where the access log service is.
-func startEnvoyALS(t *testing.T, node, xds, admin, als string) (kill func()) {
+func startEnvoyALS(t testing.TB, node, xds, admin, als string) (kill func()) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bootstrap.json")
@@ -238,7 +238,7 @@ func startEnvoyALS(t *testing.T, node, xds, admin, als string) (kill func()) {
 	return kill
 }
 
-func envoyBinary(t *testing.T) string {
+func envoyBinary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("KONGDAO_ENVOY"); path != "" {
 		return path
@@ -261,7 +261,7 @@ func envoyBinary(t *testing.T) string {
 	}
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -272,7 +272,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

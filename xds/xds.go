@@ -47,7 +47,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	in      model.Input
-	applied bool
+	applied time.Time     // when the first set came; zero before
 	wanted  uint64        // number of the last change
 	live    uint64        // last change that was published, or failed to be
 	fault   error         // why the last publishing failed; nil: it did not
@@ -123,7 +123,9 @@ func (s *Server) Apply(_ context.Context, set api.Set) error {
 	keys, err := s.keys(set)
 	s.change(func(in *model.Input) {
 		in.Set, in.Keys = set, keys
-		s.applied = true
+		if s.applied.IsZero() {
+			s.applied = time.Now()
+		}
 	})
 	return err
 }
@@ -225,16 +227,19 @@ func (s *Server) wake() {
 func (s *Server) reconcile(ctx context.Context) {
 	grace := time.NewTimer(time.Hour)
 	defer grace.Stop()
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.kick:
 			s.publishOnce(ctx)
-		case now := <-second.C:
+		case now := <-tick.C:
 			s.lessGateways(now)
+			if s.waiting() {
+				s.publishOnce(ctx)
+			}
 		case <-grace.C:
 			s.publish.sweep(time.Now())
 		}
@@ -248,7 +253,7 @@ func (s *Server) publishOnce(ctx context.Context) {
 	s.mu.Lock()
 	in, number, applied := s.input(), s.wanted, s.applied
 	s.mu.Unlock()
-	if !applied {
+	if applied.IsZero() || s.tooEarly(in, time.Since(applied)) {
 		return
 	}
 	world, err := s.publish.publish(ctx, in)
@@ -265,6 +270,30 @@ func (s *Server) publishOnce(ctx context.Context) {
 	s.live = number
 	close(s.moved)
 	s.moved = make(chan struct{})
+}
+
+// waiting tells whether the first update has not been tried yet.
+func (s *Server) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.applied.IsZero() && s.world == nil && s.live < s.wanted
+}
+
+// tooEarly tells whether the first update has to wait for readiness.
+func (s *Server) tooEarly(in model.Input, waited time.Duration) bool {
+	if s.World() != nil || waited >= s.config.FirstReadiness.Std() {
+		return false
+	}
+	for _, f := range in.Set.Functions {
+		for _, r := range f.Spec.Revisions {
+			for _, e := range r.Endpoints {
+				if _, known := in.Ready[e.Address]; !known {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // input is a copy that changes do not reach. The lock must be held.

@@ -25,8 +25,8 @@ func plain(s string) string {
 	space := false
 	for _, r := range strings.ToValidUTF8(strings.TrimSpace(s), "\uFFFD") {
 		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			space = true
+		case unicode.IsSpace(r), unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
+			space = b.Len() > 0
 			continue
 		case strings.ContainsRune("[]<>`*", r):
 			r = lookalike(r)

@@ -27,6 +27,9 @@ type Config struct {
 	// Retention is how long silences that ended and notifications are remembered.
 	Retention           time.Duration
 	MaintenanceInterval time.Duration // between writings of the files
+	// Renewal is what others get after a start to say that an alert of the last run
+	// fires on. Then it counts as ended.
+	Renewal time.Duration
 }
 
 // DefaultConfig is a complete configuration for files in dir.
@@ -37,6 +40,7 @@ func DefaultConfig(dir string) Config {
 		Alertmanager:        defaultAlertmanager,
 		Retention:           120 * time.Hour,
 		MaintenanceInterval: 15 * time.Second,
+		Renewal:             30 * time.Second,
 	}
 }
 
@@ -54,6 +58,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaintenanceInterval <= 0 {
 		errs = append(errs, fmt.Errorf("maintenanceInterval: %s, must be positive", c.MaintenanceInterval))
+	}
+	if c.Renewal <= 0 {
+		errs = append(errs, fmt.Errorf("renewal: %s, must be positive", c.Renewal))
 	}
 	if _, err := url.Parse(c.ExternalURL); err != nil {
 		errs = append(errs, fmt.Errorf("externalURL: %w", err))

@@ -273,9 +273,10 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r = start(t, config(dir))
-	r.put(t, "Lasting", "z", time.Hour)
-	r.put(t, "Ending", "z", 0)
+	cfg := config(dir)
+	cfg.Renewal = 300 * time.Millisecond
+	r = start(t, cfg)
+	r.put(t, "Lasting", "z", time.Hour) // and nobody says anything about Ending
 	if g := r.next(t); g.group.Name() != "Ending" || g.group.Firing() {
 		t.Errorf("told %+v, want the end of Ending", g)
 	}
@@ -316,7 +317,7 @@ func TestReconfigure(t *testing.T) {
 
 func TestConfigProblemsAllAtOnce(t *testing.T) {
 	err := engine.Config{Alertmanager: "route: {}"}.Validate()
-	for _, field := range []string{"dir", "listen", "retention", "maintenanceInterval", "alertmanager"} {
+	for _, field := range []string{"dir", "listen", "retention", "maintenanceInterval", "renewal", "alertmanager"} {
 		if err == nil || !strings.Contains(err.Error(), field+": ") {
 			t.Errorf("%s is not named in: %v", field, err)
 		}

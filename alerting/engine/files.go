@@ -13,10 +13,6 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// renewal is what rules get after a start to say that an alert of the last run
-// fires on. Then it counts as ended.
-const renewal = 30 * time.Second
-
 // keepFiles writes the files again and again until the function it returns is
 // called; that writes silences and notification log a last time.
 func (e *Engine) keepFiles() (stop func()) {
@@ -77,7 +73,7 @@ func (e *Engine) restore(ctx context.Context) error {
 		return fmt.Errorf("decode alerts: %w", err)
 	}
 	for i := range firing {
-		firing[i].EndsAt = time.Now().Add(renewal)
+		firing[i].EndsAt = time.Now().Add(e.cfg.Renewal)
 	}
 	return e.Put(ctx, firing...)
 }

@@ -222,8 +222,14 @@ func TestWrongRulesAreNamedAndTheOthersApply(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "rules a: ") || !strings.Contains(err.Error(), "rules c: ") || strings.Contains(err.Error(), "rules b") {
 		t.Errorf("error %v, want a and c named", err)
 	}
-	e.next(t, "Bare")     // the good one applies
-	e.next(t, "NotReady") // the old text of a runs on
+	e.next(t, "Bare") // the good one applies
+	for len(e.alerts) > 0 {
+		<-e.alerts // said before
+	}
+	e.next(t, "Bare")
+	if a := e.next(t, "NotReady"); a.Resolved() { // the old text of a runs on
+		t.Error("the rule whose new text is wrong has ended")
+	}
 
 	if err := e.SetRules(nil); err != nil {
 		t.Fatal(err)

@@ -54,6 +54,8 @@ var allowed = map[string][]string{
 
 	// Tests of the whole see everything, and nothing sees them.
 	"e2e": append(slices.Clone(cli), "internal/cli"),
+	// Tests that hold the documents against the code.
+	"docs": append(slices.Clone(cli), "internal/cli"),
 }
 
 // unit maps the folder of a file, with slashes, to its unit.

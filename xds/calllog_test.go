@@ -102,7 +102,7 @@ func TestAccessLogServiceGetsTags(t *testing.T) {
 	r.want(r.call("GET", "any", "/feed", "x-test: yes"), 200, "a")
 	e := <-s.entries
 	tags := e.GetCommonProperties().GetCustomTags()
-	if tags["function"] != "feed" || tags["tenant"] != "test" || tags["revision"] != "r1" || tags["zone"] != "zb-x" {
+	if tags[calllog.TagFunction] != "feed" || tags[calllog.TagTenant] != "test" || tags[calllog.TagRevision] != "r1" || tags[calllog.TagZone] != "zb-x" {
 		t.Errorf("tags: %v", tags)
 	}
 	if e.GetRequest().GetRequestHeaders()["x-test"] != "yes" {

@@ -2,7 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
@@ -90,7 +90,7 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 			if o.Status == 429 {
 				limited++
 			}
-			return observe(o.Latency, o.Status > 0 && o.Status < 400)
+			return observe(o.Latency, o.Fault == "" && o.Status < 400)
 		},
 	})
 	if err != nil {
@@ -98,26 +98,23 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 	}
 	out := search.Outcome{Elapsed: time.Duration(r.Seconds * float64(time.Second)), Limited: limited}
 	if !r.Valid && r.Stopped == "" {
-		out.Invalid = fmt.Sprint(r.InvalidReasons)
+		out.Invalid = strings.Join(r.InvalidReasons, "; ")
 	}
 	return out, nil
 }
 
-// Plan plans all functions that have a forecast or a measured rate, for the zones
-// that have pods.
+// Plan plans all functions that have a forecast or a rate per pod. A policy without
+// zones means those that have pods.
 func (s *System) Plan(p plan.Policy) (plan.Plan, error) {
-	state := map[string]map[string]int{} // function, zone, ready pods
-	zones := map[string]bool{}
+	ready := map[string]map[string]int{} // function, zone
 	for _, f := range s.xds.State().Functions {
-		have := map[string]int{}
+		ready[f.Name] = map[string]int{}
 		for _, c := range f.Pods {
-			have[c.Zone] += c.Ready
-			zones[c.Zone] = true
+			ready[f.Name][c.Zone] += c.Ready
 		}
-		state[f.Name] = have
 	}
 	if len(p.Zones) == 0 {
-		p.Zones = sortedKeys(zones)
+		p.Zones = s.zonesWithPods()
 	}
 	var functions []plan.Function
 	for _, f := range s.registry.Current().Set.Functions {
@@ -126,10 +123,20 @@ func (s *System) Plan(p plan.Policy) (plan.Plan, error) {
 			continue
 		}
 		functions = append(functions, plan.Function{
-			Name: f.Name, PeakQPS: c.Forecast, SafeRate: c.Rate(), Measured: c.Measured != nil, HavePerZone: state[f.Name],
+			Name: f.Name, PeakQPS: c.Forecast, SafeRate: c.Rate(), Measured: c.Measured != nil, HavePerZone: ready[f.Name],
 		})
 	}
 	return plan.Make(p, functions)
+}
+
+func (s *System) zonesWithPods() []string {
+	zones := map[string]bool{}
+	for _, z := range s.xds.State().Zones {
+		if z.Pods > 0 {
+			zones[z.Name] = true
+		}
+	}
+	return sortedKeys(zones)
 }
 
 // Gate says whether a function may go live.
@@ -138,7 +145,7 @@ func (s *System) Gate(name string) (gate.Verdict, error) {
 	if err != nil {
 		return gate.Verdict{}, err
 	}
-	p, err := s.Plan(plan.DefaultPolicy())
+	p, err := s.Plan(plan.DefaultPolicy(s.zonesWithPods()...))
 	if err != nil {
 		return gate.Verdict{}, err
 	}

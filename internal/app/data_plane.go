@@ -34,7 +34,7 @@ func (s *System) startXDS() error {
 	}
 	xc := xds.DefaultConfig()
 	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
-	xc.ALS = s.cfg.Collector.Source != "file"
+	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source != "file", calllog.ALSRequestHeaders()
 	if s.cfg.Collector.Source != "als" {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {
 			return err
@@ -146,6 +146,7 @@ func (s *System) startGateway(ctx context.Context) error {
 		return errors.Join(ctx.Err(), g.Close())
 	}
 	s.gateway = g
+	close(s.gatewayUp)
 	s.addresses.Gateway, s.addresses.GatewayAdmin = g.Addr(), g.AdminAddr()
 	s.life.start("gateway", g.Run)
 	return nil

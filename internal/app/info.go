@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector"
 	"github.com/kongdao/kongdao/internal/clickhouse"
 	"github.com/kongdao/kongdao/xds"
@@ -38,6 +39,9 @@ func (s *System) Info(ctx context.Context) Info {
 
 // State is what the control plane knows and wants.
 func (s *System) State() xds.State { return s.xds.State() }
+
+// Problems are what keeps resource files from being applied.
+func (s *System) Problems() api.Problems { return s.registry.Current().Problems }
 
 // WaitLive waits until every gateway has every change that was made before.
 func (s *System) WaitLive(ctx context.Context) error { return s.xds.WaitLive(ctx) }

@@ -21,6 +21,9 @@ func (s *System) startCollector() error {
 	cfg.Dir = s.dir.sub("collector")
 	cfg.Source = collector.Source(s.cfg.Collector.Source)
 	cfg.AccessLog = s.accessLog()
+	if s.has(PartGateway) {
+		cfg.Reopen = s.reopenLogs // without Envoy beside it the file is somebody else's to rotate
+	}
 	cfg.Gateway, cfg.Zone = s.cfg.Envoy.Node, s.cfg.Envoy.Zone
 	cfg.ALSListen = s.cfg.Listen.ALS
 	cfg.FlushInterval, cfg.MaxRows, cfg.WALBytes = s.cfg.Collector.FlushInterval, s.cfg.Collector.MaxRows, s.cfg.Collector.WALBytes
@@ -32,6 +35,16 @@ func (s *System) startCollector() error {
 	s.addresses.ALS = c.ALSAddr()
 	s.life.start("collector", c.Run)
 	return nil
+}
+
+// reopenLogs is asked for by the collector, which starts before the gateway.
+func (s *System) reopenLogs(ctx context.Context) error {
+	select {
+	case <-s.gatewayUp:
+		return s.gateway.ReopenLogs(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *System) startMetrics(ctx context.Context) error {

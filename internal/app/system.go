@@ -67,8 +67,13 @@ type System struct {
 	zones     *zoneWeights
 	addresses Addresses
 
-	gatewayAddr string // where Envoy listens, once chosen
+	gatewayAddr string        // where Envoy listens, once chosen
+	gatewayUp   chan struct{} // closed once gateway is set
 }
+
+// startTimeout bounds a start: what is not ready by then will hardly ever be, and
+// an error with a name helps more than a wait.
+const startTimeout = 40 * time.Second
 
 // Start brings up the given parts (none: all) and returns when every one of them
 // is ready. An error leaves nothing running and nothing held. The caller calls
@@ -77,6 +82,8 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	if len(parts) == 0 {
 		parts = Parts()
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	dir, err := openDataDir(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -84,7 +91,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	reg := prometheus.NewRegistry()
 	s := &System{
 		cfg: cfg, log: log, reg: reg, parts: parts, dir: dir,
-		life: newLifecycle(log), began: time.Now(),
+		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -246,10 +253,24 @@ func (s *System) migrate(ctx context.Context) <-chan error {
 				return
 			}
 		}
-		_, err := schema.Migrate(ctx, s.chOptions)
-		done <- err
+		done <- s.migrateOnce(ctx)
 	}()
 	return done
+}
+
+// reachTimeout bounds the first answer of a ClickHouse server that others run.
+const reachTimeout = 10 * time.Second
+
+func (s *System) migrateOnce(ctx context.Context) error {
+	if s.engine == nil {
+		reach, cancel := context.WithTimeout(ctx, reachTimeout)
+		defer cancel()
+		if err := s.ch.Ping(reach); err != nil {
+			return fmt.Errorf("no answer from %s: %w: start the server or mend clickhouse.dsn", s.chOptions, err)
+		}
+	}
+	_, err := schema.Migrate(ctx, s.chOptions)
+	return err
 }
 
 // await waits for a step of the start, for the end of ctx, or for a part to fail.
@@ -261,7 +282,7 @@ func (s *System) await(ctx context.Context, name string, done <-chan error) erro
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", name, ctx.Err())
+		return fmt.Errorf("%s: not ready within %v", name, startTimeout)
 	case err := <-s.life.failed:
 		return err
 	}

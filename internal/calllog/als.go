@@ -4,7 +4,7 @@ package calllog
 // do not carry.
 type Tag struct {
 	Name string // as it arrives in an entry
-	Kind string // where Envoy looks: route, cluster, host or request metadata
+	Kind string // where Envoy looks: route, cluster or host metadata
 	Key  string // within MetadataNamespace
 }
 
@@ -28,7 +28,7 @@ func ALSCustomTags() []Tag {
 		{TagFunction, "route", "function"},
 		{TagRevision, "cluster", "revision"},
 		{TagZone, "host", "zone"},
-		{TagConsumer, "request", "consumer"},
+		{TagConsumer, "route", "consumer"},
 	}
 }
 

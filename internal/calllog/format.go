@@ -55,7 +55,7 @@ func madeFields() []field {
 // userFields can be shaped by a caller. Surplus separators belong to the last.
 func userFields() []field {
 	return []field{
-		{"consumer", "%DYNAMIC_METADATA(kongdao:consumer):" + maxOtherField + "%"},
+		{"consumer", "%METADATA(ROUTE:kongdao:consumer):" + maxOtherField + "%"},
 		{"method", "%REQ(:METHOD):" + maxOtherField + "%"},
 		{"request_id", "%REQ(X-REQUEST-ID):" + maxOtherField + "%"},
 		{"traceparent", "%REQ(TRACEPARENT):" + maxOtherField + "%"},
@@ -70,8 +70,8 @@ func userFields() []field {
 const LoadTestHeader = "x-kongdao-load-test"
 
 // MetadataNamespace is the namespace of Envoy metadata in which routes (keys
-// function, tenant), clusters (revision), endpoints (zone) and requests
-// (consumer) say what they are.
+// function, tenant, consumer), clusters (revision) and endpoints (zone) say what
+// they are.
 const MetadataNamespace = "kongdao"
 
 // EnvoyTextFormat is the format string for Envoy's file access log, text_format_source,

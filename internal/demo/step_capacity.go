@@ -35,7 +35,7 @@ func (w *walk) measure(ctx context.Context, s *Step) error {
 		return err
 	}
 	after := w.users.Counts()
-	s.figure("safe rate of one pod", r.Safe, "requests/s", "%.0f/s, interval %.0f to %.0f/s, objective %s", r.Safe, r.Safe, r.High, r.Objective)
+	s.figure("safe rate of one pod", r.Safe, "requests/s", "%.0f/s, interval %.0f to %s/s, objective %s", r.Safe, r.Safe, upper(r.High), r.Objective)
 	s.figure("broke the objective on the way", float64(r.Broke), "requests", "%d of %d requests in %.0f s under load, at most %.0f/s tried", r.Broke, r.Requests, r.Load, r.Peak)
 	for _, text := range r.Warnings {
 		s.figure("not known", 0, "", "%s", text)
@@ -64,6 +64,14 @@ func (w *walk) find(ctx context.Context, pin app.Pin) (search.Result, error) {
 		Start: searchStart, MaxRate: searchMost, Budget: searchBudget, Limits: scenario.DefaultLimits(),
 		Report: func(r search.StepResult) { w.progress("%s", r) },
 	})
+}
+
+// upper is the upper bound of an interval; a search may end without one.
+func upper(high float64) string {
+	if high == 0 {
+		return "?"
+	}
+	return fmt.Sprintf("%.0f", high)
 }
 
 func stepsTable(steps []search.StepResult) *Table {
@@ -95,10 +103,10 @@ func (w *walk) plan(ctx context.Context, s *Step) error {
 	}
 	// The measured rate is in force once the limit has followed it.
 	want := 6 * w.feed.PerPod
-	if err := until(ctx, 10*time.Second, func() (bool, error) { return math.Abs(w.limit()-want) < 1, nil }); err != nil {
+	if err := until(ctx, 10*time.Second, func() (bool, error) { return math.Abs(w.limit()-want) < 1, w.system.Problems().Err() }); err != nil {
 		return fmt.Errorf("limit of 6 pods × %.0f/s in force: %w, it is %.0f/s", w.feed.PerPod, err, w.limit())
 	}
-	p, err := w.system.Plan(plan.DefaultPolicy())
+	p, err := w.system.Plan(plan.DefaultPolicy(fleet.Zones()...))
 	if err != nil {
 		return err
 	}
@@ -108,13 +116,24 @@ func (w *walk) plan(ctx context.Context, s *Step) error {
 	for _, r := range p.Functions {
 		t.Rows = append(t.Rows, []string{
 			r.Function, fmt.Sprintf("%.0f", r.PeakQPS), fmt.Sprintf("%.0f", r.SafeRate), fmt.Sprint(r.Needed), fmt.Sprint(r.PerZone),
-			zoneCounts(p.Zones, r.Have), zoneCounts(p.Zones, r.Missing), fmt.Sprintf("%d zones", max(r.Survives, 0)),
+			zoneCounts(p.Zones, r.Have), zoneCounts(p.Zones, r.Missing), survives(r.Survives),
 		})
 		s.must(r.Needed > 0, "no plan for %s: %v", r.Function, r.Notes)
 	}
 	s.Table = &t
 	s.must(len(p.Functions) > 0, "nothing was planned")
 	return nil
+}
+
+// survives says how many zones may be lost at the forecast peak.
+func survives(zones int) string {
+	switch zones {
+	case -1, 0:
+		return "no zone"
+	case 1:
+		return "any zone"
+	}
+	return fmt.Sprintf("any %d zones", zones)
 }
 
 func zoneCounts(zones []string, counts map[string]int) string {

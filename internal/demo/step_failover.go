@@ -52,7 +52,8 @@ func (w *walk) loseZone(ctx context.Context, s *Step, before float64) error {
 	w.loss = time.Now()
 	zone.Kill()
 	w.progress("SIGKILL to zone %s (process %d)", zone.Spec.Zone, pid)
-	if err := until(ctx, 10*time.Second, func() (bool, error) { return w.limit() < before*0.9, nil }); err != nil {
+	left := before * float64(len(w.zones)-1) / float64(len(w.zones))
+	if err := until(ctx, 10*time.Second, func() (bool, error) { return w.limit() < left+1, nil }); err != nil {
 		return fmt.Errorf("the limit follows the loss: %w", err)
 	}
 	followed := time.Since(w.loss)

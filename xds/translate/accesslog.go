@@ -10,6 +10,8 @@ import (
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 	tracing "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // ALSLogName is the name under which Envoy's entries reach the collector.
@@ -48,10 +50,7 @@ func (t *translator) serviceLog() *als.HttpGrpcAccessLogConfig {
 			LogName:             ALSLogName,
 			TransportApiVersion: core.ApiVersion_V3,
 			BufferFlushInterval: durationpb.New(time.Second),
-			CustomTags: []*tracing.CustomTag{
-				tag(keyFunction, routeKind()), tag(keyTenant, routeKind()), tag(keyConsumer, routeKind()),
-				tag(keyRevision, clusterKind()), tag(keyZone, hostKind()),
-			},
+			CustomTags:          tags(),
 			GrpcService: &core.GrpcService{TargetSpecifier: &core.GrpcService_EnvoyGrpc_{
 				EnvoyGrpc: &core.GrpcService_EnvoyGrpc{ClusterName: ALSCluster},
 			}},
@@ -59,28 +58,29 @@ func (t *translator) serviceLog() *als.HttpGrpcAccessLogConfig {
 	}
 }
 
-// Kinds of metadata that a tag can be taken from.
-func routeKind() *metadatav3.MetadataKind {
-	return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Route_{Route: &metadatav3.MetadataKind_Route{}}}
+// tags copy metadata into an entry: entries hold the metadata of requests alone.
+func tags() (tags []*tracing.CustomTag) {
+	for _, t := range calllog.ALSCustomTags() {
+		tags = append(tags, &tracing.CustomTag{Tag: t.Name, Type: &tracing.CustomTag_Metadata_{Metadata: &tracing.CustomTag_Metadata{
+			Kind: metadataKind(t.Kind),
+			MetadataKey: &metadatav3.MetadataKey{Key: Namespace, Path: []*metadatav3.MetadataKey_PathSegment{{
+				Segment: &metadatav3.MetadataKey_PathSegment_Key{Key: t.Key},
+			}}},
+		}}})
+	}
+	return tags
 }
 
-func clusterKind() *metadatav3.MetadataKind {
-	return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Cluster_{Cluster: &metadatav3.MetadataKind_Cluster{}}}
-}
-
-func hostKind() *metadatav3.MetadataKind {
-	return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Host_{Host: &metadatav3.MetadataKind_Host{}}}
-}
-
-// tag copies a piece of metadata into an entry, under its own name: entries hold
-// the metadata of requests alone.
-func tag(key string, kind *metadatav3.MetadataKind) *tracing.CustomTag {
-	return &tracing.CustomTag{Tag: key, Type: &tracing.CustomTag_Metadata_{Metadata: &tracing.CustomTag_Metadata{
-		Kind: kind,
-		MetadataKey: &metadatav3.MetadataKey{Key: Namespace, Path: []*metadatav3.MetadataKey_PathSegment{{
-			Segment: &metadatav3.MetadataKey_PathSegment_Key{Key: key},
-		}}},
-	}}}
+// metadataKind is whose metadata a tag is taken from.
+func metadataKind(of string) *metadatav3.MetadataKind {
+	switch of {
+	case "cluster":
+		return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Cluster_{Cluster: &metadatav3.MetadataKind_Cluster{}}}
+	case "host":
+		return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Host_{Host: &metadatav3.MetadataKind_Host{}}}
+	default:
+		return &metadatav3.MetadataKind{Kind: &metadatav3.MetadataKind_Route_{Route: &metadatav3.MetadataKind_Route{}}}
+	}
 }
 
 func text(format string) *core.SubstitutionFormatString {

@@ -32,12 +32,6 @@ func bootstrap(g *Gateway, als string) object {
 		"stat_prefix": "test", "use_remote_address": true, "access_log": loggers,
 		"route_config": object{"virtual_hosts": []any{object{"name": "all", "domains": []any{"*"}, "routes": routes()}}},
 		"http_filters": []any{
-			object{"name": "consumer", "typed_config": object{
-				"@type": types + "filters.http.header_to_metadata.v3.Config",
-				"request_rules": []any{object{"header": "x-test-consumer", "on_header_present": object{
-					"metadata_namespace": calllog.MetadataNamespace, "key": "consumer", "type": "STRING",
-				}}},
-			}},
 			object{"name": "limit", "typed_config": object{"@type": limit, "stat_prefix": "limit"}},
 			object{"name": "router", "typed_config": object{"@type": types + "filters.http.router.v3.Router"}},
 		},
@@ -97,7 +91,11 @@ func routes() []any {
 		"@type": limit, "stat_prefix": "limit", "filter_enabled": all, "filter_enforced": all,
 		"token_bucket": object{"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "3600s"},
 	}}
+	keyed := route("feed", to("feed", object{}))
+	keyed["match"] = object{"prefix": "/feed", "headers": []any{object{"name": "x-test-consumer", "string_match": object{"exact": "app-7"}}}}
+	keyed["metadata"] = metadata(object{"tenant": "recommend", "function": "feed", "consumer": "app-7"})
 	return []any{
+		keyed,
 		route("feed", to("feed", object{})),
 		route("slow", to("feed", object{"timeout": "0.1s"})),
 		route("hang", to("feed", object{"timeout": "0s"})),

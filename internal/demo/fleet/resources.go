@@ -91,7 +91,7 @@ spec:
 {{- if .Rates.PerPod}}
   capacity:
     perPodQPS: {{printf "%.1f" .Rates.PerPod}}
-    measured: {date: {{.Rates.Date.Format "2006-01-02"}}, low: {{printf "%.1f" .Rates.Low}}, high: {{printf "%.1f" .Rates.High}}, run: {{.Rates.Run}}}
+    measured: {date: {{.Rates.Date.Format "2006-01-02"}}, low: {{printf "%.1f" .Rates.Low}}, {{if .Rates.High}}high: {{printf "%.1f" .Rates.High}}, {{end}}run: {{.Rates.Run}}}
     forecastQPS: {{printf "%.0f" .Rates.Forecast}}
 {{- else if .Rates.Forecast}}
   capacity: {forecastQPS: {{printf "%.0f" .Rates.Forecast}}}

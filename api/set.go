@@ -91,5 +91,5 @@ func (z *Zone) addTo(s *Set)         { s.Zones = append(s.Zones, z) }
 func (g *GatewayGroup) addTo(s *Set) { s.GatewayGroups = append(s.GatewayGroups, g) }
 func (c *Consumer) addTo(s *Set)     { s.Consumers = append(s.Consumers, c) }
 func (a *AlertRule) addTo(s *Set)    { s.AlertRules = append(s.AlertRules, a) }
-func (r *Robot) addTo(s *Set)        { s.Robots = append(s.Robots, r) }
+func (rb *Robot) addTo(s *Set)       { s.Robots = append(s.Robots, rb) }
 func (s *Scenario) addTo(set *Set)   { set.Scenarios = append(set.Scenarios, s) }

@@ -138,8 +138,8 @@ func (c Capacity) Rate() float64 {
 
 // Measured says how PerPodQPS was found.
 type Measured struct {
-	Date string  `yaml:"date" json:"date"`                                // YYYY-MM-DD
-	Low  float64 `yaml:"low" json:"low" want:"requests a second above 0"` // bounds of the interval, requests a second
+	Date string  `yaml:"date" json:"date"`                                  // YYYY-MM-DD
+	Low  float64 `yaml:"low" json:"low" want:"requests a second above 0"`   // bounds of the interval, requests a second
 	High float64 `yaml:"high" json:"high" want:"requests a second above 0"` // 0: not found
 	Run  string  `yaml:"run" json:"run,omitempty"`
 }

@@ -151,7 +151,7 @@ func TestLines(t *testing.T) {
 			t.Errorf("At(%s) = %d, want %d", field, got, want)
 		}
 	}
-	if got := (Lines)(nil).At("spec.x"); got != 0 {
+	if got := Lines(nil).At("spec.x"); got != 0 {
 		t.Errorf("no lines give %d", got)
 	}
 }

@@ -47,7 +47,7 @@ func (f *follower) loop(ctx context.Context) {
 			}
 			patience := 10*f.cfg.Debounce.Std() - time.Since(since)
 			quiet.Reset(max(0, min(f.cfg.Debounce.Std(), patience)))
-		case <-f.notify.Errors: // events were lost; looking makes up for them
+		case <-f.notify.Errors: //nolint:errcheck // events were lost; looking makes up for them
 			quiet.Reset(0)
 		case <-quiet.C:
 			since = time.Time{}

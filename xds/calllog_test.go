@@ -52,7 +52,7 @@ func TestAccessLogFileSaysWhatHappened(t *testing.T) {
 		if err := calllog.ParseText(bytes.TrimSuffix(lines[i], []byte("\n")), &rec); err != nil {
 			t.Fatalf("%q: %v", lines[i], err)
 		}
-		got := want{rec.Status, string(rec.Function), string(rec.Revision), string(rec.Route), string(rec.Zone), string(rec.Pod), string(rec.LimitedBy)}
+		got := want{rec.Status, string(rec.Function), string(rec.Revision), string(rec.Route), string(rec.Zone), string(rec.Pod), rec.LimitedBy}
 		// A refused call may or may not name the revision it would have gone to.
 		if w.status == 429 {
 			got.revision = ""

@@ -50,9 +50,9 @@ func typeName(typeURL string) string {
 
 var (
 	podsDesc = prometheus.NewDesc("kongdao_xds_pods",
-		"Pods of a revision in a zone.", []string{"function", "revision", "zone"}, nil)
+		"Pods of a revision in a zone that are in rotation: neither drained nor taken out for a test.", []string{"function", "revision", "zone"}, nil)
 	readyDesc = prometheus.NewDesc("kongdao_xds_ready_pods",
-		"Pods of a revision in a zone that are ready and in rotation.", []string{"function", "revision", "zone"}, nil)
+		"Pods of a revision in a zone that are in rotation and ready.", []string{"function", "revision", "zone"}, nil)
 	limitDesc = prometheus.NewDesc("kongdao_xds_limit_requests_per_second",
 		"Rate that all gateways together admit to a function; functions without a limit are not listed.", []string{"function"}, nil)
 	gatewaysDesc = prometheus.NewDesc("kongdao_xds_gateways",
@@ -87,7 +87,8 @@ func (c worldCollector) Collect(out chan<- prometheus.Metric) {
 			invalid++
 		}
 		for _, p := range f.Pods {
-			gauge(podsDesc, float64(p.Total), f.Name, p.Revision, p.Zone)
+			// Drained and pinned pods are nobody's loss: alerts compare these two.
+			gauge(podsDesc, float64(p.Wanted), f.Name, p.Revision, p.Zone)
 			gauge(readyDesc, float64(p.Ready), f.Name, p.Revision, p.Zone)
 		}
 	}

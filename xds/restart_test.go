@@ -118,11 +118,11 @@ kongdao_xds_gateways 1
 # HELP kongdao_xds_limit_requests_per_second Rate that all gateways together admit to a function; functions without a limit are not listed.
 # TYPE kongdao_xds_limit_requests_per_second gauge
 kongdao_xds_limit_requests_per_second{function="feed"} 100
-# HELP kongdao_xds_pods Pods of a revision in a zone.
+# HELP kongdao_xds_pods Pods of a revision in a zone that are in rotation: neither drained nor taken out for a test.
 # TYPE kongdao_xds_pods gauge
 kongdao_xds_pods{function="feed",revision="r1",zone="zb-a"} 1
 kongdao_xds_pods{function="feed",revision="r1",zone="zb-b"} 1
-# HELP kongdao_xds_ready_pods Pods of a revision in a zone that are ready and in rotation.
+# HELP kongdao_xds_ready_pods Pods of a revision in a zone that are in rotation and ready.
 # TYPE kongdao_xds_ready_pods gauge
 kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-a"} 1
 kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b"} 0
@@ -203,5 +203,30 @@ func TestTheFirstUpdateKnowsReadiness(t *testing.T) {
 		if got, want := s.World().Functions[0].Limit, map[bool]float64{true: 200, false: 100}[told]; got != want {
 			t.Errorf("the first limit is %v, want %v", got, want)
 		}
+	}
+}
+
+// TestDrainedAndPinnedPodsAreNobodysLoss keeps alerts about missing pods silent
+// while a zone is drained or a pod is tested.
+func TestDrainedAndPinnedPodsAreNobodysLoss(t *testing.T) {
+	a, b, c := newPod(t, "a", "zb-a"), newPod(t, "b", "zb-a"), newPod(t, "c", "zb-b")
+	r := newRig(t, functions(function("feed", "/feed", a, b, c)))
+	if _, err := r.Pin("feed", a.address); err != nil {
+		t.Fatal(err)
+	}
+	r.SetZoneWeight("zb-b", 0)
+	r.live()
+	want := `
+# HELP kongdao_xds_pods Pods of a revision in a zone that are in rotation: neither drained nor taken out for a test.
+# TYPE kongdao_xds_pods gauge
+kongdao_xds_pods{function="feed",revision="r1",zone="zb-a"} 1
+kongdao_xds_pods{function="feed",revision="r1",zone="zb-b"} 0
+# HELP kongdao_xds_ready_pods Pods of a revision in a zone that are in rotation and ready.
+# TYPE kongdao_xds_ready_pods gauge
+kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-a"} 1
+kongdao_xds_ready_pods{function="feed",revision="r1",zone="zb-b"} 0
+`
+	if err := testutil.GatherAndCompare(r.reg, strings.NewReader(want), "kongdao_xds_pods", "kongdao_xds_ready_pods"); err != nil {
+		t.Error(err)
 	}
 }

@@ -31,7 +31,8 @@ type PodCount struct {
 	Revision string `json:"revision"`
 	Zone     string `json:"zone"`
 	Total    int    `json:"total"`
-	Ready    int    `json:"ready"` // and in rotation: neither drained nor pinned
+	Wanted   int    `json:"wanted"` // in rotation, ready or not: neither drained nor pinned
+	Ready    int    `json:"ready"`  // and in rotation: neither drained nor pinned
 }
 
 // ZoneState is one zone.
@@ -94,7 +95,11 @@ func functionState(f *model.Function) FunctionState {
 				fs.Pods = append(fs.Pods, PodCount{Revision: r.Name, Zone: p.Zone})
 			}
 			fs.Pods[i].Total++
-			if p.Ready && p.InRotation() {
+			if !p.InRotation() {
+				continue
+			}
+			fs.Pods[i].Wanted++
+			if p.Ready {
 				fs.Pods[i].Ready++
 			}
 		}

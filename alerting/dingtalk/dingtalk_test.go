@@ -34,8 +34,8 @@ func client(t *testing.T, s *dingtalktest.Server, secret api.Secret) *dingtalk.C
 	return c
 }
 
-// The value comes from another implementation:
-// printf '1700000000000\nSEC0123456789' | openssl dgst -sha256 -hmac SEC0123456789 -binary | base64
+// TestSign compares with another implementation,
+// printf '1700000000000\nSEC0123456789' | openssl dgst -sha256 -hmac SEC0123456789 -binary | base64.
 func TestSign(t *testing.T) {
 	const want = "VloEIlTtJU6a/AGf2pud1WypXdicIlyQAOpspu6OP6s="
 	if got := dingtalk.Sign(time.UnixMilli(1700000000000), secret); got != want {

@@ -298,7 +298,7 @@ func (e *Engine) serve(ctx context.Context) error {
 	if s.Shutdown(end) != nil {
 		s.Close()
 	}
-	<-done
+	<-done //nolint:errcheck // Serve ended because of Shutdown
 	return nil
 }
 

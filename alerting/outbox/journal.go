@@ -81,7 +81,7 @@ func (j *journal) replay(apply func(record)) (damaged int, err error) {
 	in := bufio.NewReaderSize(j.file, 64<<10)
 	for {
 		line, err := in.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break // a torn line goes when the journal is rewritten
 		}
 		if err != nil {

@@ -77,6 +77,6 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	if s.Shutdown(end) != nil {
 		s.Close()
 	}
-	<-done
+	<-done //nolint:errcheck // Serve ended because of Shutdown
 	return nil
 }

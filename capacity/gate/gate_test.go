@@ -34,30 +34,66 @@ func TestEachCheckRefuses(t *testing.T) {
 		failed []string
 		reason string
 	}{
-		"never measured": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured = nil },
-			[]string{gate.CheckCapacity, gate.CheckFresh, gate.CheckRate}, "run kongdao capacity find feed"},
-		"measured long ago": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "2026-08-01" },
-			[]string{gate.CheckFresh}, "measured 114 days ago, more than 90"},
-		"measured tomorrow week": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "2026-11-30" },
-			[]string{gate.CheckFresh}, "is in the future"},
-		"no date": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "soon" },
-			[]string{gate.CheckFresh}, "is not YYYY-MM-DD"},
-		"given more than measured": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.PerPodQPS = 300 },
-			[]string{gate.CheckRate}, "more than the measured lower bound of 240.0/s"},
-		"not limited": {func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.PerPodQPS = 0 },
-			[]string{gate.CheckRate}, "not limited"},
-		"pods are missing": {func(_ *api.Function, r *plan.Row) { r.Missing = map[string]int{"zb-b": 1, "zb-a": 2} },
-			[]string{gate.CheckPlan}, "missing: zb-a 2 zb-b 1"},
-		"no plan": {func(_ *api.Function, r *plan.Row) { r.PerZone, r.Notes = 0, []string{"peak unknown"} },
-			[]string{gate.CheckPlan}, "the plan is unknown; peak unknown"},
-		"no latency promised": {func(f *api.Function, _ *plan.Row) { f.Spec.Objective.Latency = api.LatencyObjective{} },
-			[]string{gate.CheckObjective}, "spec.objective.latency"},
-		"no success promised": {func(f *api.Function, _ *plan.Row) { f.Spec.Objective.Success = 0 },
-			[]string{gate.CheckObjective}, "spec.objective.success"},
-		"closed": {func(f *api.Function, _ *plan.Row) { f.Spec.Access = nil },
-			[]string{gate.CheckAccess}, "answers 403"},
-		"open to nobody": {func(f *api.Function, _ *plan.Row) { f.Spec.Access = &api.Access{} },
-			[]string{gate.CheckAccess}, "nobody may call"},
+		"never measured": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured = nil },
+			[]string{gate.CheckCapacity, gate.CheckFresh, gate.CheckRate},
+			"run kongdao capacity find feed",
+		},
+		"measured long ago": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "2026-08-01" },
+			[]string{gate.CheckFresh},
+			"measured 114 days ago, more than 90",
+		},
+		"measured tomorrow week": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "2026-11-30" },
+			[]string{gate.CheckFresh},
+			"is in the future",
+		},
+		"no date": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.Measured.Date = "soon" },
+			[]string{gate.CheckFresh},
+			"is not YYYY-MM-DD",
+		},
+		"given more than measured": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.PerPodQPS = 300 },
+			[]string{gate.CheckRate},
+			"more than the measured lower bound of 240.0/s",
+		},
+		"not limited": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Capacity.PerPodQPS = 0 },
+			[]string{gate.CheckRate},
+			"not limited",
+		},
+		"pods are missing": {
+			func(_ *api.Function, r *plan.Row) { r.Missing = map[string]int{"zb-b": 1, "zb-a": 2} },
+			[]string{gate.CheckPlan},
+			"missing: zb-a 2 zb-b 1",
+		},
+		"no plan": {
+			func(_ *api.Function, r *plan.Row) { r.PerZone, r.Notes = 0, []string{"peak unknown"} },
+			[]string{gate.CheckPlan},
+			"the plan is unknown; peak unknown",
+		},
+		"no latency promised": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Objective.Latency = api.LatencyObjective{} },
+			[]string{gate.CheckObjective},
+			"spec.objective.latency",
+		},
+		"no success promised": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Objective.Success = 0 },
+			[]string{gate.CheckObjective},
+			"spec.objective.success",
+		},
+		"closed": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Access = nil },
+			[]string{gate.CheckAccess},
+			"answers 403",
+		},
+		"open to nobody": {
+			func(f *api.Function, _ *plan.Row) { f.Spec.Access = &api.Access{} },
+			[]string{gate.CheckAccess},
+			"nobody may call",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, row := ready()

@@ -132,7 +132,9 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, f := range []plan.Function{
-		{Name: "f", PeakQPS: -1}, {Name: "f", SafeRate: math.NaN()}, {Name: "f", HavePerZone: map[string]int{"zb-a": -1}},
+		{Name: "f", PeakQPS: -1},
+		{Name: "f", SafeRate: math.NaN()},
+		{Name: "f", HavePerZone: map[string]int{"zb-a": -1}},
 		{Name: "f", HavePerZone: map[string]int{"elsewhere": 1}},
 	} {
 		if _, err := plan.Make(plan.DefaultPolicy(zones...), []plan.Function{f}); err == nil || !strings.Contains(err.Error(), "function f:") {

@@ -116,8 +116,10 @@ func TestDecode(t *testing.T) {
 		want func(*calllog.Record)
 	}{
 		{"every field", func(*data.HTTPAccessLogEntry) {}, func(*calllog.Record) {}},
-		{"no tags: the cluster's name", func(e *data.HTTPAccessLogEntry) { e.CommonProperties.CustomTags = nil },
-			func(r *calllog.Record) { r.Tenant, r.Zone, r.Consumer = nil, nil, nil }},
+		{
+			"no tags: the cluster's name", func(e *data.HTTPAccessLogEntry) { e.CommonProperties.CustomTags = nil },
+			func(r *calllog.Record) { r.Tenant, r.Zone, r.Consumer = nil, nil, nil },
+		},
 		{"the client left: the total duration", func(e *data.HTTPAccessLogEntry) {
 			p := e.CommonProperties
 			p.TimeToLastDownstreamTxByte, p.TimeToFirstDownstreamTxByte, p.TimeToFirstUpstreamRxByte = nil, nil, nil
@@ -139,8 +141,10 @@ func TestDecode(t *testing.T) {
 		{"unauthorized, which is a message", func(e *data.HTTPAccessLogEntry) {
 			e.CommonProperties.ResponseFlags = &data.ResponseFlags{UnauthorizedDetails: &data.ResponseFlags_Unauthorized{}}
 		}, func(r *calllog.Record) { r.Flags = []byte("UAEX") }},
-		{"a method without a number", func(e *data.HTTPAccessLogEntry) { e.Request.RequestMethod = 0 },
-			func(r *calllog.Record) { r.Method = []byte(calllog.OtherMethod) }},
+		{
+			"a method without a number", func(e *data.HTTPAccessLogEntry) { e.Request.RequestMethod = 0 },
+			func(r *calllog.Record) { r.Method = []byte(calllog.OtherMethod) },
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -271,9 +275,8 @@ func client(t *testing.T, s *Server) service.AccessLogService_StreamAccessLogsCl
 
 // calls is a sink that keeps what it is given.
 type calls struct {
-	mu      sync.Mutex
-	records []calllog.Record
-	block   *calllog.Block // what records point to
+	mu    sync.Mutex
+	block *calllog.Block // what records point to
 }
 
 func (c *calls) take(_ context.Context, records iter.Seq[*calllog.Record]) error {

@@ -48,7 +48,7 @@ func FindCapacity(ctx context.Context, f Find) (search.Result, error) {
 	probes := 0
 	probe := func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (search.Outcome, error) {
 		probes++
-		return f.probe(ctx, target, rate, d, uint64(probes), observe) //nolint:gosec // never negative
+		return f.probe(ctx, target, rate, d, uint64(probes), observe)
 	}
 	return search.Run(ctx, c, probe, f.Report)
 }

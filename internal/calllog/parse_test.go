@@ -57,32 +57,59 @@ func TestParseText(t *testing.T) {
 	}{
 		{"a plain call", nil, func(*Record) {}},
 		{"an empty field is not there", map[string]string{"user_agent": "-"}, func(r *Record) { r.UserAgent = nil }},
-		{"no last byte: the duration in milliseconds", map[string]string{"duration_us": "-", "duration_ms": "1500"},
-			func(r *Record) { r.DurationUS = 1_500_000 }},
-		{"a duration above its column", map[string]string{"duration_us": "99999999999999999999999"},
-			func(r *Record) { r.DurationUS = 1<<32 - 1 }},
-		{"milliseconds that overflow as microseconds", map[string]string{"duration_us": "-", "duration_ms": "4294967295"},
-			func(r *Record) { r.DurationUS = 1<<32 - 1 }},
-		{"the largest count of bytes, and one more", map[string]string{"bytes_in": "18446744073709551615", "bytes_out": "18446744073709551616"},
-			func(r *Record) { r.BytesIn, r.BytesOut = 1<<64-1, 1<<64-1 }},
+		{
+			"no last byte: the duration in milliseconds",
+			map[string]string{"duration_us": "-", "duration_ms": "1500"},
+			func(r *Record) { r.DurationUS = 1_500_000 },
+		},
+		{
+			"a duration above its column",
+			map[string]string{"duration_us": "99999999999999999999999"},
+			func(r *Record) { r.DurationUS = 1<<32 - 1 },
+		},
+		{
+			"milliseconds that overflow as microseconds",
+			map[string]string{"duration_us": "-", "duration_ms": "4294967295"},
+			func(r *Record) { r.DurationUS = 1<<32 - 1 },
+		},
+		{
+			"the largest count of bytes, and one more",
+			map[string]string{"bytes_in": "18446744073709551615", "bytes_out": "18446744073709551616"},
+			func(r *Record) { r.BytesIn, r.BytesOut = 1<<64-1, 1<<64-1 },
+		},
 		{"more attempts than the column holds", map[string]string{"attempts": "300"}, func(r *Record) { r.Attempts = 255 }},
-		{"refused by the capacity limit", map[string]string{"status": "429", "flags": "RL", "details": "local_rate_limited"},
+		{
+			"refused by the capacity limit",
+			map[string]string{"status": "429", "flags": "RL", "details": "local_rate_limited"},
 			func(r *Record) {
 				r.Status, r.Flags, r.LimitedBy = 429, []byte("RL"), LimitedByCapacity
 				r.Attrs = []Attr{{AttrDetails, []byte("local_rate_limited")}}
-			}},
-		{"the second of two flags", map[string]string{"flags": "URX,UO"},
-			func(r *Record) { r.Flags, r.LimitedBy = []byte("URX,UO"), LimitedByConcurrency }},
+			},
+		},
+		{
+			"the second of two flags",
+			map[string]string{"flags": "URX,UO"},
+			func(r *Record) { r.Flags, r.LimitedBy = []byte("URX,UO"), LimitedByConcurrency },
+		},
 		{"flags that only look like RL", map[string]string{"flags": "RLSE,XRL"}, func(r *Record) { r.Flags = []byte("RLSE,XRL") }},
 		{"a tab in the user agent", map[string]string{"user_agent": "a\tb"}, func(r *Record) { r.UserAgent = []byte("a\tb") }},
 		{"a tab in the traceparent", map[string]string{"traceparent": "x\ty"}, func(r *Record) { r.TraceID = [16]byte{} }},
 		{"surplus fields belong to the last", map[string]string{"user_agent": "a\x1fb\x1fc"}, func(r *Record) { r.UserAgent = []byte("a\x1fb\x1fc") }},
-		{"an invented method", map[string]string{"method": "BREW"},
-			func(r *Record) { r.Method, r.Attrs = []byte("BREW"), []Attr{{AttrMethod, []byte("BREW")}} }},
-		{"a request id that is no uuid", map[string]string{"request_id": "u\tser"},
-			func(r *Record) { r.RequestID, r.Attrs = [16]byte{}, []Attr{{AttrRequestID, []byte("u\tser")}} }},
-		{"an IPv6 client with a zone", map[string]string{"client_ip": "fe80::1%eth0"},
-			func(r *Record) { r.ClientIP = netip.MustParseAddr("fe80::1").As16() }},
+		{
+			"an invented method",
+			map[string]string{"method": "BREW"},
+			func(r *Record) { r.Method, r.Attrs = []byte("BREW"), []Attr{{AttrMethod, []byte("BREW")}} },
+		},
+		{
+			"a request id that is no uuid",
+			map[string]string{"request_id": "u\tser"},
+			func(r *Record) { r.RequestID, r.Attrs = [16]byte{}, []Attr{{AttrRequestID, []byte("u\tser")}} },
+		},
+		{
+			"an IPv6 client with a zone",
+			map[string]string{"client_ip": "fe80::1%eth0"},
+			func(r *Record) { r.ClientIP = netip.MustParseAddr("fe80::1").As16() },
+		},
 		{"load test traffic", map[string]string{"load_test": "run-1"}, func(r *Record) { r.LoadTest = []byte("run-1") }},
 	}
 	for _, tt := range tests {

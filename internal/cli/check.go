@@ -82,8 +82,12 @@ func (r checkResult) text(w io.Writer) {
 
 func counts(s api.Set) []kindCount {
 	return []kindCount{
-		{api.KindFunction, len(s.Functions)}, {api.KindZone, len(s.Zones)}, {api.KindGatewayGroup, len(s.GatewayGroups)},
-		{api.KindConsumer, len(s.Consumers)}, {api.KindAlertRule, len(s.AlertRules)}, {api.KindRobot, len(s.Robots)},
+		{api.KindFunction, len(s.Functions)},
+		{api.KindZone, len(s.Zones)},
+		{api.KindGatewayGroup, len(s.GatewayGroups)},
+		{api.KindConsumer, len(s.Consumers)},
+		{api.KindAlertRule, len(s.AlertRules)},
+		{api.KindRobot, len(s.Robots)},
 		{api.KindScenario, len(s.Scenarios)},
 	}
 }

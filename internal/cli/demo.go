@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (e *env) demoOptions(cmd *cobra.Command, keep bool) (demo.Options, error) {
 	if err != nil {
 		return demo.Options{}, fmt.Errorf("data directory: %w", err)
 	}
-	var out io.Writer = e.out
+	out := e.out
 	if e.output == "json" {
 		out = e.err
 	}

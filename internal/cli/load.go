@@ -74,7 +74,7 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 	limits.Hosts = allow
 	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: e.loadProgress}
 	if results != "" {
-		f, err := os.Create(results) //nolint:gosec // the user names it
+		f, err := os.Create(results)
 		if err != nil {
 			return r, err
 		}

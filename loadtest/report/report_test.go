@@ -29,8 +29,10 @@ func encode(t testing.TB, encoder func(io.Writer) vegeta.Encoder, n int) []byte 
 	e := encoder(&b)
 	began := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	for i := range n {
-		r := vegeta.Result{Attack: "lt-1", Seq: uint64(i), Code: 200, Timestamp: began.Add(time.Duration(i) * 10 * time.Millisecond),
-			Latency: time.Duration(i+1) * time.Millisecond, BytesIn: 5, Method: "GET", URL: "http://127.0.0.1/"}
+		r := vegeta.Result{
+			Attack: "lt-1", Seq: uint64(i), Code: 200, Timestamp: began.Add(time.Duration(i) * 10 * time.Millisecond),
+			Latency: time.Duration(i+1) * time.Millisecond, BytesIn: 5, Method: "GET", URL: "http://127.0.0.1/",
+		}
 		if i == n-1 {
 			r.Code, r.Error = 0, "timeout"
 		}

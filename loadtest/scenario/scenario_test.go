@@ -49,8 +49,10 @@ func TestRefusals(t *testing.T) {
 		"a user that looks near": {target("http://127.0.0.1@example.com/"), "host example.com is not on the list"},
 		"another protocol":       {target("ftp://127.0.0.1/"), "not an http or https address"},
 		"no address":             {target("/feed"), "not an http or https address"},
-		"a method with spaces": {func(x *api.ScenarioSpec) { x.Targets[0].Method = "GET IT" },
-			"targets[0]: net/http: invalid method"},
+		"a method with spaces": {
+			func(x *api.ScenarioSpec) { x.Targets[0].Method = "GET IT" },
+			"targets[0]: net/http: invalid method",
+		},
 		"no stage":          {func(x *api.ScenarioSpec) { x.Stages = nil }, "stages: must not be empty"},
 		"no duration":       {stage(api.Stage{Rate: 1}), "stages[0].duration: must be above 0"},
 		"two kinds of rate": {stage(api.Stage{Rate: 1, To: 2, Duration: second}), "stages[0]: give rate, or from and to, not both"},

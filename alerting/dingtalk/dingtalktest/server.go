@@ -120,7 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if hs.Shutdown(stop) != nil {
 		hs.Close() // a client that never reads its answer
 	}
-	<-done
+	<-done //nolint:errcheck // Serve ended because of Shutdown
 	return nil
 }
 

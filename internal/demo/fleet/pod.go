@@ -43,7 +43,7 @@ func NewPod(function, zone string, b Behaviour, seed uint64) *Pod {
 		function: function, zone: zone, behaviour: b,
 		workers: make(chan struct{}, b.Workers),
 		queue:   make(chan struct{}, b.Workers+b.MaxQueue),
-		rng:     rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // reproducible on purpose
+		rng:     rand.New(rand.NewPCG(seed, 1)),
 	}
 }
 

@@ -22,7 +22,7 @@ type Process struct {
 // and output, and waits until it has told its addresses.
 func Start(ctx context.Context, command []string, spec ZoneSpec) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
-	p.cmd = exec.Command(command[0], command[1:]...) //nolint:gosec // our own executable
+	p.cmd = exec.Command(command[0], command[1:]...)
 	// Its own group: Ctrl-C in a terminal is for the parent, which decides.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := p.cmd.StdinPipe()

@@ -55,7 +55,7 @@ func Start(s Source) (*Generator, error) {
 	if s.Workers == 0 {
 		s.Workers = 64
 	}
-	transport := &http.Transport{MaxIdleConnsPerHost: int(s.Workers), DisableCompression: true} //nolint:gosec // small
+	transport := &http.Transport{MaxIdleConnsPerHost: int(s.Workers), DisableCompression: true}
 	g := &Generator{
 		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 		names:  map[string]string{},

@@ -167,6 +167,29 @@ func wantCalls(t *testing.T, got []string, n int) {
 	}
 }
 
+// TestLinesAtTheEnd ends a Tailer before it has read anything: what stands in the
+// log by then is handed over all the same.
+func TestLinesAtTheEnd(t *testing.T) {
+	const lines = 1000
+	path := filepath.Join(t.TempDir(), "access.log")
+	s := newStore()
+	c := config(path)
+	c.readBytes = 10 * len(line(0))
+	tailer, err := New(c, nil, slog.New(slog.DiscardHandler), nil, s.take)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range lines {
+		write(t, path, line(i))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tailer.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantCalls(t, s.await(t, 0), lines)
+}
+
 func TestFileThatAppearsLater(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
 	s := newStore()

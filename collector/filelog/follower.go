@@ -86,7 +86,30 @@ func (f *follower) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+	f.last(ctx)
 	return nil
+}
+
+// lastTimeout bounds what is read after the end was asked for.
+const lastTimeout = 2 * time.Second
+
+// last hands over the lines that stand in the current file at the end: a gateway
+// that was stopped just before has written its last ones by then. What does not
+// fit is read at the next start.
+func (f *follower) last(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+	defer cancel()
+	if f.current == nil {
+		if opened, err := f.open(); err != nil || !opened {
+			return
+		}
+	}
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = f.read(ctx); err != nil {
+			return
+		}
+	}
 }
 
 // note logs when rounds begin to fail and when they work again.

@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/demo/fleet"
+)
+
+// rate of the load under which things are killed, calls a second.
+const rate = 150
+
+// TestKillClickHouse kills the engine under load, twice: callers see nothing of
+// it, and every call is stored once.
+func TestKillClickHouse(t *testing.T) {
+	fleet := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	data := t.TempDir()
+	p := up(t, data, fleet.dir)
+	p.podsReady(len(fleet.catalog))
+	l := call(t, p.addr.Gateway, fleet.paths(), rate)
+	for range 2 {
+		pass(time.Second)
+		old := p.child(engineProcess)
+		p.killChild(engineProcess)
+		until(t, "calls are stored again", func() error { return p.storesAfter(old) })
+	}
+	pass(time.Second)
+	c := l.stop()
+	noFailure(t, c)
+	p.noNACK()
+	p.stop()
+	s := openStore(t, data)
+	s.equals(c.sent)
+	s.exact(c.answered)
+}
+
+// storesAfter wants another engine than old, and calls of the last moments in it.
+func (p *process) storesAfter(old int) error {
+	if p.child(engineProcess) == old {
+		return errors.New("the old engine is still there")
+	}
+	var list app.CallList
+	since := time.Now().Add(-2 * time.Second).UTC().Format(time.RFC3339Nano)
+	if err := p.get("/api/v1/calls?limit=1&since="+since, &list); err != nil {
+		return err
+	}
+	if len(list.Calls) == 0 {
+		return errors.New("no call of the last two seconds is stored")
+	}
+	return nil
+}
+
+// TestKillEnvoy kills the gateway under load. Calls fail until it is back; those
+// in its log are stored once, and lines that were torn harm no others.
+func TestKillEnvoy(t *testing.T) {
+	fleet := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	data := t.TempDir()
+	p := up(t, data, fleet.dir)
+	p.podsReady(len(fleet.catalog))
+	l := call(t, p.addr.Gateway, fleet.paths(), rate)
+	for range 3 {
+		pass(time.Second)
+		before := l.failures()
+		p.killChild(envoyProcess)
+		until(t, "callers notice", func() error {
+			if l.failures() == before {
+				return errors.New("no call has failed")
+			}
+			return nil
+		})
+		served(t, p.addr.Gateway, fleet.paths())
+	}
+	c := l.stop()
+	p.noNACK()
+	p.stop()
+	t.Logf("%d of %d calls failed", len(c.failed), c.total())
+	s := openStore(t, data)
+	s.exact(nil) // the last tenth of a second before a kill never reached the log
+	if rows := int(s.number("SELECT count() FROM calls")); rows < c.total()*8/10 {
+		t.Errorf("only %d rows of %d calls", rows, c.total())
+	}
+}
+
+// TestKillZone kills the process of one zone under load: the others serve its
+// share, the limit follows, no call fails, and the zone gets its share again when
+// it is back.
+func TestKillZone(t *testing.T) {
+	const perPod = 100
+	platform := newPlatform(t, measured(perPod), functions(fleet.Feed, "rank", "tours")...)
+	data := t.TempDir()
+	p := up(t, data, platform.dir)
+	p.podsReady(len(platform.catalog))
+	p.limit(fleet.Feed, 6*perPod)
+	l := call(t, p.addr.Gateway, platform.paths(), rate)
+	pass(time.Second)
+	platform.zones[1].Kill()
+	p.limit(fleet.Feed, 4*perPod)
+	pass(time.Second)
+	platform.restart(1)
+	p.limit(fleet.Feed, 6*perPod)
+	pass(time.Second)
+	c := l.stop()
+	noFailure(t, c)
+	p.noNACK()
+	p.stop()
+	s := openStore(t, data)
+	s.equals(c.sent)
+	s.exact(c.answered)
+	if n := s.number("SELECT count() FROM calls WHERE zone = ? AND ts > (SELECT max(ts) FROM calls WHERE attempts > 1)", platform.zones[1].Spec.Zone); n == 0 {
+		t.Error("the zone that came back got no calls")
+	}
+}
+
+// measured is a rate that a stress test has found, for fleet.Feed.
+func measured(perPod float64) fleet.Rates {
+	return fleet.Rates{PerPod: perPod, Low: perPod, High: perPod, Run: "e2e", Date: time.Now()}
+}
+
+// limit waits for the limit of a function, calls a second.
+func (p *process) limit(function string, want float64) {
+	p.t.Helper()
+	until(p.t, "limit of "+function, func() error {
+		s, err := p.state()
+		if err != nil {
+			return err
+		}
+		for _, f := range s.Functions {
+			if f.Name == function && f.Limit == want {
+				return nil
+			}
+		}
+		return fmt.Errorf("not %v: %+v", want, s.Functions)
+	})
+}
+
+// TestKillKongdao kills kongdao itself under load: Envoy and the engine go with
+// it, nothing holds the data directory, and the next one stores what the first
+// had not stored yet.
+func TestKillKongdao(t *testing.T) {
+	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	data := t.TempDir()
+	answered := map[string]string{}
+	for range 3 {
+		p := up(t, data, platform.dir)
+		p.podsReady(len(platform.catalog))
+		l := call(t, p.addr.Gateway, platform.paths(), rate)
+		pass(1500 * time.Millisecond)
+		if n := len(processesOf(data)); n != 3 {
+			t.Errorf("%d processes, want kongdao, Envoy and the engine: %v", n, processesOf(data))
+		}
+		p.kill()
+		p.gone()
+		for id, name := range l.stop().answered {
+			answered[id] = name
+		}
+	}
+	stale := must(app.ReadAddresses(data))(t)
+	p := up(t, data, platform.dir)
+	if p.addr == stale {
+		t.Error("addresses.json is the one of the system that was killed")
+	}
+	p.podsReady(len(platform.catalog))
+	l := call(t, p.addr.Gateway, platform.paths(), rate)
+	pass(time.Second)
+	c := l.stop()
+	noFailure(t, c)
+	for id, name := range c.answered {
+		answered[id] = name
+	}
+	p.noNACK()
+	p.stop()
+	openStore(t, data).exact(answered)
+	if left := must(filepath.Glob(filepath.Join(data, "collector", "dead", "*")))(t); len(left) > 0 {
+		t.Errorf("blocks that ClickHouse refused: %v", left)
+	}
+}
+
+// noFailure fails when a call ended in anything but 200.
+func noFailure(t *testing.T, c counts) {
+	t.Helper()
+	if len(c.failed) > 0 {
+		t.Errorf("%d of %d calls failed: %q", len(c.failed), c.total(), c.failed[:min(5, len(c.failed))])
+	}
+	if c.status[http.StatusOK] == 0 {
+		t.Error("no call was answered with 200")
+	}
+}

@@ -108,6 +108,12 @@ func (p *Percent) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalJSON reads the number that a Percent is in JSON. UnmarshalText alone
+// would make encoding/json ask for a string.
+func (p *Percent) UnmarshalJSON(text []byte) error {
+	return p.UnmarshalText([]byte(strings.Trim(string(text), `"`)))
+}
+
 // quote is text in quotes, cut where it would fill the screen.
 func quote(text string) string {
 	const most = 60

@@ -54,6 +54,19 @@ func TestPercent(t *testing.T) {
 	}
 }
 
+func TestPercentGoesThroughJSON(t *testing.T) {
+	for _, want := range []Objective{{}, {Success: 99.9}} {
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Objective
+		if err := json.Unmarshal(text, &got); err != nil || got != want {
+			t.Errorf("%s is read as %v, %v", text, got, err)
+		}
+	}
+}
+
 // TestFunctionIsReadWhole: every value of the documented example arrives, with
 // the lines of its parts.
 func TestFunctionIsReadWhole(t *testing.T) {

@@ -18,19 +18,20 @@ const rate = 150
 // TestKillClickHouse kills the engine under load, twice: callers see nothing of
 // it, and every call is stored once.
 func TestKillClickHouse(t *testing.T) {
-	fleet := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
 	data := t.TempDir()
-	p := up(t, data, fleet.dir)
-	p.podsReady(len(fleet.catalog))
-	l := call(t, p.addr.Gateway, fleet.paths(), rate)
+	p := up(t, data, platform.dir)
+	p.podsReady(len(platform.catalog))
+	l := call(t, p.addr.Gateway, platform.paths(), rate)
 	for range 2 {
 		pass(time.Second)
-		old := p.child(engineProcess)
+		old, killed := p.child(engineProcess), time.Now()
 		p.killChild(engineProcess)
-		until(t, "calls are stored again", func() error { return p.storesAfter(old) })
+		until(t, "calls are stored again", func() error { return p.storesAfter(old, killed) })
 	}
 	pass(time.Second)
 	c := l.stop()
+	p.settle(&c, platform.paths())
 	noFailure(t, c)
 	p.noNACK()
 	p.stop()
@@ -39,18 +40,17 @@ func TestKillClickHouse(t *testing.T) {
 	s.exact(c.answered)
 }
 
-// storesAfter wants another engine than old, and calls of the last moments in it.
-func (p *process) storesAfter(old int) error {
+// storesAfter wants another engine than old, and in it a call that began after t.
+func (p *process) storesAfter(old int, t time.Time) error {
 	if p.child(engineProcess) == old {
 		return errors.New("the old engine is still there")
 	}
 	var list app.CallList
-	since := time.Now().Add(-2 * time.Second).UTC().Format(time.RFC3339Nano)
-	if err := p.get("/api/v1/calls?limit=1&since="+since, &list); err != nil {
+	if err := p.get("/api/v1/calls?limit=1&since="+t.UTC().Format(time.RFC3339Nano), &list); err != nil {
 		return err
 	}
 	if len(list.Calls) == 0 {
-		return errors.New("no call of the last two seconds is stored")
+		return fmt.Errorf("no call after %s is stored", t.Format(time.TimeOnly))
 	}
 	return nil
 }
@@ -58,11 +58,11 @@ func (p *process) storesAfter(old int) error {
 // TestKillEnvoy kills the gateway under load. Calls fail until it is back; those
 // in its log are stored once, and lines that were torn harm no others.
 func TestKillEnvoy(t *testing.T) {
-	fleet := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
 	data := t.TempDir()
-	p := up(t, data, fleet.dir)
-	p.podsReady(len(fleet.catalog))
-	l := call(t, p.addr.Gateway, fleet.paths(), rate)
+	p := up(t, data, platform.dir)
+	p.podsReady(len(platform.catalog))
+	l := call(t, p.addr.Gateway, platform.paths(), rate)
 	for range 3 {
 		pass(time.Second)
 		before := l.failures()
@@ -73,9 +73,10 @@ func TestKillEnvoy(t *testing.T) {
 			}
 			return nil
 		})
-		served(t, p.addr.Gateway, fleet.paths())
+		served(t, p.addr.Gateway, platform.paths())
 	}
 	c := l.stop()
+	p.settle(&c, platform.paths())
 	p.noNACK()
 	p.stop()
 	t.Logf("%d of %d calls failed", len(c.failed), c.total())
@@ -105,6 +106,7 @@ func TestKillZone(t *testing.T) {
 	p.limit(fleet.Feed, 6*perPod)
 	pass(time.Second)
 	c := l.stop()
+	p.settle(&c, platform.paths())
 	noFailure(t, c)
 	p.noNACK()
 	p.stop()
@@ -168,6 +170,7 @@ func TestKillKongdao(t *testing.T) {
 	l := call(t, p.addr.Gateway, platform.paths(), rate)
 	pass(time.Second)
 	c := l.stop()
+	p.settle(&c, platform.paths())
 	noFailure(t, c)
 	for id, name := range c.answered {
 		answered[id] = name

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/demo/fleet"
 )
 
@@ -23,6 +25,7 @@ type load struct {
 
 	mu sync.Mutex
 	c  counts
+	id string // of the last answer
 }
 
 // counts are what came back.
@@ -95,6 +98,7 @@ func (l *load) note(name string, status int, id string, err error) {
 	l.c.status[status]++
 	if id != "" && err == nil {
 		l.c.answered[id] = name
+		l.id = id
 	}
 	if err != nil || status != http.StatusOK && status != http.StatusTooManyRequests {
 		l.c.failed = append(l.c.failed, fmt.Sprintf("%s %s: status %d, %v", time.Now().Format("15:04:05.000"), name, status, err))
@@ -118,6 +122,30 @@ func (l *load) stop() counts {
 	l.done.Wait()
 	l.client.CloseIdleConnections()
 	return l.c
+}
+
+// settle makes one more call and waits until it and all before it are stored, so
+// that a stop leaves nothing in the write-ahead log.
+func (p *process) settle(c *counts, paths map[string]string) {
+	p.t.Helper()
+	name := slices.Min(slices.Collect(maps.Keys(paths)))
+	last := &load{t: p.t, client: httpClient, c: *c}
+	last.one(name, "http://"+p.addr.Gateway+paths[name])
+	*c = last.c
+	until(p.t, "all calls are stored", func() error {
+		var list app.CallList
+		if err := p.get("/api/v1/calls?request_id="+last.id, &list); err != nil {
+			return err
+		}
+		if len(list.Calls) == 0 {
+			return errors.New("the last call is not stored")
+		}
+		waiting, err := p.metric("kongdao_collector_wal_rows")
+		if err == nil && waiting > 0 {
+			err = fmt.Errorf("%v calls are in the write-ahead log", waiting)
+		}
+		return err
+	})
 }
 
 // served waits until a call of a function is answered with 200.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -235,6 +236,25 @@ func (p *process) get(path string, into any) error {
 		return fmt.Errorf("%s answers %s", path, res.Status)
 	}
 	return json.NewDecoder(res.Body).Decode(into)
+}
+
+// metric is the value of a metric without labels.
+func (p *process) metric(name string) (float64, error) {
+	res, err := httpClient.Get("http://" + p.addr.API + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, errors.New("no metric " + name)
 }
 
 func (p *process) state() (xds.State, error) {

@@ -1,0 +1,53 @@
+package dashboards
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+)
+
+// Dashboard is one dashboard, ready for Grafana.
+type Dashboard struct {
+	UID   string
+	Title string
+	File  string              // base name
+	JSON  []byte              // ends with a line feed
+	Model dashboard.Dashboard // what JSON was made from
+}
+
+// All are the dashboards, always in the same order and the same to the byte.
+func All() ([]Dashboard, error) {
+	var all []Dashboard
+	for _, d := range []struct {
+		file  string
+		build func() *dashboard.DashboardBuilder
+	}{
+		{"gateway-overview.json", overview},
+		{"function-detail.json", functionDetail},
+	} {
+		model, err := d.build().Build()
+		if err != nil {
+			return nil, fmt.Errorf("build dashboard %s: %w", d.file, err)
+		}
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(model); err != nil {
+			return nil, fmt.Errorf("encode dashboard %s: %w", d.file, err)
+		}
+		all = append(all, Dashboard{UID: *model.Uid, Title: *model.Title, File: d.file, JSON: text.Bytes(), Model: model})
+	}
+	return all, nil
+}
+
+// titled has all dashboards have in common.
+func titled(title, uid, about string) *dashboard.DashboardBuilder {
+	return dashboard.NewDashboardBuilder(title).Uid(uid).Description(about).
+		Tags([]string{"kongdao"}).Timezone("browser").Time("now-1h", "now").Refresh("30s").
+		Tooltip(dashboard.DashboardCursorSyncCrosshair).Readonly().
+		Link(dashboard.NewDashboardLinkBuilder("KongDao").Type(dashboard.DashboardLinkTypeDashboards).
+			Tags([]string{"kongdao"}).AsDropdown(true).IncludeVars(true).KeepTime(true))
+}

@@ -74,16 +74,16 @@ func start(t *testing.T, data string, args ...string) *process {
 // up starts a system on a platform's resources and waits until it is ready.
 func up(t *testing.T, data, resources string) *process {
 	t.Helper()
-	return upWith(t, data, resources, ephemeral)
-}
-
-func upWith(t *testing.T, data, resources, config string) *process {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kongdao.yaml")
-	write(t, file, config)
-	p := start(t, data, "up", "-c", file, "--data", data, "--resources", resources)
+	p := start(t, data, "up", "-c", configFile(t, ephemeral), "--data", data, "--resources", resources)
 	p.ready()
 	return p
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kongdao.yaml")
+	write(t, file, text)
+	return file
 }
 
 // ready waits for the addresses of the running system.
@@ -132,7 +132,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// stop is Ctrl-C; nothing may be left behind.
+// stop is Ctrl-C; nothing may be left behind, neither process nor port.
 func (p *process) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGINT)
@@ -140,6 +140,7 @@ func (p *process) stop() {
 		p.t.Errorf("kongdao %s ended with %d after Ctrl-C\n%s", p.name, code, tail(p.log))
 	}
 	p.gone()
+	p.portsFree(p.addr)
 	if _, err := app.ReadAddresses(p.data); !errors.Is(err, app.ErrNotRunning) {
 		p.t.Errorf("addresses after the end: %v", err)
 	}

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -25,7 +26,8 @@ const (
 	bucket = time.Minute
 )
 
-// store is a ClickHouse with seeded calls, and the calls.
+// store is a ClickHouse with seeded calls, and the calls. It is read by a user
+// who may do nothing else, as Grafana's.
 type store struct {
 	*clickhouse.Client
 	from  time.Time
@@ -35,26 +37,17 @@ type store struct {
 func seeded(t *testing.T) *store {
 	t.Helper()
 	ctx := context.Background()
-	o := embeddedtest.Start(t).Options()
-	if _, err := schema.Migrate(ctx, o); err != nil {
+	engine := embeddedtest.Start(t)
+	if _, err := schema.Migrate(ctx, engine.Options()); err != nil {
 		t.Fatal(err)
 	}
-	c, err := clickhouse.Open(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	from := time.Now().Truncate(time.Minute).Add(-2 * looked)
-	s := &store{Client: c, from: from, calls: seed(from)}
+	s := &store{Client: open(t, engine.AnalystOptions()), from: from, calls: seed(from)}
 	block := calllog.NewBlock()
 	for _, r := range s.calls {
 		block.Append(&r)
 	}
-	batch, err := c.PrepareBatch(ctx, "INSERT INTO calls")
+	batch, err := open(t, engine.Options()).PrepareBatch(ctx, "INSERT INTO calls")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +58,20 @@ func seeded(t *testing.T) *store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func open(t *testing.T, o clickhouse.Options) *clickhouse.Client {
+	t.Helper()
+	c, err := clickhouse.Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
 }
 
 // seed is 10 minutes of calls: feed in two revisions on two pods, one call a
@@ -241,6 +248,7 @@ func TestQueries(t *testing.T) {
 	t.Run("filters", s.filters)
 	t.Run("variables", s.variables)
 	t.Run("edges of time", s.edges)
+	t.Run("tried at once", s.tried)
 }
 
 func (s *store) everyQuery(t *testing.T) {
@@ -539,5 +547,24 @@ func (s *store) edges(t *testing.T) {
 	set.From, set.To = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 	if rows := s.run(t, q, set); len(rows) != 0 {
 		t.Errorf("the future has %d rows", len(rows))
+	}
+}
+
+func (s *store) tried(t *testing.T) {
+	all := built(t)
+	problems, err := Try(context.Background(), s.Client, all)
+	if err != nil || len(problems) != 0 {
+		t.Errorf("problems %v, error %v", problems, err)
+	}
+	q := query("A", Table, "SELECT nothing FROM calls")
+	all[0].panels()[0].Targets[0] = q
+	problems, err = Try(context.Background(), s.Client, all)
+	if err != nil || len(problems) != 1 || !strings.HasPrefix(problems[0], "Gateway overview/Calls/A: ") {
+		t.Errorf("problems %v, error %v, want one about the first panel", problems, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Try(ctx, s.Client, all); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
 	}
 }

@@ -127,7 +127,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 3 a gate said no.`
 	root.AddCommand(
 		e.upCommand(), e.serveCommand(), e.demoCommand(), e.checkCommand(), e.explainCommand(),
 		e.fnCommand(), e.logsCommand(), e.loadCommand(), e.capacityCommand(), e.zoneCommand(),
-		e.alertCommand(), e.doctorCommand(), e.versionCommand(),
+		e.alertCommand(), e.dashboardsCommand(), e.doctorCommand(), e.versionCommand(),
 		e.zoneProcessCommand(),
 	)
 	return root

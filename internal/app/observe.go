@@ -64,7 +64,7 @@ func (s *System) serveHTTP(ctx context.Context, name, address string, h http.Han
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("listen.%s: %w: free the port, or choose another", name, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	s.life.start(name, func(ctx context.Context) error {

@@ -95,7 +95,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Stop())
+			err = errors.Join(named(cfg, err), s.Stop())
 		}
 	}()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -266,7 +266,7 @@ func (s *System) migrateOnce(ctx context.Context) error {
 		reach, cancel := context.WithTimeout(ctx, reachTimeout)
 		defer cancel()
 		if err := s.ch.Ping(reach); err != nil {
-			return fmt.Errorf("no answer from %s: %w: start the server or mend clickhouse.dsn", s.chOptions, err)
+			return &config.FieldError{Field: "clickhouse.dsn", Err: fmt.Errorf("no answer from %s: %w: start the server, or name another", s.chOptions, err)}
 		}
 	}
 	_, err := schema.Migrate(ctx, s.chOptions)
@@ -282,7 +282,7 @@ func (s *System) await(ctx context.Context, name string, done <-chan error) erro
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s: not ready within %v", name, startTimeout)
+		return fmt.Errorf("%s: not ready in time, which is %v at most: %w", name, startTimeout, ctx.Err())
 	case err := <-s.life.failed:
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -102,7 +103,17 @@ func (e *env) runSystem(cmd *cobra.Command, flags systemFlags, parts []app.Part)
 		a := s.Addresses()
 		fmt.Fprintf(e.err, "ready: gateway http://%s, api http://%s, addresses in %s\n", a.Gateway, a.API, app.AddressesFile(cfg.DataDir))
 	}
-	return app.Run(cmd.Context(), cfg, log, ready, parts...)
+	return located(flags.config, app.Run(cmd.Context(), cfg, log, ready, parts...))
+}
+
+// located puts the file and line before an error that is about a field of the
+// configuration file.
+func located(file string, err error) error {
+	var field *config.FieldError
+	if file == "" || !errors.As(err, &field) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", config.Locate(file, field.Field), err)
 }
 
 // logger writes to standard error in the form that the configuration asks for.

@@ -12,9 +12,9 @@ import (
 type Dashboard struct {
 	UID   string
 	Title string
-	File  string              // base name
-	JSON  []byte              // ends with a line feed
-	Model dashboard.Dashboard // what JSON was made from
+	File  string // base name
+	JSON  []byte // ends with a line feed
+	Model Model  // what JSON was made from
 }
 
 // All are the dashboards, always in the same order and the same to the byte.
@@ -22,7 +22,7 @@ func All() ([]Dashboard, error) {
 	var all []Dashboard
 	for _, d := range []struct {
 		file  string
-		build func() *dashboard.DashboardBuilder
+		build func() *builder
 	}{
 		{"gateway-overview.json", overview},
 		{"function-detail.json", functionDetail},
@@ -44,8 +44,8 @@ func All() ([]Dashboard, error) {
 }
 
 // titled has all dashboards have in common.
-func titled(title, uid, about string) *dashboard.DashboardBuilder {
-	return dashboard.NewDashboardBuilder(title).Uid(uid).Description(about).
+func titled(title, uid, about string) *builder {
+	return newBuilder(title).Uid(uid).Description(about).
 		Tags([]string{"kongdao"}).Timezone("browser").Time("now-1h", "now").Refresh("30s").
 		Tooltip(dashboard.DashboardCursorSyncCrosshair).Readonly().
 		Link(dashboard.NewDashboardLinkBuilder("KongDao").Type(dashboard.DashboardLinkTypeDashboards).

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 	plugins.RegisterDefaultPlugins()
 	cog.NewRuntime().RegisterDataqueryVariant(Variant())
 	for _, d := range built(t) {
-		var got dashboard.Dashboard
+		var got Model
 		if err := json.Unmarshal(d.JSON, &got); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +137,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s is not read as it was built", want)
 			}
 		}
-		var strict dashboard.Dashboard
+		var strict Model
 		if err := strict.UnmarshalJSONStrict(d.JSON); err != nil && err.Error() != "" { // an empty list of errors is not nil
 			t.Errorf("%s: %v", d.File, err)
 		}
@@ -189,6 +191,44 @@ func TestRollups(t *testing.T) {
 		step := []string{"10 SECOND", "1 MINUTE", "1 HOUR"}[i]
 		if !strings.Contains(rollupQuery, "'"+r.Name+"'") || r.Step != step {
 			t.Errorf("rollup %s with step %s is not what the variables rollup and step choose", r.Name, r.Step)
+		}
+	}
+}
+
+// TestColoursAreOfTheTheme: a colour by value is readable in one theme at most.
+func TestColoursAreOfTheTheme(t *testing.T) {
+	byValue := regexp.MustCompile(`"[cC]olor": *"(#|rgb)[^"]*"|"fixedColor": *"(#|rgb)[^"]*"`)
+	for _, d := range built(t) {
+		for _, found := range byValue.FindAllString(string(d.JSON), -1) {
+			t.Errorf("%s: %s", d.File, found)
+		}
+	}
+}
+
+// TestLinksLeadSomewhere: every link is to a dashboard of this package and hands
+// over the time range and the data source.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`"url": "([^"]+)"`)
+	all := built(t)
+	for _, d := range all {
+		for _, found := range link.FindAllStringSubmatch(string(d.JSON), -1) {
+			url := found[1]
+			ours := slices.ContainsFunc(all, func(o Dashboard) bool { return o.UID != d.UID && strings.HasPrefix(url, "/d/"+o.UID+"?") })
+			if !ours || !strings.Contains(url, "${__url_time_range}") || !strings.Contains(url, "var-datasource=${datasource}") {
+				t.Errorf("%s: link %s", d.File, url)
+			}
+		}
+	}
+}
+
+// TestDerivedVariables: a URL must not keep a rollup for another time range.
+func TestDerivedVariables(t *testing.T) {
+	for _, d := range built(t) {
+		for _, v := range d.Model.Templating.List {
+			hidden := v.Name == "rollup" || v.Name == "step"
+			if skips := v.SkipUrlSync != nil && *v.SkipUrlSync; skips != hidden {
+				t.Errorf("%s/$%s: left out of URLs: %v, want %v", d.Title, v.Name, skips, hidden)
+			}
 		}
 	}
 }

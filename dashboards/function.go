@@ -7,9 +7,9 @@ import (
 const functionUID = "kongdao-function-detail"
 
 // functionDetail is everything about one function, down to its calls.
-func functionDetail() *dashboard.DashboardBuilder {
+func functionDetail() *builder {
 	p := &page{
-		DashboardBuilder: titled("Function detail", functionUID,
+		builder: titled("Function detail", functionUID,
 			"One function: its revisions, zones and pods, how fast it is, what it answers, its slowest and its latest calls."),
 		filters: []string{thisFunction, theseRevisions, theseZones},
 		onward: dashboard.NewDashboardLinkBuilder("Gateway overview").Type(dashboard.DashboardLinkTypeLink).
@@ -42,7 +42,7 @@ func functionDetail() *dashboard.DashboardBuilder {
 			from: rolledUp(), by: []string{"if(r.status = 0, 'none', toString(r.status)) AS code"}, sums: []string{sumCalls},
 			where: p.real(rolledUp()), show: []string{"n / bucket_s AS value"},
 		}.lines()},
-	}, chart{label: "code", stack: true})
+	}, chart{label: "code", stack: true, colours: statusColours()})
 	p.row("Revisions and zones")
 	p.each("revision", revisionName, "revision_name", "None: no revision was chosen, because the gateway answered itself.")
 	p.zones()
@@ -51,7 +51,7 @@ func functionDetail() *dashboard.DashboardBuilder {
 	p.row("Load tests, kept apart from everything above")
 	p.outcomes("Calls of load tests by outcome", "Calls of load tests alone. "+aboutOutcomes, half, p.tested(rolledUp()))
 	p.latencies("Latency of load tests", half, p.tested(rolledUp()))
-	return p.DashboardBuilder
+	return p.builder
 }
 
 func (p *page) functionPods() {

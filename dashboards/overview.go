@@ -7,9 +7,9 @@ import (
 const overviewUID = "kongdao-gateway-overview"
 
 // overview is how the gateways and everything behind them are doing.
-func overview() *dashboard.DashboardBuilder {
+func overview() *builder {
 	p := &page{
-		DashboardBuilder: titled("Gateway overview", overviewUID,
+		builder: titled("Gateway overview", overviewUID,
 			"Calls through all gateways: how many, how many failed or were refused, how long they took; by zone and by function."),
 		filters: []string{theseFunctions, theseRevisions, theseZones},
 		onward: dashboard.NewDashboardLinkBuilder("Function detail").Type(dashboard.DashboardLinkTypeLink).
@@ -37,14 +37,14 @@ func overview() *dashboard.DashboardBuilder {
 		queries: []string{statement{
 			from: rolledUp(), sums: []string{sumCalls, sumErrors}, where: p.real(rolledUp()), show: []string{errorShare + " AS `error share`"},
 		}.lines()},
-	}, chart{max: 0.01})
+	}, chart{max: 0.01, colours: colours()})
 	p.latencies("Latency", third, p.real(rolledUp()))
 	p.row("Zones")
 	p.zones()
 	p.overviewFunctions()
 	p.overviewReasons()
 	p.overviewLoadTests()
-	return p.DashboardBuilder
+	return p.builder
 }
 
 func (p *page) overviewFunctions() {

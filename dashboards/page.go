@@ -27,7 +27,7 @@ type panel struct {
 
 // page collects panels: it numbers them and gives each the way onward.
 type page struct {
-	*dashboard.DashboardBuilder
+	*builder
 	filters []string // conditions that the variables of the dashboard ask for
 	onward  cog.Builder[dashboard.DashboardLink]
 	last    uint32 // id
@@ -54,9 +54,10 @@ func (p *page) row(title string) {
 
 // chart is how lines are drawn.
 type chart struct {
-	label string // legend of a line when there is one for each label, as name of the label
-	stack bool
-	max   float64 // of the axis; 0: as the values are
+	label   string // name of the label that a line is called by; empty: by its column
+	stack   bool
+	max     float64 // that the axis reaches at least; 0: as the values are
+	colours []named
 }
 
 // lines is a panel with values over time.
@@ -79,8 +80,8 @@ func (p *page) lines(s panel, c chart) {
 		b.AxisSoftMax(c.max)
 	}
 	var overrides []cog.Builder[dashboard.DashboardFieldConfigSourceOverrides]
-	for _, n := range colours() {
-		overrides = append(overrides, override(n.name, colour(n.value)))
+	for _, n := range c.colours {
+		overrides = append(overrides, n.override())
 	}
 	if len(s.queries) > 1 {
 		overrides = append(overrides, limitLine())

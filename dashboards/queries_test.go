@@ -411,7 +411,11 @@ func (s *store) linesForEach(t *testing.T) {
 			t.Errorf("%s: %d rows, want %d: every line in every bucket", c.title, len(rows), wantRows)
 		}
 	}
-	rows := s.run(t, find(t, "Gateway overview", "Calls by response flags"), s.setting())
+	rows := s.run(t, find(t, "Function detail", "Calls by pod"), s.setting("function", "pay"))
+	if diff := cmp.Diff(map[string]float64{"10.0.0.3:80": 300}, totals(rows, "pod_name")); diff != "" {
+		t.Errorf("each row of the sampled function stands for ten calls (-want +got):\n%s", diff)
+	}
+	rows = s.run(t, find(t, "Gateway overview", "Calls by response flags"), s.setting())
 	want := map[string]float64{"UF,URX": 10, "RL": 120, "UO": 30, "DC": 6, "NR": 6}
 	if diff := cmp.Diff(want, totals(rows, "flag_names")); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
@@ -543,6 +547,7 @@ func (s *store) edges(t *testing.T) {
 			t.Errorf("interval %v: no rows", interval)
 		}
 	}
+	s.longRange(t)
 	set := s.setting("function", "feed")
 	set.From, set.To = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 	if rows := s.run(t, q, set); len(rows) != 0 {
@@ -566,5 +571,29 @@ func (s *store) tried(t *testing.T) {
 	cancel()
 	if _, err := Try(ctx, s.Client, all); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
+	}
+}
+
+// longRange: buckets of hours and days lie on the grid that gaps are filled on,
+// so that none is double and no call is lost between them.
+func (s *store) longRange(t *testing.T) {
+	q := find(t, "Function detail", "Calls by outcome")
+	for _, interval := range []time.Duration{time.Hour, 100 * time.Minute, 7 * time.Hour, 30 * time.Hour} {
+		set := s.setting("function", "pay", "rollup", "calls_1h", "step", "3600")
+		set.From, set.To, set.Interval = s.from.Add(-20*24*time.Hour), time.Now(), interval
+		size := (interval + time.Hour - 1).Truncate(time.Hour)
+		end := time.Unix(0, 0).Add(set.To.Sub(time.Unix(0, 0)).Truncate(size))
+		var sum, want float64
+		for i, r := range s.run(t, q, set) {
+			sum += r["answered"].(float64) * size.Seconds()
+			first := time.Unix(0, 0).Add(set.From.Sub(time.Unix(0, 0)).Truncate(size))
+			if at := first.Add(time.Duration(i) * size); !at.Equal(r["time"].(time.Time)) {
+				t.Fatalf("interval %v: row %d is of %v, want %v", interval, i, r["time"], at)
+			}
+		}
+		want = s.count(func(r *calllog.Record) bool {
+			return string(r.Function) == "pay" && time.UnixMicro(r.Time).Truncate(time.Hour).Before(end)
+		})
+		near(t, fmt.Sprintf("calls every %v", interval), sum, want, 1e-9)
 	}
 }

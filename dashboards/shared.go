@@ -43,7 +43,7 @@ func (p *page) outcomes(title, about string, width uint32, where []string) {
 				"failed_n / bucket_s AS failed", "left_n / bucket_s AS `client left`",
 			},
 		}.lines()},
-	}, chart{stack: true})
+	}, chart{stack: true, colours: colours()})
 }
 
 func (p *page) latencies(title string, width uint32, where []string) {
@@ -54,7 +54,7 @@ func (p *page) latencies(title string, width uint32, where []string) {
 			from: rolledUp(), sums: []string{sumCalls, quantiles}, where: where,
 			show: []string{median + " AS p50", p90 + " AS p90", p99 + " AS p99"},
 		}.lines()},
-	}, chart{})
+	}, chart{colours: colours()})
 }
 
 // each are calls, errors and latency with a line for each of by; label is what
@@ -88,7 +88,7 @@ func (p *page) refusals(width uint32) {
 		title: "Refusals by limit", unit: rate, width: width,
 		about:   "Calls a second that a limit refused. Capacity: more than the ready pods can take. Concurrency: too many in flight.",
 		queries: []string{p.rawRate("r.limited_by AS limited", "r.limited_by != ''")},
-	}, chart{label: "limited", stack: true})
+	}, chart{label: "limited", stack: true, colours: limitColours()})
 }
 
 // rawRate is calls a second with a line for each of by, for what only the table

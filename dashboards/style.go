@@ -1,9 +1,13 @@
 package dashboards
 
 import (
+	"strings"
+
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
+
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // Units, one for each kind of value.
@@ -22,19 +26,44 @@ const (
 	fast, slower, slowest           = "blue", "yellow", "dark-orange"
 )
 
-// colours are of values that occur on more than one panel, by name in the legend.
-// What is not here is coloured by its name, alike on every panel.
+// colours are of values with fixed names that more than one panel has. What is
+// not here is coloured by its name, alike on every panel.
 func colours() []named {
 	return []named{
-		{"answered", good}, {"refused", refusal}, {"failed", failure}, {"client left", absence},
-		{"error share", failure}, {"p50", fast}, {"p90", slower}, {"p99", slowest},
-		{"capacity", refusal}, {"concurrency", "yellow"}, {"limit", failure},
+		{"answered", good},
+		{"refused", refusal},
+		{"failed", failure},
+		{"client left", absence},
+		{"error share", failure},
+		{"p50", fast},
+		{"p90", slower},
+		{"p99", slowest},
 	}
 }
 
+// limitColours are of the limits that refuse calls.
+func limitColours() []named {
+	return []named{{calllog.LimitedByCapacity, refusal}, {calllog.LimitedByConcurrency, slower}}
+}
+
+// statusColours are shades, one for each status of a class.
+func statusColours() []named {
+	return []named{{"/^2/", good}, {"/^[13]/", fast}, {"/^4/", refusal}, {"/^5/", failure}, {"/^none$/", absence}}
+}
+
+// named is a colour for a name in the legend, or for names that match /pattern/.
 type named struct{ name, value string }
 
-// overrides give what is called name properties of its own.
+func (n named) override() cog.Builder[dashboard.DashboardFieldConfigSourceOverrides] {
+	if strings.HasPrefix(n.name, "/") {
+		return dashboard.NewDashboardFieldConfigSourceOverridesBuilder().
+			Matcher(dashboard.MatcherConfig{Id: "byRegexp", Options: n.name}).
+			Properties([]dashboard.DynamicConfigValue{{Id: "color", Value: map[string]any{"mode": "shades", "fixedColor": n.value}}})
+	}
+	return override(n.name, colour(n.value))
+}
+
+// override gives what is called name properties of its own.
 func override(name string, properties ...dashboard.DynamicConfigValue) cog.Builder[dashboard.DashboardFieldConfigSourceOverrides] {
 	return dashboard.NewDashboardFieldConfigSourceOverridesBuilder().
 		Matcher(dashboard.MatcherConfig{Id: "byName", Options: name}).Properties(properties)

@@ -41,7 +41,21 @@ func start() []cog.Builder[dashboard.VariableModel] {
 }
 
 func hidden(name, sql, initial, about string) cog.Builder[dashboard.VariableModel] {
-	return variable(name, sql, about).Hide(dashboard.VariableHideHideVariable).Current(option(initial))
+	return derived{variable(name, sql, about).Hide(dashboard.VariableHideHideVariable).Current(option(initial))}
+}
+
+// derived is a variable that no URL may set: Grafana would keep the URL's value
+// for a time range that it does not fit. The SDK's builders cannot say so.
+type derived struct {
+	cog.Builder[dashboard.VariableModel]
+}
+
+// Build is for the SDK.
+func (d derived) Build() (dashboard.VariableModel, error) {
+	m, err := d.Builder.Build()
+	yes := true
+	m.SkipUrlSync = &yes
+	return m, err
 }
 
 // several is a variable of which some or all values can be chosen.

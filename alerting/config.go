@@ -31,6 +31,7 @@ type Config struct {
 	Alertmanager       string       `yaml:"alertmanager"` // Alertmanager's configuration as text; empty: the shipped one
 	ExternalURL        string       `yaml:"externalURL"`  // where users reach Listen; empty: http://Listen
 	Lang               string       `yaml:"lang"`         // of messages: zh or en
+	Retention          api.Duration `yaml:"retention"`    // how long samples are kept for rules and queries
 	TimeZone           string       `yaml:"timeZone"`     // of times in messages, such as Asia/Shanghai; empty: the machine's
 	LinkBase           string       `yaml:"linkBase"`     // is put before relative links in messages, such as runbooks
 	// Fallback is the robot that is told what another one refuses for good;
@@ -52,6 +53,7 @@ func DefaultConfig(dir string) Config {
 		ScrapeInterval:     api.Duration(5 * time.Second),
 		EvaluationInterval: api.Duration(5 * time.Second),
 		Lang:               dingtalk.Chinese,
+		Retention:          api.Duration(6 * time.Hour),
 	}
 }
 
@@ -102,6 +104,7 @@ func (c Config) rule() rule.Config {
 	r := rule.DefaultConfig(filepath.Join(c.Dir, "prometheus"))
 	r.Listen, r.Targets = c.ListenPrometheus, c.Targets
 	r.ScrapeInterval, r.EvaluationInterval = c.ScrapeInterval.Std(), c.EvaluationInterval.Std()
+	r.Retention = c.Retention.Std()
 	r.Rules = withPack(c.Rules)
 	return r
 }

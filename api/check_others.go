@@ -114,7 +114,7 @@ func (s *Scenario) check(r *report) {
 
 // threshold is the shape of a comparison; which measures there are is for the
 // load test to say.
-var threshold = regexp.MustCompile(`^[a-z][a-z0-9_.]*\s*(<|<=|>|>=|==)\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|%|/s)?$`)
+var threshold = regexp.MustCompile(`^[a-z][a-z0-9_.]*\s*(<|<=|>|>=)\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|%|/s)?$`)
 
 func (t Target) check(r *report, at string) {
 	r.method(at+".method", t.Method)

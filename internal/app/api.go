@@ -42,7 +42,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	cfg.CreateHooks = nil // answers without a $schema field
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	h := humago.New(mux, cfg)
-	if s.registry != nil {
+	if s.xds != nil {
 		huma.Get(h, "/api/v1/functions", s.listFunctions)
 		huma.Get(h, "/api/v1/functions/{name}", s.getFunction)
 		huma.Get(h, "/api/v1/resources", s.getResources)

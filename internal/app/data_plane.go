@@ -16,15 +16,20 @@ import (
 	"github.com/kongdao/kongdao/xds/health"
 )
 
-// startXDS starts what decides where calls go: the registry of resources, the
-// prober of pods, and the control plane that both feed.
-func (s *System) startXDS() error {
-	var err error
+// startRegistry starts what the control plane and alerting live by.
+func (s *System) startRegistry() (err error) {
 	rc := registry.DefaultConfig()
 	rc.Dir = s.cfg.ResourcesDir
 	if s.registry, err = registry.New(rc, s.log.With("part", "registry"), s.reg); err != nil {
 		return fmt.Errorf("resources: %w", err)
 	}
+	s.life.start("registry", s.registry.Run)
+	return nil
+}
+
+// startXDS starts what decides where calls go: the prober of pods, and the control
+// plane that it and the registry feed.
+func (s *System) startXDS() (err error) {
 	if s.prober, err = health.New(health.DefaultConfig(), s.log.With("part", "health"), s.reg); err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
@@ -50,7 +55,6 @@ func (s *System) startXDS() error {
 	s.life.start("xds", s.xds.Run)
 	s.life.start("health", s.prober.Run)
 	s.life.start("readiness", s.followHealth)
-	s.life.start("registry", s.registry.Run)
 	return nil
 }
 
@@ -95,9 +99,11 @@ func (s *System) followHealth(ctx context.Context) error {
 // followResources hands every new state of the resources to those who live by it.
 func (s *System) followResources(ctx context.Context) error {
 	for snapshot := range s.registry.Watch(ctx) {
-		s.prober.SetTargets(healthTargets(snapshot.Set))
-		if err := s.xds.Apply(ctx, snapshot.Set); err != nil {
-			s.log.Error("consumers without access", "error", err)
+		if s.xds != nil {
+			s.prober.SetTargets(healthTargets(snapshot.Set))
+			if err := s.xds.Apply(ctx, snapshot.Set); err != nil {
+				s.log.Error("consumers without access", "error", err)
+			}
 		}
 		if s.alerting != nil {
 			s.applyAlerting(snapshot.Set)

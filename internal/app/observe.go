@@ -88,7 +88,8 @@ func (s *System) startAlerting() error {
 	cfg := alerting.DefaultConfig(s.dir.sub("alerting"))
 	cfg.Listen, cfg.ListenPrometheus = s.cfg.Listen.Alertmanager, s.cfg.Listen.Prometheus
 	cfg.ScrapeInterval, cfg.EvaluationInterval = s.cfg.Alerting.ScrapeInterval, s.cfg.Alerting.EvaluationInterval
-	cfg.ExternalURL = s.cfg.Alerting.ExternalURL
+	cfg.ExternalURL, cfg.LinkBase, cfg.Lang = s.cfg.Alerting.ExternalURL, s.cfg.Alerting.LinkBase, s.cfg.Alerting.Lang
+	cfg.Retention = s.cfg.Alerting.Retention
 	cfg.Targets = append([]string{s.addresses.Metrics}, s.cfg.Alerting.Targets...)
 	var err error
 	if cfg.Alertmanager, err = s.cfg.Alerting.Alertmanager(); err != nil {

@@ -125,6 +125,11 @@ func (s *System) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.has(PartXDS) || s.has(PartAlerting) {
+		if err := s.startRegistry(); err != nil {
+			return err
+		}
+	}
 	if s.has(PartXDS) {
 		if err := s.startXDS(); err != nil {
 			return err

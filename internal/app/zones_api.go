@@ -25,7 +25,7 @@ type zoneInput struct {
 }
 
 type putZoneInput struct {
-	zoneInput
+	Zone string `path:"zone"`
 	Body ZoneShift
 }
 

@@ -26,6 +26,7 @@ func (e *env) capacityCommand() *cobra.Command {
 
 type findFlags struct {
 	pod, path      string
+	config         string
 	start, maxRate float64
 	budget         time.Duration
 }
@@ -41,7 +42,11 @@ rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
 		Example: "  kongdao capacity find recommend-feed\n  kongdao capacity find recommend-feed --budget 1m --max-rate 800 -o json",
 		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeFunctions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := e.find(cmd.Context(), args[0], f)
+			limits, err := e.limits(cmd, f.config, nil)
+			if err != nil {
+				return err
+			}
+			r, err := e.find(cmd.Context(), args[0], f, limits)
 			if err != nil {
 				return err
 			}
@@ -49,6 +54,7 @@ rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
 		},
 	}
 	fl := cmd.Flags()
+	fl.StringVarP(&f.config, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	fl.StringVar(&f.pod, "pod", "", "address of the pod (default: the first that is ready)")
 	fl.StringVar(&f.path, "path", "", "path to call (default: the function's first route)")
 	fl.Float64Var(&f.start, "start", 0, "first rate, requests a second (default: from the last measurement, else a tenth of --max-rate)")
@@ -58,7 +64,7 @@ rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
 }
 
 // find holds a lease on a pod for the time of the search.
-func (e *env) find(ctx context.Context, name string, f findFlags) (r search.Result, err error) {
+func (e *env) find(ctx context.Context, name string, f findFlags, limits scenario.Limits) (r search.Result, err error) {
 	c, err := e.connect()
 	if err != nil {
 		return r, err
@@ -83,13 +89,14 @@ func (e *env) find(ctx context.Context, name string, f findFlags) (r search.Resu
 	fmt.Fprintf(e.err, "pod %s is out of rotation for the test\n", pin.Address)
 	return app.FindCapacity(ctx, app.Find{
 		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: loadtest.NewRunID(),
-		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: scenario.DefaultLimits(),
+		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: limits,
 		Report: func(s search.StepResult) { fmt.Fprintln(e.err, s) },
 	})
 }
 
 func (e *env) capacityPlanCommand() *cobra.Command {
 	policy := plan.DefaultPolicy()
+	policy.LostZones = 1 // of the zones that the system will find
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "pods per zone for the forecast peak, with zones lost",

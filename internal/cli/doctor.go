@@ -95,7 +95,10 @@ func checkClickHouse(ctx context.Context, cfg config.Config) finding {
 	if cfg.ClickHouse.DSN != "" {
 		return checkServer(ctx, cfg, f)
 	}
-	path, err := embedded.FindLibrary()
+	path, err := cfg.ClickHouse.Library, error(nil)
+	if path == "" {
+		path, err = embedded.FindLibrary()
+	}
 	if err != nil {
 		f.Found, f.Remedy = err.Error(), "make deps, or set clickhouse.dsn to a ClickHouse server"
 		return f
@@ -106,7 +109,7 @@ func checkClickHouse(ctx context.Context, cfg config.Config) finding {
 		return f
 	}
 	f.OK = true
-	f.Found = fmt.Sprintf("embedded engine %s, %s; for one machine: for everything else set clickhouse.dsn to a server", version, path)
+	f.Found = fmt.Sprintf("embedded engine, library %s, %s; for one machine: for everything else set clickhouse.dsn to a server", version, path)
 	return f
 }
 
@@ -166,6 +169,14 @@ func checkPort(name, address string) finding {
 	return finding{Name: name, OK: true, Found: address + " is free"}
 }
 
+// examineCalls asks ClickHouse through the running system.
+func (c *client) examineCalls(ctx context.Context) finding {
+	if err := c.do(ctx, http.MethodGet, "/calls/health", nil, nil, nil); err != nil {
+		return finding{Name: "call log", Found: err.Error(), Remedy: "see the log of the system and clickhouse/engine.log in its data directory"}
+	}
+	return finding{Name: "call log", OK: true, Found: "clickhouse " + c.addresses.ClickHouse + " answers"}
+}
+
 // examine asks the running system.
 func (c *client) examine(ctx context.Context) []finding {
 	running := finding{Name: "running system", OK: true, Found: "api http://" + c.addresses.API}
@@ -182,6 +193,7 @@ func (c *client) examine(ctx context.Context) []finding {
 	if err := c.do(ctx, http.MethodGet, "/state", nil, nil, &state); err != nil {
 		return append(found, finding{Name: "control plane", Found: err.Error()})
 	}
+	found = append(found, c.examineCalls(ctx))
 	for _, g := range state.Gateways {
 		f := finding{Name: "gateway", OK: !g.Faulty, Found: g.Node}
 		if g.Faulty {

@@ -159,7 +159,7 @@ func (d description) text(w io.Writer) {
 }
 
 type invokeFlags struct {
-	method, path, data string
+	method, path, body string
 	headers            []string
 	timeout            time.Duration
 }
@@ -188,7 +188,7 @@ Exit code 1 when the answer is 400 or above.`,
 	fl := cmd.Flags()
 	fl.StringVarP(&f.method, "method", "X", "", "method (default: the route's first)")
 	fl.StringVar(&f.path, "path", "", "path with query (default: the route's)")
-	fl.StringVarP(&f.data, "data", "d", "", "body")
+	fl.StringVarP(&f.body, "body", "d", "", "body of the request")
 	fl.StringArrayVarP(&f.headers, "header", "H", nil, "a header, 'name: value'; may be repeated")
 	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of the call")
 	return cmd
@@ -242,7 +242,7 @@ func invokeRequest(cmd *cobra.Command, gateway string, fn app.Function, f invoke
 			method = route.Methods[0]
 		}
 	}
-	req, err := http.NewRequestWithContext(cmd.Context(), method, "http://"+gateway+path, strings.NewReader(f.data))
+	req, err := http.NewRequestWithContext(cmd.Context(), method, "http://"+gateway+path, strings.NewReader(f.body))
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (e *env) loadCommand() *cobra.Command {
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
-	var results string
+	var results, file string
 	var allow []string
 	cmd := &cobra.Command{
 		Use:   "run FILE",
@@ -42,13 +42,18 @@ limit, so that the run says nothing about the target.`,
 			if err != nil {
 				return err
 			}
-			r, err := e.runScenario(cmd.Context(), s, results, allow)
+			limits, err := e.limits(cmd, file, allow)
+			if err != nil {
+				return err
+			}
+			r, err := e.runScenario(cmd.Context(), s, results, limits)
 			if err != nil {
 				return err
 			}
 			return e.verdict(r)
 		},
 	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
 	return cmd
@@ -69,9 +74,19 @@ func readScenario(file string) (*api.Scenario, error) {
 	return set.Scenarios[0], nil
 }
 
-func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, allow []string) (r report.Result, err error) {
-	limits := scenario.DefaultLimits()
-	limits.Hosts = allow
+// limits are what the configuration allows a stress test.
+func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.Limits, error) {
+	l := scenario.DefaultLimits()
+	cfg, err := e.load(cmd, systemFlags{config: file})
+	if err != nil {
+		return l, err
+	}
+	l.Hosts = append(cfg.LoadTest.Allow, allow...)
+	l.MaxRate, l.MaxDuration = cfg.LoadTest.MaxRate, cfg.LoadTest.MaxDuration.Std()
+	return l, nil
+}
+
+func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits) (r report.Result, err error) {
 	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: e.loadProgress}
 	if results != "" {
 		f, err := os.Create(results)

@@ -64,17 +64,19 @@ type Collector struct {
 
 // Alerting evaluates rules and notifies.
 type Alerting struct {
-	ScrapeInterval     api.Duration `yaml:"scrapeInterval"`     // how often metrics are read
-	EvaluationInterval api.Duration `yaml:"evaluationInterval"` // how often rules are evaluated that do not say it themselves
-	Retention          api.Duration `yaml:"retention"`          // how long metrics are kept for rules and queries
-	AlertmanagerConfig string       `yaml:"alertmanagerConfig"` // file in Alertmanager's format; empty: the shipped one
-	ExternalURL        string       `yaml:"externalURL"`        // where users reach Alertmanager, for links; empty: where it listens
-	Targets            []string     `yaml:"targets"`            // host:port of further /metrics to read
+	ScrapeInterval     api.Duration `yaml:"scrapeInterval"`       // how often metrics are read
+	EvaluationInterval api.Duration `yaml:"evaluationInterval"`   // how often rules are evaluated that do not say it themselves
+	Retention          api.Duration `yaml:"retention"`            // how long metrics are kept for rules and queries
+	AlertmanagerConfig string       `yaml:"alertmanagerConfig"`   // file in Alertmanager's format; empty: the shipped one
+	ExternalURL        string       `yaml:"externalURL"`          // where users reach Alertmanager, for links; empty: where it listens
+	Lang               string       `yaml:"lang" want:"zh or en"` // of messages
+	LinkBase           string       `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
+	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
 }
 
 // LoadTest bounds what a stress test may do.
 type LoadTest struct {
-	Allow       []string     `yaml:"allow"`                                    // hosts that may be attacked; empty: none
+	Allow       []string     `yaml:"allow"`                                    // hosts that may be attacked besides this machine
 	MaxRate     float64      `yaml:"maxRate" want:"requests a second above 0"` // requests a second
 	MaxDuration api.Duration `yaml:"maxDuration"`                              // of a whole test
 }
@@ -104,10 +106,11 @@ func Default() Config {
 		Alerting: Alerting{
 			ScrapeInterval:     api.Duration(5 * time.Second),
 			EvaluationInterval: api.Duration(5 * time.Second),
-			Retention:          api.Duration(24 * time.Hour),
+			Retention:          api.Duration(6 * time.Hour),
+			Lang:               "zh",
 		},
 		LoadTest: LoadTest{
-			Allow: []string{"127.0.0.1", "::1", "localhost"}, MaxRate: 5000, MaxDuration: api.Duration(10 * time.Minute),
+			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

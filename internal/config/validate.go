@@ -158,17 +158,27 @@ func (k *check) alerting(a Alerting) {
 	k.between("alerting.scrapeInterval", a.ScrapeInterval, 100*time.Millisecond, 10*time.Minute)
 	k.between("alerting.evaluationInterval", a.EvaluationInterval, 100*time.Millisecond, 10*time.Minute)
 	k.between("alerting.retention", a.Retention, 10*time.Minute, 365*24*time.Hour)
-	if a.ExternalURL != "" {
-		u, err := url.Parse(a.ExternalURL)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			k.add("alerting.externalURL", "is %q, want an address such as https://alerts.example.com", a.ExternalURL)
-		}
+	k.address("alerting.externalURL", a.ExternalURL, "https://alerts.example.com")
+	k.address("alerting.linkBase", a.LinkBase, "https://wiki.example.com/kongdao")
+	if a.Lang != "zh" && a.Lang != "en" {
+		k.add("alerting.lang", "is %q, want zh or en", a.Lang)
 	}
 	for i, target := range a.Targets {
 		host, port, err := net.SplitHostPort(target)
 		if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || n == 0 || host == "" {
 			k.add(fmt.Sprintf("alerting.targets[%d]", i), "is %q, want host:port such as 127.0.0.1:9100", target)
 		}
+	}
+}
+
+// address checks a URL that may be empty.
+func (k *check) address(field, value, example string) {
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		k.add(field, "is %q, want an address such as %s", value, example)
 	}
 }
 

@@ -141,6 +141,9 @@ func (w *walk) tell(format string, args ...any) { fmt.Fprintf(w.o.Out, format+"\
 func (w *walk) progress(format string, args ...any) { w.tell("     … "+format, args...) }
 
 func (w *walk) tellStep(s Step) {
+	for line := range strings.Lines(s.Text) {
+		w.tell("     │ %s", strings.TrimRight(line, "\n"))
+	}
 	for _, f := range s.Figures {
 		w.tell("     %-30s %s", f.Name, f.Text)
 	}

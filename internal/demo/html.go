@@ -66,7 +66,7 @@ func (c Chart) svg() (template.HTML, error) {
 		p.Add(line)
 		p.Legend.Add(s.Name, line)
 	}
-	p.Y.Max *= 1.25 // room for the legend
+	p.Y.Max *= 1.6 // room for the legend
 	canvas := vgsvg.New(20*vg.Centimeter, 7*vg.Centimeter)
 	p.Draw(draw.New(canvas))
 	var out bytes.Buffer
@@ -85,7 +85,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 h1{margin-bottom:0}h2{margin-top:2.2rem;border-bottom:1px solid #d8dee4}
 .ok{color:#00695c}.missed{color:#b3261e}
 table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.2rem .9rem .2rem 0;text-align:left;vertical-align:top}
-th{font-weight:600}td.text{font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}small{color:#57606a}
+th{font-weight:600}td.text{font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}pre{background:#f6f8fa;padding:.8rem;overflow-x:auto;font-size:13px}small{color:#57606a}
 </style></head><body>
 <h1>KongDao: the loop</h1>
 <small>{{.Report.Started.Format "2006-01-02 15:04:05"}}, {{printf "%.0f" .Report.Seconds}} s, version {{.Report.Version}}, data in {{.Report.Data}}</small>
@@ -95,5 +95,6 @@ th{font-weight:600}td.text{font-variant-numeric:tabular-nums}svg{max-width:100%;
 <table>{{range .Figures}}<tr><th>{{.Name}}</th><td class="text">{{.Text}}</td></tr>{{end}}</table>
 {{with .Table}}<table><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr>{{range .Rows}}<tr>{{range .}}<td class="text">{{.}}</td>{{end}}</tr>{{end}}</table>{{end}}
 {{range .SVG}}{{.}}{{end}}
+{{with .Text}}<pre>{{.}}</pre>{{end}}
 {{end}}</body></html>
 `))

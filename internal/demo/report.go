@@ -25,6 +25,7 @@ type Step struct {
 	Missed  []string `json:"missed,omitempty"` // what it had to show and did not
 	Figures []Figure `json:"figures"`
 	Table   *Table   `json:"table,omitempty"`
+	Text    string   `json:"text,omitempty"` // what people read: a message, an explanation
 	Charts  []Chart  `json:"-"`
 }
 

@@ -26,9 +26,7 @@ func (w *walk) alert(ctx context.Context, s *Step) error {
 		return err
 	}
 	s.figure("overload to message", refusals.At.Sub(w.overload).Seconds(), "s", "%.1f s: %s", refusals.At.Sub(w.overload).Seconds(), refusals.Title)
-	for line := range strings.Lines(down.Text) {
-		w.tell("     │ %s", strings.TrimRight(line, "\n"))
-	}
+	s.Text = down.Text
 	back := time.Now()
 	if w.zones[lostZone], err = fleet.Start(ctx, w.o.ZoneCommand, w.zones[lostZone].Spec); err != nil {
 		return err

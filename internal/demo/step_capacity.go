@@ -17,8 +17,8 @@ import (
 
 // The search of the demo: it is told nothing of the pod but not to try beyond 400/s.
 const (
-	searchBudget = 35 * time.Second
-	searchStart  = 40
+	searchBudget = 40 * time.Second
+	searchStart  = 60
 	searchMost   = 400
 )
 
@@ -89,11 +89,11 @@ func stepsTable(steps []search.StepResult) *Table {
 	return &t
 }
 
-// The forecast: 10 million calls a day in one domain, whose busiest moment is 3.5
+// The forecast: 10 million calls a day in one domain, whose busiest moment is five
 // times the mean.
 const (
 	callsPerDay = 10e6
-	peakFactor  = 3.5
+	peakFactor  = 5.0
 )
 
 func (w *walk) plan(ctx context.Context, s *Step) error {
@@ -110,7 +110,7 @@ func (w *walk) plan(ctx context.Context, s *Step) error {
 	if err != nil {
 		return err
 	}
-	s.figure("forecast peak", w.feed.Forecast, "requests/s", "%.0f/s: %.0f million calls a day × peak factor %.1f", w.feed.Forecast, callsPerDay/1e6, peakFactor)
+	s.figure("forecast peak", w.feed.Forecast, "requests/s", "%.0f/s: %.0f million calls a day × peak factor %g", w.feed.Forecast, callsPerDay/1e6, float64(peakFactor))
 	s.figure("planned for", p.Utilisation, "", "%.0f %% of the safe rate, %d of %d zones lost", p.Utilisation*100, p.LostZones, len(p.Zones))
 	t := Table{Head: []string{"function", "peak/s", "safe/s a pod", "pods needed", "a zone", "have a zone", "missing", "survives the loss of"}}
 	for _, r := range p.Functions {

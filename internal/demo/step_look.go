@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kongdao/kongdao/dashboards"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/demo/fleet"
 	"github.com/kongdao/kongdao/xds/explain"
@@ -29,6 +30,10 @@ func (w *walk) look(ctx context.Context, s *Step) error {
 	info := w.system.Info(ctx)
 	s.must(info.EnvoyRestarts == 0 && info.ClickHouseRestarts == 0, "Envoy was restarted %d times, ClickHouse %d times", info.EnvoyRestarts, info.ClickHouseRestarts)
 	s.must(len(w.system.State().Rejections) == 0, "Envoy rejected configuration: %v", w.system.State().Rejections)
+	if err := dashboards.Write(w.grafanaDir()); err != nil {
+		return err
+	}
+	s.figure("dashboards", 0, "", "%s, for Grafana's provisioning; kongdao dashboards export", w.grafanaDir())
 	a := w.system.Addresses()
 	s.figure("call log", 0, "", "table calls at %s; kongdao logs %s --data %s", a.ClickHouse, fleet.Feed, w.o.Config.DataDir)
 	s.figure("alerts", 0, "", "http://%s/api/v2/alerts (amtool), rules at http://%s/api/v1/rules", a.Alertmanager, a.Prometheus)
@@ -51,12 +56,11 @@ func (w *walk) explain(s *Step) {
 		return
 	}
 	answer := w.system.Explain(r)
-	w.tell("     kongdao explain GET http://%s%s", fleet.Host, w.catalog[0].Path)
-	for line := range strings.Lines(answer.Text()) {
-		w.tell("     │ %s", strings.TrimRight(line, "\n"))
-	}
+	s.Text = fmt.Sprintf("$ kongdao explain GET http://%s%s --data %s\n", fleet.Host, w.catalog[0].Path, w.o.Config.DataDir) + answer.Text()
 	s.must(answer.Function == fleet.Feed && answer.Status == 0, "explain says %q, status %d", answer.Function, answer.Status)
 }
+
+func (w *walk) grafanaDir() string { return filepath.Join(w.o.Config.DataDir, "grafana") }
 
 func (w *walk) messagesFile() string { return filepath.Join(w.o.Config.DataDir, "dingtalk.md") }
 

@@ -24,9 +24,9 @@ func Zones() []string { return []string{"zb-a", "zb-b", "zb-c"} }
 // Catalog is the demo platform: 22 functions in 14 scenarios over the domains
 // of a travel site.
 func Catalog() []Function {
-	// The feed: 2 workers with 12.5 ms on average give a pod a raw capacity of
-	// 160/s; what it can take within its objective is for the stress test to say.
-	feed := Behaviour{Workers: 2, Mean: 12500 * time.Microsecond, Spread: 0.8, MaxQueue: 4096}
+	// The feed: 3 workers with 12.5 ms on average give a pod a raw capacity of
+	// 240/s; what it can take within its objective is for the stress test to say.
+	feed := Behaviour{Workers: 3, Mean: 12500 * time.Microsecond, Spread: 0.8, MaxQueue: 4096}
 	light := Behaviour{Workers: 8, Mean: 3 * time.Millisecond, Spread: 0.5, MaxQueue: 1024}
 	fn := func(domain, scenario, name, route, path, description string) Function {
 		return Function{

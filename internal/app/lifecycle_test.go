@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPartsStopInTheOppositeOrder has three parts note their end; each must end
+// only after those that started later.
+func TestPartsStopInTheOppositeOrder(t *testing.T) {
+	l := newLifecycle(slog.New(slog.DiscardHandler))
+	var ended []string // written by one part at a time, or the test fails under -race
+	for _, name := range []string{"clickhouse", "collector", "gateway"} {
+		l.start(name, func(ctx context.Context) error {
+			<-ctx.Done()
+			ended = append(ended, name)
+			return nil
+		})
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"gateway", "collector", "clickhouse"}; !slices.Equal(ended, want) {
+		t.Errorf("stopped in the order %v, want %v", ended, want)
+	}
+}
+
+func TestPartThatEndsByItselfIsNamed(t *testing.T) {
+	broken := errors.New("disk on fire")
+	l := newLifecycle(slog.New(slog.DiscardHandler))
+	l.start("steady", func(ctx context.Context) error { <-ctx.Done(); return nil })
+	l.start("collector", func(context.Context) error { return broken })
+	err := <-l.failed
+	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "collector: ") {
+		t.Errorf("%v", err)
+	}
+	if err := l.stop(); !errors.Is(err, broken) {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestPartThatReturnsNilTooEarlyIsAFailure(t *testing.T) {
+	l := newLifecycle(slog.New(slog.DiscardHandler))
+	l.start("gateway", func(context.Context) error { return nil })
+	if err := <-l.failed; err == nil || !strings.Contains(err.Error(), "gateway ended unexpectedly") {
+		t.Errorf("%v", err)
+	}
+	_ = l.stop()
+}
+
+func TestQueriesHoldNoUserText(t *testing.T) {
+	evil := "x' OR 1=1 --"
+	q := CallQuery{Function: evil, Revision: evil, Zone: evil, Status: "5xx", Since: time.Unix(1, 0)}
+	where, args := q.where()
+	if strings.Contains(where, evil) || len(args) != 5 {
+		t.Errorf("%s with %d parameters", where, len(args))
+	}
+}

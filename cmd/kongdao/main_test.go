@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kongdao/kongdao/deploy/embedded"
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/xds/envoy"
+)
+
+// patience bounds every wait of a script.
+const patience = 45 * time.Second
+
+func TestMain(m *testing.M) {
+	if embedded.IsChild() {
+		os.Exit(embedded.RunChild()) //nolint:forbidigo // this is a main
+	}
+	testscript.Main(m, map[string]func(){"kongdao": main})
+}
+
+// TestCommandLine runs the scripts in testdata: the command line as users run it.
+// Besides the usual commands they have those below.
+func TestCommandLine(t *testing.T) {
+	binary, err := envoy.Find("")
+	if err != nil {
+		t.Fatalf("%v: run make deps", err)
+	}
+	library, err := embedded.FindLibrary()
+	if err != nil {
+		t.Fatalf("%v: run make deps", err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(envoy.PathVariable, binary.Path)
+			e.Setenv(embedded.LibraryVariable, library)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "ready": ready, "served": served, "gone": gone, "listen": listen, "serve": serve,
+		},
+	})
+}
+
+// exits CODE COMMAND… runs a command that must end with this code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		code = ended.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// ready DATA waits for the system on a data directory, and sets $GATEWAY and $API.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	within(ts, "the system is ready", func() error {
+		a, err := app.ReadAddresses(ts.MkAbs(args[0]))
+		ts.Setenv("GATEWAY", a.Gateway)
+		ts.Setenv("API", a.API)
+		return err
+	})
+}
+
+// served FUNCTION waits until the function of that name is called on its path by
+// the gateway of the last ready.
+func served(ts *testscript.TestScript, _ bool, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	within(ts, args[0]+" is served", func() error {
+		res, err := client.Get("http://" + ts.Getenv("GATEWAY") + "/" + args[0])
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return errors.New(res.Status)
+		}
+		return nil
+	})
+}
+
+// gone DATA wants nothing of a system left: no process whose command line names
+// the directory, no addresses.
+func gone(ts *testscript.TestScript, _ bool, args []string) {
+	data := ts.MkAbs(args[0])
+	if _, err := app.ReadAddresses(data); !errors.Is(err, app.ErrNotRunning) {
+		ts.Fatalf("addresses: %v", err)
+	}
+	within(ts, "no process is left", func() error {
+		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, file := range files {
+			line, _ := os.ReadFile(file) // it may have ended just now
+			if strings.Contains(string(line), data+"/") {
+				return fmt.Errorf("%s: %q", file, line)
+			}
+		}
+		return nil
+	})
+}
+
+// listen NAME sets a variable to an address where somebody listens already.
+func listen(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// serve NAME sets a variable to the URL, and NAME_ADDRESS to the address, of a
+// server that answers ok, and 404 to /missing.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/missing" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprintln(w, "ok")
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
+	ts.Setenv(args[0]+"_ADDRESS", s.Listener.Addr().String())
+}
+
+func within(ts *testscript.TestScript, what string, yes func() error) {
+	deadline := time.Now().Add(patience)
+	for {
+		err := yes()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: not within %v: %v", what, patience, err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/registry"
 	"github.com/kongdao/kongdao/xds"
@@ -39,8 +40,8 @@ func (s *System) startXDS() (err error) {
 	}
 	xc := xds.DefaultConfig()
 	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
-	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source != "file", calllog.ALSRequestHeaders()
-	if s.cfg.Collector.Source != "als" {
+	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), calllog.ALSRequestHeaders()
+	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {
 			return err
 		}

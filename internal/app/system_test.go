@@ -346,3 +346,26 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	cfg.Envoy.Path = ""
 	start(t, cfg) // the directory and all ports are free again
 }
+
+// TestCallsByLogStream takes calls from Envoy's access log service instead of its
+// file; the rows are the same.
+func TestCallsByLogStream(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Collector.Source = "als"
+	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}}
+	c.eventually("all pods counted for the limit", func() bool { return c.limit() == 3000 })
+	if err := c.system.WaitLive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.answering()
+	var list app.CallList
+	c.eventually("12 calls stored", func() bool {
+		c.api("GET", "/calls?function=feed", nil, &list)
+		return len(list.Calls) >= 12
+	})
+	first := list.Calls[0]
+	if len(list.Calls) != 12 || first.Function != "feed" || first.Revision != "r1" || first.Zone == "" || first.Gateway != cfg.Envoy.Node || first.Status != 200 {
+		t.Errorf("%d calls, the first %+v", len(list.Calls), first)
+	}
+}

@@ -56,7 +56,7 @@ type Envoy struct {
 
 // Collector takes calls from gateways to ClickHouse.
 type Collector struct {
-	Source        string       `yaml:"source" want:"file, als or both"`                     // file: Envoy's log on this machine; als: its log stream
+	Source        string       `yaml:"source" want:"file or als"`                           // file: Envoy's log on this machine; als: its log stream
 	FlushInterval api.Duration `yaml:"flushInterval"`                                       // a call waits at most that long for its block to be written
 	MaxRows       int          `yaml:"maxRows" want:"a whole number from 1 to 200000"`      // calls in a block
 	WALBytes      int64        `yaml:"walBytes" want:"a number of bytes, at least 1048576"` // disk for calls that ClickHouse has not taken yet

@@ -144,7 +144,7 @@ func (k *check) envoy(e Envoy) {
 }
 
 func (k *check) collector(c Collector) {
-	k.oneOf("collector.source", c.Source, "file", "als", "both")
+	k.oneOf("collector.source", c.Source, "file", "als") // both at once would count each call twice
 	k.between("collector.flushInterval", c.FlushInterval, time.Millisecond, time.Minute)
 	if c.MaxRows < 1 || c.MaxRows > 200_000 {
 		k.add("collector.maxRows", "is %d, want a whole number from 1 to 200000", c.MaxRows)

@@ -94,6 +94,7 @@ th{font-weight:600}td.text{font-variant-numeric:tabular-nums}svg{max-width:100%;
 {{range .Missed}}<p class="missed">{{.}}</p>{{end}}
 <table>{{range .Figures}}<tr><th>{{.Name}}</th><td class="text">{{.Text}}</td></tr>{{end}}</table>
 {{with .Table}}<table><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr>{{range .Rows}}<tr>{{range .}}<td class="text">{{.}}</td>{{end}}</tr>{{end}}</table>{{end}}
+{{with .Details}}<table><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr>{{range .Rows}}<tr>{{range .}}<td class="text">{{.}}</td>{{end}}</tr>{{end}}</table>{{end}}
 {{range .SVG}}{{.}}{{end}}
 {{with .Text}}<pre>{{.}}</pre>{{end}}
 {{end}}</body></html>

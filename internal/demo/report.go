@@ -25,7 +25,8 @@ type Step struct {
 	Missed  []string `json:"missed,omitempty"` // what it had to show and did not
 	Figures []Figure `json:"figures"`
 	Table   *Table   `json:"table,omitempty"`
-	Text    string   `json:"text,omitempty"` // what people read: a message, an explanation
+	Details *Table   `json:"details,omitempty"` // not printed: its lines were, as progress
+	Text    string   `json:"text,omitempty"`    // what people read: a message, an explanation
 	Charts  []Chart  `json:"-"`
 }
 

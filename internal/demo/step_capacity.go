@@ -45,7 +45,7 @@ func (w *walk) measure(ctx context.Context, s *Step) error {
 	s.must(r.Safe > 0, "no safe rate was found")
 	s.must(r.High == 0 || r.High >= r.Safe, "the interval is empty")
 	s.must(failed == 0, "%d calls of users failed", failed)
-	s.Table = stepsTable(r.Steps)
+	s.Details = stepsTable(r.Steps)
 	if r.Safe == 0 {
 		return errors.New("without a safe rate there is nothing to plan with")
 	}

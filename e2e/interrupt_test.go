@@ -3,7 +3,6 @@ package e2e
 import (
 	"math/rand/v2"
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +61,7 @@ func (p *process) interrupt() {
 	p.t.Helper()
 	addr, _ := app.ReadAddresses(p.data) // none while it starts
 	began := time.Now()
-	p.signal(syscall.SIGINT)
+	p.ctrlC()
 	code := p.wait(patience)
 	if took := time.Since(began); took > soon {
 		p.t.Errorf("it took %v to stop", took)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -181,6 +182,32 @@ func TestKillKongdao(t *testing.T) {
 	if left := must(filepath.Glob(filepath.Join(data, "collector", "dead", "*")))(t); len(left) > 0 {
 		t.Errorf("blocks that ClickHouse refused: %v", left)
 	}
+}
+
+// TestKillWhileStarting kills kongdao at random moments of its start. The data
+// directory is always one that the next start takes.
+func TestKillWhileStarting(t *testing.T) {
+	platform := newPlatform(t, fleet.Rates{}, functions("feed")...)
+	data := t.TempDir()
+	for i := range 5 {
+		delay := time.Duration(i)*120*time.Millisecond + rand.N(120*time.Millisecond)
+		p := start(t, data, "up", "-c", configFile(t, ephemeral), "--data", data, "--resources", platform.dir)
+		pass(delay)
+		t.Logf("SIGKILL after %v", delay)
+		p.kill()
+		p.gone()
+	}
+	p := up(t, data, platform.dir)
+	p.podsReady(len(platform.catalog))
+	l := call(t, p.addr.Gateway, platform.paths(), rate)
+	pass(500 * time.Millisecond)
+	c := l.stop()
+	noFailure(t, c)
+	p.settle(&c, platform.paths())
+	p.stop()
+	s := openStore(t, data)
+	s.equals(c.sent)
+	s.exact(c.answered)
 }
 
 // noFailure fails when a call ended in anything but 200.

@@ -28,13 +28,13 @@ const (
 
 func TestMain(m *testing.M) {
 	if embedded.IsChild() {
-		os.Exit(embedded.RunChild()) //nolint:forbidigo // this is a main
+		os.Exit(embedded.RunChild())
 	}
 	if len(os.Args) > 1 && os.Args[1] == asKongdao {
-		os.Exit(kongdao(os.Args[2:])) //nolint:forbidigo // this is a main
+		os.Exit(kongdao(os.Args[2:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == zoneProcess {
-		os.Exit(kongdao(os.Args[1:])) //nolint:forbidigo // this is a main
+		os.Exit(kongdao(os.Args[1:]))
 	}
 	goleak.VerifyTestMain(m)
 }

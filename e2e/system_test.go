@@ -125,9 +125,11 @@ func (p *process) wait(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-func (p *process) signal(s syscall.Signal) {
+// ctrlC is what a terminal does: SIGINT to the process and to those of its children
+// that are still in its group.
+func (p *process) ctrlC() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -135,7 +137,7 @@ func (p *process) signal(s syscall.Signal) {
 // stop is Ctrl-C; nothing may be left behind, neither process nor port.
 func (p *process) stop() {
 	p.t.Helper()
-	p.signal(syscall.SIGINT)
+	p.ctrlC()
 	if code := p.wait(patience); code != 0 {
 		p.t.Errorf("kongdao %s ended with %d after Ctrl-C\n%s", p.name, code, tail(p.log))
 	}

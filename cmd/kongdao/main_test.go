@@ -26,7 +26,7 @@ const patience = 45 * time.Second
 
 func TestMain(m *testing.M) {
 	if embedded.IsChild() {
-		os.Exit(embedded.RunChild()) //nolint:forbidigo // this is a main
+		os.Exit(embedded.RunChild())
 	}
 	testscript.Main(m, map[string]func(){"kongdao": main})
 }

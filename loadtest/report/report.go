@@ -94,7 +94,13 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	if r.Thresholds == nil {
 		r.Thresholds = []ThresholdOutcome{}
 	}
-	return json.Marshal(plain(r))
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // thresholds hold "<"
+	if err := enc.Encode(plain(r)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // WriteText writes the result for people.

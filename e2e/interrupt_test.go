@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net"
 	"testing"
@@ -37,6 +38,23 @@ func TestInterruptUp(t *testing.T) {
 	s := openStore(t, data)
 	s.equals(c.sent)
 	s.exact(c.answered)
+}
+
+// TestStopUnderLoad presses Ctrl-C while calls are under way. They may fail from then
+// on, but every call that was answered is stored when kongdao has ended.
+func TestStopUnderLoad(t *testing.T) {
+	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank")...)
+	data := t.TempDir()
+	answered := map[string]string{}
+	for range 3 {
+		p := up(t, data, platform.dir)
+		p.podsReady(len(platform.catalog))
+		l := call(t, p.addr.Gateway, platform.paths(), 2*rate)
+		pass(time.Second)
+		p.stop()
+		maps.Copy(answered, l.stop().answered)
+	}
+	openStore(t, data).exact(answered)
 }
 
 // TestInterruptDemo presses Ctrl-C at random moments of the demo's walk, on one

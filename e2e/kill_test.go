@@ -3,9 +3,11 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,14 +59,17 @@ func (p *process) storesAfter(old int, t time.Time) error {
 }
 
 // TestKillEnvoy kills the gateway under load. Calls fail until it is back; those
-// in its log are stored once, and lines that were torn harm no others.
+// in its log are stored once, and lines that were torn harm no others. What it has
+// answered in the moments before a kill may be missing: it writes its log every
+// tenth of a second.
 func TestKillEnvoy(t *testing.T) {
+	const kills = 3
 	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
 	data := t.TempDir()
 	p := up(t, data, platform.dir)
 	p.podsReady(len(platform.catalog))
 	l := call(t, p.addr.Gateway, platform.paths(), rate)
-	for range 3 {
+	for range kills {
 		pass(time.Second)
 		before := l.failures()
 		p.killChild(envoyProcess)
@@ -80,11 +85,16 @@ func TestKillEnvoy(t *testing.T) {
 	p.settle(&c, platform.paths())
 	p.noNACK()
 	p.stop()
-	t.Logf("%d of %d calls failed", len(c.failed), c.total())
 	s := openStore(t, data)
-	s.exact(nil) // the last tenth of a second before a kill never reached the log
-	if rows := int(s.number("SELECT count() FROM calls")); rows < c.total()*8/10 {
-		t.Errorf("only %d rows of %d calls", rows, c.total())
+	s.exact(nil)
+	lost := without(slices.Sorted(maps.Keys(c.answered)), s.ids())
+	t.Logf("%d of %d calls failed, %d that were answered never reached the log", len(c.failed), c.total(), len(lost))
+	const unwritten = rate / 4 // a quarter of a second, for a machine that is busy
+	if len(lost) > kills*unwritten {
+		t.Errorf("%d answered calls are not stored, want at most %d for each of %d kills", len(lost), unwritten, kills)
+	}
+	if len(c.answered) < rate {
+		t.Errorf("only %d calls were answered", len(c.answered))
 	}
 }
 
@@ -146,9 +156,10 @@ func (p *process) limit(function string, want float64) {
 // had not stored yet.
 func TestKillKongdao(t *testing.T) {
 	platform := newPlatform(t, fleet.Rates{}, functions("feed", "rank", "tours")...)
+	const kills = 3
 	data := t.TempDir()
 	answered := map[string]string{}
-	for range 3 {
+	for range kills {
 		p := up(t, data, platform.dir)
 		p.podsReady(len(platform.catalog))
 		l := call(t, p.addr.Gateway, platform.paths(), rate)
@@ -178,7 +189,13 @@ func TestKillKongdao(t *testing.T) {
 	}
 	p.noNACK()
 	p.stop()
-	openStore(t, data).exact(answered)
+	s := openStore(t, data)
+	s.exact(c.answered)
+	// Each Envoy got SIGTERM when its parent died, and answered calls in the moments
+	// in which it wrote its log for the last time.
+	if lost := without(slices.Sorted(maps.Keys(answered)), s.ids()); len(lost) > kills*rate/4 {
+		t.Errorf("%d answered calls are not stored", len(lost))
+	}
 	if left := must(filepath.Glob(filepath.Join(data, "collector", "dead", "*")))(t); len(left) > 0 {
 		t.Errorf("blocks that ClickHouse refused: %v", left)
 	}

@@ -66,6 +66,7 @@ func start(t *testing.T, data string, args ...string) *process {
 		}
 		if t.Failed() {
 			t.Logf("end of %s:\n%s", p.log, tail(p.log))
+			t.Logf("end of Envoy's log:\n%s", tail(filepath.Join(data, "gateway", "envoy.log")))
 		}
 	})
 	return p

@@ -137,6 +137,8 @@ func (s *System) startGateway(ctx context.Context) error {
 	cfg.XDSAddr, cfg.HTTPAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway
 	if s.collector != nil {
 		cfg.ALSAddr = s.collector.ALSAddr()
+	} else if s.cfg.Collector.Source == string(collector.SourceALS) {
+		cfg.ALSAddr = s.cfg.Listen.ALS // of the collector elsewhere
 	}
 	if s.xds != nil {
 		cfg.XDSAddr = s.xds.Addr()

@@ -31,8 +31,7 @@ import (
 // Part is a part of the system that can run by itself.
 type Part string
 
-// The parts. ClickHouse runs where no DSN names another one and the collector or
-// the API needs it.
+// The parts. ClickHouse runs beside the collector where no DSN names another one.
 const (
 	PartXDS       Part = "xds"       // registry, control plane and health checks
 	PartGateway   Part = "gateway"   // Envoy
@@ -114,7 +113,8 @@ func (s *System) has(p Part) bool { return slices.Contains(s.parts, p) }
 // start is one straight line on purpose: it is the order in which things depend
 // on each other. ClickHouse comes up while Envoy does, and is waited for last.
 func (s *System) start(ctx context.Context) error {
-	if s.has(PartCollector) || s.has(PartAPI) {
+	// An API without a collector has nothing to show from an engine of its own.
+	if s.has(PartCollector) || s.has(PartAPI) && s.cfg.ClickHouse.DSN != "" {
 		if err := s.startClickHouse(); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
+	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/explain"
 )
 
@@ -46,9 +47,9 @@ func testConfig(t *testing.T) config.Config {
 	return cfg
 }
 
-func start(t *testing.T, cfg config.Config) *app.System {
+func start(t *testing.T, cfg config.Config, parts ...app.Part) *app.System {
 	t.Helper()
-	s, err := app.Start(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	s, err := app.Start(t.Context(), cfg, slog.New(slog.DiscardHandler), parts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,4 +369,46 @@ func TestCallsByLogStream(t *testing.T) {
 	if len(list.Calls) != 12 || first.Function != "feed" || first.Revision != "r1" || first.Zone == "" || first.Gateway != cfg.Envoy.Node || first.Status != 200 {
 		t.Errorf("%d calls, the first %+v", len(list.Calls), first)
 	}
+}
+
+// TestPartsApart runs control plane, gateway and collector as three systems that
+// know each other by address alone, as on three machines.
+func TestPartsApart(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Collector.Source = "als"
+	cfg.Listen.Gateway, cfg.Listen.XDS, cfg.Listen.ALS = freeAddress(t), freeAddress(t), freeAddress(t)
+	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	part := func(parts ...app.Part) *app.System {
+		own := cfg
+		own.DataDir = t.TempDir()
+		return start(t, own, parts...)
+	}
+	control := part(app.PartXDS)
+	store := part(app.PartCollector, app.PartAPI)
+	edge := part(app.PartGateway)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}
+	if err := control.WaitLive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if name, status := (caller{t: t, system: edge, client: client}).call(); status != http.StatusOK {
+		t.Fatalf("status %d: %s", status, name)
+	}
+	c := caller{t: t, system: store, client: client}
+	var list app.CallList
+	c.eventually("the call is stored", func() bool {
+		c.api("GET", "/calls?function=feed", nil, &list)
+		return len(list.Calls) == 1
+	})
+	if a := store.Addresses(); a.Gateway != "" || a.XDS != "" || a.ALS != cfg.Listen.ALS {
+		t.Errorf("addresses of the collector's system: %+v", a)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	port, err := envoy.FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }

@@ -100,8 +100,7 @@ func (e *env) runSystem(cmd *cobra.Command, flags systemFlags, parts []app.Part)
 	}
 	log := e.logger(cfg)
 	ready := func(s *app.System) {
-		a := s.Addresses()
-		fmt.Fprintf(e.err, "ready: gateway http://%s, api http://%s, addresses in %s\n", a.Gateway, a.API, app.AddressesFile(cfg.DataDir))
+		fmt.Fprintf(e.err, "ready: %saddresses in %s\n", where(s.Addresses()), app.AddressesFile(cfg.DataDir))
 	}
 	return located(flags.config, app.Run(cmd.Context(), cfg, log, ready, parts...))
 }
@@ -125,4 +124,14 @@ func (e *env) logger(cfg config.Config) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(e.err, options))
 	}
 	return slog.New(slog.NewTextHandler(e.err, options))
+}
+
+// where are the addresses that people want first, of those that there are.
+func where(a app.Addresses) (text string) {
+	for _, x := range []struct{ name, address string }{{"gateway", a.Gateway}, {"api", a.API}} {
+		if x.address != "" {
+			text += x.name + " http://" + x.address + ", "
+		}
+	}
+	return text
 }

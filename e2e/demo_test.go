@@ -15,15 +15,13 @@ import (
 // TestDemo runs kongdao demo as a newcomer does, and holds every figure of its
 // report to what it must be.
 func TestDemo(t *testing.T) {
-	data := t.TempDir()
-	p := start(t, data, "demo", "-o", "json", "--data", data)
-	code := p.wait(4 * time.Minute)
-	p.gone()
-	var r demo.Report
-	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
-		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, p.out.Bytes(), tail(p.log))
+	code, r := walk(t)
+	if disturbed(r) {
+		// Twice the limit takes most of two cores. Somebody else's second of work shows
+		// in the latencies of one walk, a fault shows in both.
+		t.Logf("the latency of the admitted calls is too high; walking once more")
+		code, r = walk(t)
 	}
-	t.Logf("\n%s", must(os.ReadFile(p.log))(t))
 	if code != 0 || !r.OK || len(r.Missed()) > 0 {
 		t.Errorf("exit code %d, ok %v, missed %v", code, r.OK, r.Missed())
 	}
@@ -41,6 +39,9 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the walk took %.0f s, want at most %d", r.Seconds, walk)
 	}
 	v := reported{t, r}
+	if ready := v.value("start to ready"); ready <= 0 || ready > 5 {
+		t.Errorf("ready after %v s, want at most 5", ready)
+	}
 	v.is("fleet", 22)
 	v.is("difference, by function", 0)
 	v.is("failed requests", 0)
@@ -68,6 +69,29 @@ func TestDemo(t *testing.T) {
 	if http.DetectContentType(page) != "text/html; charset=utf-8" || !strings.Contains(string(page), "recommend-feed") {
 		t.Errorf("%s is no report", r.HTML)
 	}
+}
+
+// walk is one run of the command.
+func walk(t *testing.T) (code int, r demo.Report) {
+	t.Helper()
+	data := t.TempDir()
+	p := start(t, data, "demo", "-o", "json", "--data", data)
+	code = p.wait(4 * time.Minute)
+	p.gone()
+	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
+		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, p.out.Bytes(), tail(p.log))
+	}
+	t.Logf("\n%s", must(os.ReadFile(p.log))(t))
+	return code, r
+}
+
+// disturbed says that a walk has missed one latency and nothing else.
+func disturbed(r demo.Report) bool {
+	var missed []string
+	for _, s := range r.Steps {
+		missed = append(missed, s.Missed...)
+	}
+	return len(missed) == 1 && strings.HasPrefix(missed[0], "p99 of the admitted")
 }
 
 // reported are the figures of a report.

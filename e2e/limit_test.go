@@ -51,8 +51,8 @@ func TestLimitPerPodHolds(t *testing.T) {
 		t.Errorf("a pod got %d calls in a second, want at most %d", most, allowed)
 		t.Log(s.byFunction(fmt.Sprintf("SELECT concat(pod, ' ', toString(toStartOfSecond(ts))), count() FROM calls WHERE function = '%s' AND limited_by = '' GROUP BY 1 HAVING count() > %d", fleet.Feed, perPod)))
 	}
-	if total < pods*perPod*seconds*9/10 {
-		t.Errorf("%d calls were admitted in %d s, less than nine tenths of the limit", total, seconds)
+	if total < pods*perPod*seconds*3/4 {
+		t.Errorf("%d calls were admitted in %d s, less than three quarters of the limit", total, seconds)
 	}
 	if got := s.number("SELECT uniqExact(pod)"+admitted, fleet.Feed); got != pods {
 		t.Errorf("%d pods were called, want %d", got, pods)

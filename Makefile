@@ -36,7 +36,7 @@ test: deps ## run every test, on real Envoy and real ClickHouse
 	$(GOTEST) ./e2e
 
 race: deps ## run every test with the race detector
-	CGO_ENABLED=1 $(GOTEST) -race ./...
+	CGO_ENABLED=1 $(GOTEST) -race $$($(GO) list ./... | grep -v '/e2e$$')
 
 check: check-fmt lint check-arch check-generate ## what CI runs besides the tests: format, lint, vet, imports, generated files
 
@@ -68,7 +68,7 @@ e2e: deps ## run the whole-system tests alone
 	$(GOTEST) -count 1 -v ./e2e/...
 
 chaos: deps ## run the whole-system tests that kill processes, three times
-	$(GOTEST) -count 3 -v -run 'Kill|Chaos|Zone|Restart' ./e2e/... ./deploy/embedded/...
+	$(GOTEST) -count 3 -v -run 'Kill|Chaos|Zone|Restart|Interrupt|Noise|Reload' ./e2e/... ./deploy/embedded/...
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \

@@ -34,14 +34,10 @@ func TestDemo(t *testing.T) {
 	if len(r.Steps) != len(names) {
 		t.Fatalf("%d steps, want %d", len(r.Steps), len(names))
 	}
-	const walk = 120 // seconds
-	if r.Seconds > walk {
-		t.Errorf("the walk took %.0f s, want at most %d", r.Seconds, walk)
-	}
+	// Times are no condition of a test: the goals are 5 s to ready, when warm, and
+	// 120 s for the walk on two cores of its own.
 	v := reported{t, r}
-	if ready := v.value("start to ready"); ready <= 0 || ready > 5 {
-		t.Errorf("ready after %v s, want at most 5", ready)
-	}
+	t.Logf("ready after %.2f s, the walk took %.0f s", v.value("start to ready"), r.Seconds)
 	v.is("fleet", 22)
 	v.is("difference, by function", 0)
 	v.is("failed requests", 0)

@@ -75,6 +75,7 @@ type walk struct {
 	feed      fleet.Rates
 
 	overload, loss time.Time // when the faults began
+	calm           time.Time // when the overload was over
 }
 
 // step is one step and what it must show.

@@ -41,7 +41,7 @@ func (w *walk) alert(ctx context.Context, s *Step) error {
 	if err != nil {
 		return err
 	}
-	s.figure("overload over to message", calm.At.Sub(w.overload.Add(overloadFor)).Seconds(), "s", "%.1f s: %s", calm.At.Sub(w.overload.Add(overloadFor)).Seconds(), calm.Title)
+	s.figure("overload over to message", calm.At.Sub(w.calm).Seconds(), "s", "%.1f s: %s", calm.At.Sub(w.calm).Seconds(), calm.Title)
 	s.figure("messages, refused by the robot", float64(len(w.robot.Messages())), "", "%d, %d (signature, size, form and 20 a minute are checked)", len(w.robot.Messages()), len(w.robot.Refusals()))
 	s.must(len(w.robot.Refusals()) == 0, "the robot refused %d messages: %v", len(w.robot.Refusals()), w.robot.Refusals())
 	return w.keepMessages()

@@ -102,9 +102,9 @@ func (w *walk) plan(ctx context.Context, s *Step) error {
 		return err
 	}
 	// The measured rate is in force once the limit has followed it.
-	want := 6 * w.feed.PerPod
+	want := pods * w.feed.PerPod
 	if err := until(ctx, 10*time.Second, func() (bool, error) { return math.Abs(w.limit()-want) < 1, w.system.Problems().Err() }); err != nil {
-		return fmt.Errorf("limit of 6 pods × %.0f/s in force: %w, it is %.0f/s", w.feed.PerPod, err, w.limit())
+		return fmt.Errorf("limit of %d pods × %.0f/s in force: %w, it is %.0f/s", pods, w.feed.PerPod, err, w.limit())
 	}
 	p, err := w.system.Plan(plan.DefaultPolicy(fleet.Zones()...))
 	if err != nil {

@@ -58,8 +58,9 @@ func (g *Gateway) runOnce(ctx context.Context) (end string, err error) {
 
 // command starts Envoy in a process group of its own, so that Ctrl-C in the
 // terminal reaches this process alone, which then stops Envoy in order. SIGTERM
-// when this process dies lets Envoy write its access log to the end; an Envoy
-// that does not obey is ended by the next owner of the folder.
+// when this process dies lets Envoy write what its access log holds; calls that it
+// answers while it does so may miss the log. An Envoy that does not obey is ended
+// by the next owner of the folder.
 func (g *Gateway) command(output *os.File) *exec.Cmd {
 	cmd := exec.Command(g.binary.Path,
 		"-c", g.bootstrapFile(),

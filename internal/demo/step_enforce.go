@@ -84,7 +84,7 @@ func (e enforcement) held(limit float64) bool { return e.evenly(limit) && e.quic
 func (e enforcement) evenly(limit float64) bool { return float64(e.Max) <= tolerance*limit/pods+1 }
 
 func (e enforcement) quickly() bool {
-	return time.Duration(e.P99)*time.Microsecond <= fleet.Objective //nolint:gosec // microseconds of a call
+	return time.Duration(e.P99)*time.Microsecond <= fleet.Objective
 }
 
 func (e enforcement) perSecond(n uint64) float64 { return float64(n) / e.seconds }

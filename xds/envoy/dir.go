@@ -22,6 +22,11 @@ var ErrDirInUse = errors.New("folder in use by another gateway")
 // warning it grows by a few lines for each change that goes wrong.
 const maxLogBytes = 16 << 20
 
+// killTimeout is how long a process may take to go after SIGKILL. The kernel frees
+// its memory first, which on a busy machine takes as long as it takes; only one
+// that waits for a broken disk never goes.
+const killTimeout = 30 * time.Second
+
 // takeDir makes the folder and locks it for as long as the file is open, that is
 // at most as long as this process lives.
 func takeDir(dir string) (*os.File, error) {
@@ -74,7 +79,7 @@ func (g *Gateway) endOrphan(pid int) error {
 			if signal == syscall.SIGKILL {
 				return errors.New("it does not end")
 			}
-			signal, deadline = syscall.SIGKILL, time.Now().Add(g.cfg.StopTimeout.Std())
+			signal, deadline = syscall.SIGKILL, time.Now().Add(killTimeout)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -103,7 +103,8 @@ func TestHungOrphanIsEndedByTheNextOwner(t *testing.T) {
 		t.Fatal("the orphan is gone already, so nothing is tested")
 	}
 	cfg := DefaultConfig()
-	cfg.Dir, cfg.XDSAddr, cfg.StopTimeout = dir, "127.0.0.1:1", 1
+	cfg.Dir, cfg.XDSAddr = dir, "127.0.0.1:1"
+	cfg.StopTimeout = 1 // nanosecond: it is stopped and obeys nothing but SIGKILL
 	g := mustNew(t, cfg)
 	defer g.Close()
 	if alive(pid) {

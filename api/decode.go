@@ -36,6 +36,10 @@ func Decode(file string, data []byte, into any) (Lines, Problems) {
 	return d.lines, d.problems
 }
 
+// Defaulter is an element of a mapping that has defaults of its own: they are set
+// before its keys are read.
+type Defaulter interface{ SetDefaults() }
+
 // decoder fills Go values from one document.
 type decoder struct {
 	document
@@ -146,6 +150,9 @@ func (d *decoder) mapping(field string, n ast.Node, v reflect.Value) {
 		path := join(field, e.key)
 		d.lines.set(path, e.line)
 		item := reflect.New(v.Type().Elem()).Elem()
+		if own, ok := item.Addr().Interface().(Defaulter); ok {
+			own.SetDefaults()
+		}
 		d.value(path, e.value, item, "")
 		out.SetMapIndex(reflect.ValueOf(e.key).Convert(v.Type().Key()), item)
 	}

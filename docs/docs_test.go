@@ -154,10 +154,13 @@ func TestConfigurationNamesEveryKey(t *testing.T) {
 }
 
 // keys are the YAML keys of a struct that hold values, with dots; a list is its
-// element.
+// element, and so is a mapping to structs, under NAME.
 func keys(t reflect.Type, prefix string) (all []string) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
+	}
+	if t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct {
+		t, prefix = t.Elem(), prefix+"NAME."
 	}
 	if t.Kind() != reflect.Struct {
 		return []string{strings.TrimSuffix(prefix, ".")}

@@ -23,6 +23,8 @@ type Config struct {
 	Alerting   Alerting   `yaml:"alerting"`
 	LoadTest   LoadTest   `yaml:"loadtest"`
 	Log        Log        `yaml:"log"`
+
+	Tenants map[string]Tenant `yaml:"tenants"` // how calls of a tenant are kept, by its name; those that are not here have the defaults
 }
 
 // Listen is where the parts listen, host:port each; port 0 is any free one, which
@@ -112,7 +114,8 @@ func Default() Config {
 		LoadTest: LoadTest{
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Log:     Log{Level: "info", Format: "text"},
+		Tenants: map[string]Tenant{},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,5 +147,19 @@ func TestAlertmanagerFile(t *testing.T) {
 	}
 	if _, err := (Alerting{AlertmanagerConfig: file + "x"}).Alertmanager(); err == nil || !strings.HasPrefix(err.Error(), "alerting.alertmanagerConfig: ") {
 		t.Errorf("error is %v, want the field named", err)
+	}
+}
+
+func TestTenantsHaveDefaults(t *testing.T) {
+	c, problems := Parse("t.yaml", []byte("tenants: {a: {sample: 0.33}, b: {slow: 3s}}\n"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	want := map[string]Tenant{"a": {0.33, api.Duration(time.Second)}, "b": {1, api.Duration(3 * time.Second)}}
+	if diff := cmp.Diff(want, c.Tenants); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if a, b := c.Tenants["a"].SampleOneIn(), c.Tenants["b"].SampleOneIn(); a != 3 || b != 1 {
+		t.Errorf("one in %d and %d, want 3 and 1", a, b)
 	}
 }

@@ -18,8 +18,8 @@ const module = "github.com/kongdao/kongdao"
 
 // What the units of one level may import from those below it.
 var (
-	base  = []string{"api", "internal/calllog"}
-	tools = append(base[:2:2], "internal/clickhouse", "deploy")
+	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column"}
+	tools = append(slices.Clip(base), "internal/clickhouse", "deploy")
 	parts = []string{"registry", "xds", "collector", "alerting", "loadtest", "capacity", "dashboards"}
 	app   = slices.Concat(tools, parts, []string{"internal/config"})
 	cli   = append(slices.Clone(app), "internal/app", "internal/demo")
@@ -34,9 +34,11 @@ var (
 // interface or func, and internal/app joins them.
 var allowed = map[string][]string{
 	"api":                 {},
-	"internal/calllog":    {},
+	"internal/column":     {},
+	"internal/calllog":    {"internal/column"},
+	"internal/fnlog":      {"internal/column"},
 	"internal/clickhouse": base,
-	"deploy":              append(base[:2:2], "internal/clickhouse"),
+	"deploy":              append(slices.Clip(base), "internal/clickhouse"),
 
 	"registry":   tools,
 	"xds":        tools,

@@ -29,16 +29,16 @@ func (b *Block) slices() []any {
 	}
 	return []any{
 		ts, []uuid.UUID(b.requestID), rowsOf(b.traceID.Row, b.Rows()),
-		b.gateway.strings(), b.gatewayZone.strings(),
-		b.tenant.strings(), b.function.strings(), b.revision.strings(), b.route.strings(),
-		b.zone.strings(), b.pod.strings(), b.method.strings(),
+		b.gateway.Strings(), b.gatewayZone.Strings(),
+		b.tenant.Strings(), b.function.Strings(), b.revision.Strings(), b.route.Strings(),
+		b.zone.Strings(), b.pod.Strings(), b.method.Strings(),
 		rowsOf(b.host.RowBytes, b.Rows()), rowsOf(b.path.RowBytes, b.Rows()),
-		[]uint16(b.status), b.flags.strings(),
+		[]uint16(b.status), b.flags.Strings(),
 		[]uint32(b.durationUS), []uint32(b.upstreamUS), []uint32(b.ttfbUS),
 		[]uint64(b.bytesIn), []uint64(b.bytesOut), []uint8(b.attempts),
 		[]proto.IPv6(b.clientIP), rowsOf(b.userAgent.RowBytes, b.Rows()),
-		b.consumer.strings(), b.limitedBy.strings(), rowsOf(b.loadTest.RowBytes, b.Rows()),
-		[]uint32(b.sampleWeight), b.attrs.maps(),
+		b.consumer.Strings(), b.limitedBy.Strings(), rowsOf(b.loadTest.RowBytes, b.Rows()),
+		[]uint32(b.sampleWeight), b.attrs.Maps(),
 	}
 }
 

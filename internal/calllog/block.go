@@ -1,9 +1,10 @@
 package calllog
 
 import (
-	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/google/uuid"
+
+	"github.com/kongdao/kongdao/internal/column"
 )
 
 // Block holds rows of the table calls as ClickHouse's columns. It grows with
@@ -13,24 +14,23 @@ type Block struct {
 	ts                                *proto.ColDateTime64
 	requestID                         proto.ColUUID
 	traceID                           *proto.ColFixedStr
-	gateway, gatewayZone              *names
-	tenant, function, revision, route *names
-	zone, pod, method                 *names
-	host, path                        texts
+	gateway, gatewayZone              *column.Names
+	tenant, function, revision, route *column.Names
+	zone, pod, method                 *column.Names
+	host, path                        column.Texts
 	status                            proto.ColUInt16
-	flags                             *names
+	flags                             *column.Names
 	durationUS, upstreamUS, ttfbUS    proto.ColUInt32
 	bytesIn, bytesOut                 proto.ColUInt64
 	attempts                          proto.ColUInt8
 	clientIP                          proto.ColIPv6
-	userAgent                         texts
-	consumer, limitedBy               *names
-	loadTest                          texts
+	userAgent                         column.Texts
+	consumer, limitedBy               *column.Names
+	loadTest                          column.Texts
 	sampleWeight                      proto.ColUInt32
-	attrs                             attrs
+	attrs                             column.Attrs
 	min, max                          int64 // of ts; valid when there are rows
-	raw                               proto.Buffer
-	lz4                               *compress.Writer
+	encoder                           *column.Encoder
 }
 
 // NewBlock returns a block without rows.
@@ -38,24 +38,18 @@ func NewBlock() *Block {
 	return &Block{
 		ts:      new(proto.ColDateTime64).WithPrecision(proto.PrecisionMicro),
 		traceID: &proto.ColFixedStr{Size: 16},
-		gateway: newNames(), gatewayZone: newNames(),
-		tenant: newNames(), function: newNames(), revision: newNames(), route: newNames(),
-		zone: newNames(), pod: newNames(), method: newNames(), flags: newNames(),
-		consumer: newNames(), limitedBy: newNames(),
-		attrs: attrs{keys: newNames()},
-		lz4:   compress.NewWriter(compress.LevelZero, compress.LZ4),
+		gateway: column.NewNames(), gatewayZone: column.NewNames(),
+		tenant: column.NewNames(), function: column.NewNames(), revision: column.NewNames(), route: column.NewNames(),
+		zone: column.NewNames(), pod: column.NewNames(), method: column.NewNames(), flags: column.NewNames(),
+		consumer: column.NewNames(), limitedBy: column.NewNames(),
+		attrs:   column.NewAttrs(maxAttrs),
+		encoder: column.NewEncoder(),
 	}
 }
 
-// column is what a block needs of a ch-go column, for writing and for reading.
-type column interface {
-	proto.ColInput
-	proto.ColResult
-}
-
 // columns are in the order of Columns.
-func (b *Block) columns() []column {
-	return []column{
+func (b *Block) columns() []column.Column {
+	return []column.Column{
 		b.ts, &b.requestID, b.traceID, b.gateway, b.gatewayZone,
 		b.tenant, b.function, b.revision, b.route, b.zone, b.pod, b.method,
 		&b.host, &b.path, &b.status, b.flags,
@@ -73,19 +67,19 @@ func (b *Block) Append(r *Record) {
 	b.ts.AppendRaw(proto.DateTime64(r.Time))
 	b.requestID.Append(uuid.UUID(r.RequestID))
 	b.traceID.Append(r.TraceID[:])
-	b.gateway.appendString(r.Gateway)
-	b.gatewayZone.appendString(r.GatewayZone)
-	b.tenant.append(r.Tenant)
-	b.function.append(r.Function)
-	b.revision.append(r.Revision)
-	b.route.append(r.Route)
-	b.zone.append(r.Zone)
-	b.pod.append(r.Pod)
-	b.method.appendString(MethodName(r.Method))
+	b.gateway.AppendString(r.Gateway)
+	b.gatewayZone.AppendString(r.GatewayZone)
+	b.tenant.Append(r.Tenant)
+	b.function.Append(r.Function)
+	b.revision.Append(r.Revision)
+	b.route.Append(r.Route)
+	b.zone.Append(r.Zone)
+	b.pod.Append(r.Pod)
+	b.method.AppendString(MethodName(r.Method))
 	b.host.AppendBytes(r.Host)
 	b.path.AppendBytes(r.Path)
 	b.status.Append(r.Status)
-	b.flags.append(r.Flags)
+	b.flags.Append(r.Flags)
 	b.durationUS.Append(r.DurationUS)
 	b.upstreamUS.Append(r.UpstreamUS)
 	b.ttfbUS.Append(r.TTFBUS)
@@ -94,11 +88,11 @@ func (b *Block) Append(r *Record) {
 	b.attempts.Append(r.Attempts)
 	b.clientIP.Append(proto.IPv6(r.ClientIP))
 	b.userAgent.AppendBytes(r.UserAgent)
-	b.consumer.append(r.Consumer)
-	b.limitedBy.appendString(r.LimitedBy)
+	b.consumer.Append(r.Consumer)
+	b.limitedBy.AppendString(r.LimitedBy)
 	b.loadTest.AppendBytes(r.LoadTest)
 	b.sampleWeight.Append(r.SampleWeight)
-	b.attrs.append(r.Attrs)
+	b.attrs.Append(r.Attrs)
 }
 
 // Rows is how many rows the block has.
@@ -108,7 +102,7 @@ func (b *Block) Rows() int { return len(b.status) }
 func (b *Block) Size() int {
 	const fixed = 150 // bytes of a row without its strings
 	return b.Rows()*fixed + len(b.host.Buf) + len(b.path.Buf) + len(b.userAgent.Buf) +
-		len(b.loadTest.Buf) + len(b.attrs.values.Buf)
+		len(b.loadTest.Buf) + b.attrs.Size()
 }
 
 // Span is the earliest and the latest time of the rows, in microseconds since
@@ -142,15 +136,15 @@ func (b *Block) row(i int, r *Record) {
 	*r = Record{
 		Time:      int64(b.ts.Data[i]),
 		RequestID: b.requestID[i], TraceID: [16]byte(b.traceID.Row(i)),
-		Gateway: text(b.gateway.row(i)), GatewayZone: text(b.gatewayZone.row(i)),
-		Tenant: b.tenant.row(i), Function: b.function.row(i), Revision: b.revision.row(i),
-		Route: b.route.row(i), Zone: b.zone.row(i), Pod: b.pod.row(i),
-		Method: b.method.row(i), Host: b.host.RowBytes(i), Path: b.path.RowBytes(i),
-		Status: b.status[i], Flags: b.flags.row(i),
+		Gateway: column.Text(b.gateway.Row(i)), GatewayZone: column.Text(b.gatewayZone.Row(i)),
+		Tenant: b.tenant.Row(i), Function: b.function.Row(i), Revision: b.revision.Row(i),
+		Route: b.route.Row(i), Zone: b.zone.Row(i), Pod: b.pod.Row(i),
+		Method: b.method.Row(i), Host: b.host.RowBytes(i), Path: b.path.RowBytes(i),
+		Status: b.status[i], Flags: b.flags.Row(i),
 		DurationUS: b.durationUS[i], UpstreamUS: b.upstreamUS[i], TTFBUS: b.ttfbUS[i],
 		BytesIn: b.bytesIn[i], BytesOut: b.bytesOut[i], Attempts: b.attempts[i],
-		ClientIP: b.clientIP[i], UserAgent: b.userAgent.RowBytes(i), Consumer: b.consumer.row(i),
-		LimitedBy: text(b.limitedBy.row(i)), LoadTest: b.loadTest.RowBytes(i),
-		SampleWeight: b.sampleWeight[i], Attrs: b.attrs.row(i, r.Attrs[:0]),
+		ClientIP: b.clientIP[i], UserAgent: b.userAgent.RowBytes(i), Consumer: b.consumer.Row(i),
+		LimitedBy: column.Text(b.limitedBy.Row(i)), LoadTest: b.loadTest.RowBytes(i),
+		SampleWeight: b.sampleWeight[i], Attrs: b.attrs.Row(i, r.Attrs[:0]),
 	}
 }

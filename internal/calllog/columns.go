@@ -3,7 +3,7 @@
 // that touches call records reads it from here.
 package calllog
 
-import "strings"
+import "github.com/kongdao/kongdao/internal/column"
 
 // Column is one column of the table calls.
 type Column struct {
@@ -51,13 +51,13 @@ func Columns() []Column {
 }
 
 // DDL is the column list of the table calls, one column a line.
-func DDL() string {
-	var b strings.Builder
-	for i, c := range Columns() {
-		if i > 0 {
-			b.WriteString(",\n")
-		}
-		b.WriteString(strings.TrimRight("    "+c.Name+" "+c.Type+" "+c.Rest, " "))
+func DDL() string { return column.DDL(specs()) }
+
+func specs() []column.Spec {
+	columns := Columns()
+	s := make([]column.Spec, len(columns))
+	for i, c := range columns {
+		s[i] = column.Spec(c)
 	}
-	return b.String()
+	return s
 }

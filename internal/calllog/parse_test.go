@@ -83,7 +83,7 @@ func TestParseText(t *testing.T) {
 			map[string]string{"status": "429", "flags": "RL", "details": "local_rate_limited"},
 			func(r *Record) {
 				r.Status, r.Flags, r.LimitedBy = 429, []byte("RL"), LimitedByCapacity
-				r.Attrs = []Attr{{AttrDetails, []byte("local_rate_limited")}}
+				r.Attrs = []Attr{{Key: AttrDetails, Value: []byte("local_rate_limited")}}
 			},
 		},
 		{
@@ -98,12 +98,14 @@ func TestParseText(t *testing.T) {
 		{
 			"an invented method",
 			map[string]string{"method": "BREW"},
-			func(r *Record) { r.Method, r.Attrs = []byte("BREW"), []Attr{{AttrMethod, []byte("BREW")}} },
+			func(r *Record) { r.Method, r.Attrs = []byte("BREW"), []Attr{{Key: AttrMethod, Value: []byte("BREW")}} },
 		},
 		{
 			"a request id that is no uuid",
 			map[string]string{"request_id": "u\tser"},
-			func(r *Record) { r.RequestID, r.Attrs = [16]byte{}, []Attr{{AttrRequestID, []byte("u\tser")}} },
+			func(r *Record) {
+				r.RequestID, r.Attrs = [16]byte{}, []Attr{{Key: AttrRequestID, Value: []byte("u\tser")}}
+			},
 		},
 		{
 			"an IPv6 client with a zone",
@@ -207,7 +209,7 @@ func FuzzParseText(f *testing.F) {
 	f.Add([]byte("\x1ek1\t"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var r, again Record
-		again.Attrs = []Attr{{"left over", nil}}
+		again.Attrs = []Attr{{Key: "left over", Value: nil}}
 		err := ParseText(line, &r)
 		if (ParseText(line, &again) == nil) != (err == nil) || err == nil && !cmp.Equal(r, again, cmpopts.EquateEmpty()) {
 			t.Fatalf("%+v, then %+v", r, again)

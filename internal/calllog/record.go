@@ -1,10 +1,10 @@
 package calllog
 
-import "errors"
+import "github.com/kongdao/kongdao/internal/column"
 
 // ErrMalformed is what every error about a line, an entry or a block that does
 // not parse wraps. The error's text names the field.
-var ErrMalformed = errors.New("malformed")
+var ErrMalformed = column.ErrMalformed
 
 // Record is one call. Its byte slices are parts of the input that it was decoded
 // from: they are valid until the next decode, and whoever keeps one copies it.
@@ -44,10 +44,7 @@ type Record struct {
 }
 
 // Attr is one of the attributes of a call. Key is a constant, so that keys stay few.
-type Attr struct {
-	Key   string
-	Value []byte
-}
+type Attr = column.Attr
 
 // Keys of attributes.
 const (

@@ -1,4 +1,4 @@
-package calllog
+package column
 
 import (
 	"fmt"
@@ -6,12 +6,15 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// texts is a String column that reads blocks nobody vouches for: ch-go's own
+// MaxBytes bounds a whole block before compression, for reading.
+const MaxBytes = 256 << 20
+
+// Texts is a String column that reads blocks nobody vouches for: ch-go's own
 // makes room for whatever length a string claims to have.
-type texts struct{ proto.ColStr }
+type Texts struct{ proto.ColStr }
 
 // DecodeColumn implements proto.ColResult.
-func (t *texts) DecodeColumn(r *proto.Reader, rows int) error {
+func (t *Texts) DecodeColumn(r *proto.Reader, rows int) error {
 	for i := range rows {
 		start := len(t.Buf)
 		var err error
@@ -31,7 +34,7 @@ func readText(r *proto.Reader, dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if n > maxRaw {
+	if n > MaxBytes {
 		return dst, fmt.Errorf("string of %d bytes: %w", n, ErrMalformed)
 	}
 	for n > 0 {

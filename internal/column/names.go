@@ -1,4 +1,4 @@
-package calllog
+package column
 
 import (
 	"errors"
@@ -8,24 +8,26 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// names is a LowCardinality(String) column. Each block has its own dictionary,
+// Names is a LowCardinality(String) column. Each block has its own dictionary,
 // which is what bounds the memory: at most one name for each row.
-type names struct {
+type Names struct {
 	column proto.ColLowCardinalityRaw
-	index  texts
+	index  Texts
 	keys   []uint32
 	seen   map[string]uint32 // name → its place in index
 	last   string            // the name before, as many rows in a row have the same
 	at     uint32
 }
 
-func newNames() *names {
-	n := &names{seen: map[string]uint32{}}
+// NewNames returns a column without rows.
+func NewNames() *Names {
+	n := &Names{seen: map[string]uint32{}}
 	n.column.Index = &n.index
 	return n
 }
 
-func (n *names) append(name []byte) {
+// Append adds a row. It copies.
+func (n *Names) Append(name []byte) {
 	if len(n.keys) > 0 && string(name) == n.last {
 		n.keys = append(n.keys, n.at)
 		return
@@ -38,20 +40,22 @@ func (n *names) append(name []byte) {
 		n.index.AppendBytes(name)
 	} else {
 		// The map's own key is not at hand, but the index holds the same bytes.
-		n.last = text(n.index.RowBytes(int(at)))
+		n.last = Text(n.index.RowBytes(int(at)))
 	}
 	n.at = at
 	n.keys = append(n.keys, at)
 }
 
-func (n *names) appendString(name string) {
-	n.append(unsafe.Slice(unsafe.StringData(name), len(name)))
+// AppendString adds a row.
+func (n *Names) AppendString(name string) {
+	n.Append(unsafe.Slice(unsafe.StringData(name), len(name)))
 }
 
-func (n *names) row(i int) []byte { return n.index.RowBytes(int(n.keys[i])) }
+// Row is the name in row i: a part of the column.
+func (n *Names) Row(i int) []byte { return n.index.RowBytes(int(n.keys[i])) }
 
-// strings are the rows as strings, one for each name in the dictionary.
-func (n *names) strings() []string {
+// Strings are the rows as strings, one for each name in the dictionary.
+func (n *Names) Strings() []string {
 	known := make([]string, n.index.Rows())
 	for i := range known {
 		known[i] = n.index.Row(i)
@@ -64,7 +68,7 @@ func (n *names) strings() []string {
 }
 
 // ready gives the column with keys as narrow as the dictionary allows.
-func (n *names) ready() *proto.ColLowCardinalityRaw {
+func (n *Names) ready() *proto.ColLowCardinalityRaw {
 	c := &n.column
 	c.Keys8, c.Keys16, c.Keys32 = c.Keys8[:0], c.Keys16[:0], c.Keys32[:0]
 	switch rows := n.index.Rows(); {
@@ -86,33 +90,33 @@ func (n *names) ready() *proto.ColLowCardinalityRaw {
 }
 
 // Type implements proto.Column.
-func (n *names) Type() proto.ColumnType { return n.column.Type() }
+func (n *Names) Type() proto.ColumnType { return n.column.Type() }
 
 // Rows implements proto.Column.
-func (n *names) Rows() int { return len(n.keys) }
+func (n *Names) Rows() int { return len(n.keys) }
 
 // EncodeState implements proto.StateEncoder.
-func (n *names) EncodeState(b *proto.Buffer) { n.column.EncodeState(b) }
+func (n *Names) EncodeState(b *proto.Buffer) { n.column.EncodeState(b) }
 
 // EncodeColumn implements proto.ColInput.
-func (n *names) EncodeColumn(b *proto.Buffer) { n.ready().EncodeColumn(b) }
+func (n *Names) EncodeColumn(b *proto.Buffer) { n.ready().EncodeColumn(b) }
 
 // WriteColumn implements proto.ColInput.
-func (n *names) WriteColumn(w *proto.Writer) { n.ready().WriteColumn(w) }
+func (n *Names) WriteColumn(w *proto.Writer) { n.ready().WriteColumn(w) }
 
 // Reset implements proto.Resettable.
-func (n *names) Reset() {
+func (n *Names) Reset() {
 	n.column.Reset()
 	n.keys, n.last, n.at = n.keys[:0], "", 0
 	clear(n.seen)
 }
 
 // DecodeState implements proto.StateDecoder.
-func (n *names) DecodeState(r *proto.Reader) error { return n.column.DecodeState(r) }
+func (n *Names) DecodeState(r *proto.Reader) error { return n.column.DecodeState(r) }
 
 // DecodeColumn implements proto.ColResult. Unlike ch-go's own column it refuses
 // a dictionary larger than the rows before making room for it.
-func (n *names) DecodeColumn(r *proto.Reader, rows int) error {
+func (n *Names) DecodeColumn(r *proto.Reader, rows int) error {
 	if rows == 0 {
 		return nil
 	}
@@ -144,7 +148,7 @@ func (n *names) DecodeColumn(r *proto.Reader, rows int) error {
 }
 
 // takeKeys makes the block able to grow after it was read.
-func (n *names) takeKeys(known uint32) error {
+func (n *Names) takeKeys(known uint32) error {
 	for _, k := range n.column.Keys8 {
 		n.keys = append(n.keys, uint32(k))
 	}
@@ -161,9 +165,9 @@ func (n *names) takeKeys(known uint32) error {
 		n.seen[n.index.Row(i)] = uint32(i)
 	}
 	n.at = n.keys[len(n.keys)-1]
-	n.last = text(n.index.RowBytes(int(n.at)))
+	n.last = Text(n.index.RowBytes(int(n.at)))
 	return nil
 }
 
-// text is b as a string without a copy: for as long as nobody writes to b.
-func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// Text is b as a string without a copy: for as long as nobody writes to b.
+func Text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -232,7 +232,7 @@ func TestDecodeBlockDamaged(t *testing.T) {
 
 func decompress(t testing.TB, data []byte) []byte {
 	raw, err := io.ReadAll(compress.NewReader(bytes.NewReader(data)))
-	if err != nil {
+	if !errors.Is(err, io.EOF) { // that is how its end looks
 		t.Fatal(err)
 	}
 	return raw

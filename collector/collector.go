@@ -55,7 +55,7 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 	if c.wal, err = wal.Open(wal.Options{Dir: cfg.walDir(), BudgetBytes: cfg.WALBytes, Log: log}); err != nil {
 		return nil, err
 	}
-	if c.shipper, err = ship.New(cfg.ship(), c.wal, c.client, log, reg); err != nil {
+	if c.shipper, err = ship.New(cfg.ship(), ship.Calls(), c.wal, c.client, log, reg); err != nil {
 		return nil, err
 	}
 	if c.calls, err = newCallMetrics(reg, cfg.MaxSeries); err != nil {

@@ -2,17 +2,15 @@ package ship
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
-	ch "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/kongdao/kongdao/collector/wal"
-	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
 )
 
@@ -20,45 +18,53 @@ import (
 // try does not help.
 var errBlock = errors.New("block does not fit")
 
-// insert sends the record as one block, with its token.
+// insert sends the record as one block, with its token. The bytes go as they are
+// in the log, whose checksum has vouched for them.
 func (s *Shipper) insert(ctx context.Context, rec wal.Record) error {
-	if rec.Revision != calllog.Revision {
-		return fmt.Errorf("%w: written for protocol revision %d, this program reads %d", errBlock, rec.Revision, calllog.Revision)
+	if rec.Revision != s.table.Revision {
+		return fmt.Errorf("%w: written for protocol revision %d, this program sends %d", errBlock, rec.Revision, s.table.Revision)
 	}
-	block, err := calllog.DecodeBlock(rec.Block)
-	if err != nil {
+	if err := checkFrames(rec.Block); err != nil {
 		return fmt.Errorf("%w: %w", errBlock, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout.Std())
 	defer cancel()
 	start := time.Now()
-	batch, err := s.client.PrepareBatch(ch.Context(ctx, ch.WithSettings(settings(rec.Token))), statement())
+	err := s.inserter.Insert(ctx, clickhouse.Insert{
+		Table: s.table.Name, Columns: s.table.Columns, Settings: settings(rec.Token), Block: rec.Block,
+	})
 	if err != nil {
-		return fmt.Errorf("prepare insert: %w", err)
-	}
-	if err := block.AppendTo(batch); err != nil {
-		_ = batch.Abort() // the reason is err
-		return fmt.Errorf("%w: %w", errBlock, err)
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert: %w", err)
+		return err
 	}
 	s.metrics.insert.Observe(time.Since(start).Seconds())
 	return nil
 }
 
-func statement() string {
-	var names []string
-	for _, c := range calllog.Columns() {
-		names = append(names, c.Name)
+// checkFrames says what a server that reads the frames would wait for in vain, or
+// read beyond. It does not decompress them.
+func checkFrames(data []byte) error {
+	const sum, head = 16, 9 // checksum; method, compressed size with this head, size
+	for at := 0; at < len(data); {
+		rest := data[at:]
+		if len(rest) < sum+head {
+			return fmt.Errorf("frame of %d bytes at %d", len(rest), at)
+		}
+		size := uint64(binary.LittleEndian.Uint32(rest[sum+1:]))
+		if size < head || sum+size > uint64(len(rest)) {
+			return fmt.Errorf("frame of %d bytes at %d, %d are left", size, at, len(rest)-sum)
+		}
+		at += sum + int(size)
 	}
-	return "INSERT INTO calls (" + strings.Join(names, ", ") + ")"
+	if len(data) == 0 {
+		return errors.New("no bytes")
+	}
+	return nil
 }
 
 // settings make the insert synchronous and repeatable. Without the second line a
 // repeated block would be left out of calls and still be added to the rollups.
-func settings(token string) ch.Settings {
-	return ch.Settings{
+func settings(token string) map[string]any {
+	return map[string]any{
 		"insert_deduplication_token":                         token,
 		"deduplicate_blocks_in_dependent_materialized_views": 1,
 		"async_insert": 0,

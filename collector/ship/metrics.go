@@ -14,12 +14,13 @@ type metrics struct {
 	deadRows   prometheus.Counter
 }
 
-// newMetrics registers with reg; nil means that nobody reads them.
-func newMetrics(reg prometheus.Registerer) (metrics, error) {
+// newMetrics registers with reg, under the label table; nil means that nobody
+// reads them.
+func newMetrics(table string, reg prometheus.Registerer) (metrics, error) {
 	m := metrics{
 		rows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kongdao_collector_rows_stored_total",
-			Help: "Calls that ClickHouse acknowledged.",
+			Help: "Rows that ClickHouse acknowledged.",
 		}),
 		insert: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "kongdao_collector_insert_seconds",
@@ -36,12 +37,13 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 		}),
 		deadRows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kongdao_collector_dead_rows_total",
-			Help: "Calls in such blocks.",
+			Help: "Rows in such blocks.",
 		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"table": table}, reg)
 	var errs []error
 	for _, c := range []prometheus.Collector{m.rows, m.insert, m.retries, m.deadBlocks, m.deadRows} {
 		errs = append(errs, reg.Register(c))

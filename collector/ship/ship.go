@@ -57,14 +57,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Shipper moves blocks from one log to one ClickHouse.
+// Shipper moves blocks from one log to one table.
 type Shipper struct {
-	cfg     Config
-	wal     *wal.Log
-	client  *clickhouse.Client
-	log     *slog.Logger
-	metrics metrics
-	dead    *deadLetters
+	cfg      Config
+	table    Table
+	wal      *wal.Log
+	inserter *clickhouse.Inserter
+	log      *slog.Logger
+	metrics  metrics
+	dead     *deadLetters
 
 	failing atomic.Bool // the last try of some block failed
 	gaveUp  atomic.Bool // a block was left in the log because Run is ending
@@ -72,21 +73,27 @@ type Shipper struct {
 	refused atomic.Int64 // rows in the dead-letter folder
 }
 
-// New prepares delivery of the blocks in w to client, both of which stay the
-// caller's. It connects to nothing.
-func New(cfg Config, w *wal.Log, client *clickhouse.Client, log *slog.Logger, reg prometheus.Registerer) (*Shipper, error) {
-	if err := cfg.Validate(); err != nil {
+// New prepares delivery of the blocks in w, which stays the caller's, to table of
+// the server that client leads to. It connects to nothing. Metrics carry the name
+// of the table, so that several shippers share a registerer.
+func New(cfg Config, table Table, w *wal.Log, client *clickhouse.Client, log *slog.Logger, reg prometheus.Registerer) (*Shipper, error) {
+	if err := errors.Join(cfg.Validate(), table.validate()); err != nil {
 		return nil, fmt.Errorf("ship: %w", err)
 	}
 	dead, err := openDeadLetters(cfg.DeadLetterDir, cfg.DeadLetterBytes)
 	if err != nil {
 		return nil, fmt.Errorf("ship: %w", err)
 	}
-	m, err := newMetrics(reg)
+	m, err := newMetrics(table.Name, reg)
 	if err != nil {
 		return nil, fmt.Errorf("ship: %w", err)
 	}
-	return &Shipper{cfg: cfg, wal: w, client: client, log: log, metrics: m, dead: dead}, nil
+	options := client.Options()
+	options.MaxConns = cfg.Parallel
+	return &Shipper{
+		cfg: cfg, table: table, wal: w, inserter: clickhouse.NewInserter(options, table.Revision),
+		log: log.With(slog.String("table", table.Name)), metrics: m, dead: dead,
+	}, nil
 }
 
 // Rows is how many rows were stored since New.
@@ -100,7 +107,7 @@ func (s *Shipper) Failing() bool { return s.failing.Load() }
 
 // Run delivers blocks until ctx ends. Then it goes on for DrainTimeout at most, as
 // long as the log has blocks and ClickHouse takes them; the rest stays in the log.
-// It returns an error only when the log cannot be read.
+// It returns an error only when the log cannot be read. Run is for one call.
 func (s *Shipper) Run(ctx context.Context) error {
 	// Inserts outlive ctx, because one that is cut off has to be sent again.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -125,7 +132,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 		})
 	})
 	_ = inserts.Wait() // deliver has no error: it stores, sets aside or leaves
-	return err
+	return errors.Join(err, s.inserter.Close())
 }
 
 // readAll hands each record to send, which blocks while enough are under way.

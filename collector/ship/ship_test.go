@@ -59,7 +59,7 @@ func newRig(t *testing.T, engine *embedded.Engine, edit func(*Config)) *rig {
 	must(t, err)
 	client, err := clickhouse.New(engine.Options())
 	must(t, err)
-	s, err := New(cfg, w, client, slog.New(slog.DiscardHandler), nil)
+	s, err := New(cfg, Calls(), w, client, slog.New(slog.DiscardHandler), nil)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -107,13 +107,10 @@ func ParseDSN(dsn string) (Options, error) {
 
 // driver is what clickhouse-go calls them.
 func (o Options) driver() *ch.Options {
-	conns := o.MaxConns
-	if conns <= 0 {
-		conns = 8
-	}
+	conns := o.maxConns()
 	return &ch.Options{
 		Protocol:     ch.Native,
-		ClientInfo:   ch.ClientInfo{Products: []struct{ Name, Version string }{{Name: "kongdao"}}},
+		ClientInfo:   ch.ClientInfo{Products: []struct{ Name, Version string }{{Name: clientName}}},
 		TLS:          o.TLS,
 		Addr:         o.Addr,
 		Auth:         ch.Auth{Database: or(o.Database, "default"), Username: or(o.User, "default"), Password: o.Password.Reveal()},
@@ -125,6 +122,13 @@ func (o Options) driver() *ch.Options {
 		MaxOpenConns: conns,
 		MaxIdleConns: conns,
 	}
+}
+
+func (o Options) maxConns() int {
+	if o.MaxConns <= 0 {
+		return 8
+	}
+	return o.MaxConns
 }
 
 func or[T comparable](v, otherwise T) T {

@@ -12,6 +12,7 @@ import (
 	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/ship"
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // Source says where calls come from.
@@ -38,6 +39,8 @@ type Config struct {
 	RotateBytes int64                       `yaml:"rotateBytes"` // for file: size at which it is rotated, and removed once stored; 0, or without Reopen: others do that
 	Reopen      func(context.Context) error `yaml:"-"`           // makes the gateway open AccessLog anew; see filelog.Source
 	ALSListen   string                      `yaml:"alsListen"`   // for als: host:port to listen on; port 0 takes a free one
+
+	Headers calllog.Headers `yaml:"-"` // request headers that calls keep; the gateway's log has to be configured for the same
 
 	FlushInterval api.Duration `yaml:"flushInterval"` // a call waits at most that long for its block to be written
 	MaxRows       int          `yaml:"maxRows"`       // calls in a block
@@ -130,13 +133,13 @@ func (c Config) ship() ship.Config {
 
 func (c Config) file() filelog.Config {
 	f := filelog.DefaultConfig()
-	f.RotateBytes = c.RotateBytes
+	f.RotateBytes, f.Headers = c.RotateBytes, c.Headers
 	f.Sources = []filelog.Source{{Path: c.AccessLog, Gateway: c.Gateway, GatewayZone: c.Zone, Reopen: c.Reopen}}
 	return f
 }
 
 func (c Config) als() als.Config {
 	a := als.DefaultConfig()
-	a.Listen = c.ALSListen
+	a.Listen, a.Headers = c.ALSListen, c.Headers
 	return a
 }

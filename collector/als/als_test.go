@@ -240,8 +240,15 @@ func FuzzCalls(f *testing.F) {
 // serve runs a Server until the test ends.
 func serve(t *testing.T, sink Sink) (s *Server, reg *prometheus.Registry, ended <-chan error) {
 	t.Helper()
+	return serveWith(t, calllog.Headers{}, sink)
+}
+
+func serveWith(t *testing.T, keep calllog.Headers, sink Sink) (s *Server, reg *prometheus.Registry, ended <-chan error) {
+	t.Helper()
 	reg = prometheus.NewRegistry()
-	s, err := New(DefaultConfig(), slog.New(slog.DiscardHandler), reg, sink)
+	cfg := DefaultConfig()
+	cfg.Headers = keep
+	s, err := New(cfg, slog.New(slog.DiscardHandler), reg, sink)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,15 +412,32 @@ func TestTooLargeEndsTheStreamOnly(t *testing.T) {
 }
 
 // TestEnvoy compares, call by call, what a real Envoy sends with what it writes
-// to its file.
+// to its file. Two things differ, and are documented: of a kept header that was
+// sent twice the file has the first value and the stream all, and bytes that are
+// no UTF-8 are exclamation marks on the stream.
 func TestEnvoy(t *testing.T) {
+	keep, err := calllog.NewHeaders([]string{"x-app-version", "x-channel", "accept-language"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var c calls
-	s, _, _ := serve(t, c.take)
-	g := calllogtest.Start(t, s.Addr())
-	requests := []string{"/feed?x=1", "/none", "/denied", "/limited", "/limited", "/slow", "/reset", "/dead"}
-	for i, path := range requests {
-		g.Send(t, "GET "+path+" HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: curl/8\r\nx-kongdao-load-test: run-7\r\nx-test-consumer: app-7\r\n"+
-			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n")
+	s, _, _ := serveWith(t, keep, c.take)
+	g := calllogtest.Start(t, s.Addr(), "x-app-version", "x-channel", "accept-language")
+	long := strings.Repeat("0123456789", 600)
+	requests := []struct{ path, headers string }{
+		{"/feed?x=1", "x-app-version: 7.1.0\r\nx-channel: a\tb\r\nx-other: secret\r\n"},
+		{"/none", "accept-language: zh-CN,zh;q=0.9\r\n"},
+		{"/denied", "x-channel: -\r\nx-app-version:\r\n"},
+		{"/limited", "x-channel: \xe4\xb8\xad\xe6\x96\x87\r\n"},
+		{"/limited", ""},
+		{"/slow", "X-Channel: upper\r\n"},
+		{"/reset", ""},
+		{"/dead", ""},
+		{"/feed?x=" + long, "x-app-version: " + long + "\r\nuser-agent: " + long + "\r\n"},
+	}
+	for i, r := range requests {
+		g.Send(t, "GET "+r.path+" HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: curl/8\r\nx-kongdao-load-test: run-7\r\nx-test-consumer: app-7\r\n"+
+			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"+r.headers+"\r\n")
 		g.Lines(t, i+1)
 	}
 	g.Abandon(t, "GET /hang HTTP/1.1\r\nhost: h\r\n\r\n", func() bool { return g.Active(t) })
@@ -422,7 +446,7 @@ func TestEnvoy(t *testing.T) {
 	file := calllog.NewBlock()
 	var r calllog.Record
 	for _, line := range lines {
-		if err := calllog.ParseText([]byte(line), &r); err != nil {
+		if err := keep.ParseText([]byte(line), &r); err != nil {
 			t.Fatal(err)
 		}
 		r.Gateway, r.GatewayZone = "gw-1", "zb-a"
@@ -433,6 +457,9 @@ func TestEnvoy(t *testing.T) {
 		if want[i] != got[i] {
 			t.Errorf("call %d:\n file %s\n  als %s", i, want[i], got[i])
 		}
+	}
+	if !strings.HasSuffix(want[0], "[{x-app-version 7.1.0} {x-channel a\tb}]") {
+		t.Errorf("headers are not kept: %s", want[0])
 	}
 }
 

@@ -21,12 +21,16 @@ type decoder struct {
 	original                        []byte // path before it was rewritten
 	intermediate                    bool   // written before the call ended: not a call
 	scratch                         []byte // of the record's pod and flags
+
+	headers calllog.Headers
+	kept    [][]byte // their values
 }
 
 // entry reads one entry. The field numbers in this file are those of
 // envoy/data/accesslog/v3/accesslog.proto.
 func (d *decoder) entry(b []byte) (ok bool) {
-	*d = decoder{record: d.record, scratch: d.scratch[:0]}
+	clear(d.kept)
+	*d = decoder{record: d.record, scratch: d.scratch[:0], headers: d.headers, kept: d.kept}
 	d.record.Reset()
 	f := fields{rest: b}
 	for f.next() {
@@ -78,6 +82,8 @@ func (d *decoder) complete(r *calllog.Record) {
 	if calllog.ParseUUID(d.requestID, &r.RequestID) {
 		d.requestID = nil
 	}
+	r.Cut()
+	d.headers.Keep(r, d.kept)
 	r.Finish(d.details, d.requestID)
 }
 
@@ -216,6 +222,10 @@ func (d *decoder) header(b []byte) (ok bool) {
 		calllog.ParseTraceparent(value.v, &d.record.TraceID)
 	case calllog.LoadTestHeader:
 		d.record.LoadTest = value.v
+	default:
+		if i := d.headers.Index(name.v); i >= 0 {
+			d.kept[i] = value.v
+		}
 	}
 	return ok
 }

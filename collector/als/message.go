@@ -20,6 +20,10 @@ type stream struct {
 	gateway, gatewayZone string
 }
 
+func newStream(h calllog.Headers) stream {
+	return stream{decoder: decoder{headers: h, kept: make([][]byte, h.Len())}}
+}
+
 // calls gives the calls of a StreamAccessLogsMessage and counts them. An entry
 // that does not parse gives a record without function; a message that does not
 // parse ends at the place where it goes wrong.

@@ -36,6 +36,8 @@ type Config struct {
 	// MaxMessageBytes is the largest message; a larger one ends its stream. It is
 	// above every gateway's buffer_size_bytes plus one entry. Default 4 MiB.
 	MaxMessageBytes int `yaml:"maxMessageBytes"`
+
+	Headers calllog.Headers `yaml:"-"` // request headers that calls keep
 }
 
 // DefaultConfig listens on a free loopback port.
@@ -66,6 +68,7 @@ type Server struct {
 	log      *slog.Logger
 	metrics  *metrics
 	sink     Sink
+	headers  calllog.Headers
 	failed   chan error // 1: the first failure of the sink
 }
 
@@ -84,7 +87,7 @@ func New(c Config, log *slog.Logger, reg prometheus.Registerer, sink Sink) (*Ser
 		return nil, fmt.Errorf("access log service: %w", err)
 	}
 	const window = 1 << 20 // bytes of a stream that are on the way while the sink blocks
-	s := &Server{listener: listener, log: log, metrics: m, sink: sink, failed: make(chan error, 1)}
+	s := &Server{listener: listener, log: log, metrics: m, sink: sink, headers: c.Headers, failed: make(chan error, 1)}
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(c.MaxMessageBytes),
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true))
 	s.server.RegisterService(&grpc.ServiceDesc{
@@ -121,7 +124,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) receive(g grpc.ServerStream) error {
 	s.metrics.streams.Inc()
 	defer s.metrics.streams.Dec()
-	var in stream
+	in := newStream(s.headers)
 	var message []byte
 	known := false
 	for {

@@ -18,11 +18,12 @@ var (
 // decoder turns the lines of one source into records. It owns the record and
 // counts each line, once.
 type decoder struct {
-	source Source
-	record calllog.Record
-	lines  func(n, malformed, bytes int)
-	log    *slog.Logger
-	logged time.Time // when a malformed line was logged last
+	source  Source
+	headers calllog.Headers
+	record  calllog.Record
+	lines   func(n, malformed, bytes int)
+	log     *slog.Logger
+	logged  time.Time // when a malformed line was logged last
 }
 
 // records gives the calls in lines. A line that follows a torn one gives two.
@@ -62,7 +63,7 @@ func (d *decoder) one(line []byte, reason error) iter.Seq[*calllog.Record] {
 }
 
 func (d *decoder) parse(line []byte) (r *calllog.Record, ok bool) {
-	if err := calllog.ParseText(line, &d.record); err != nil {
+	if err := d.headers.ParseText(line, &d.record); err != nil {
 		return d.malformed(line, err), false
 	}
 	d.record.Gateway, d.record.GatewayZone = d.source.Gateway, d.source.GatewayZone
@@ -74,14 +75,14 @@ func (d *decoder) malformed(line []byte, reason error) *calllog.Record {
 	const every = time.Minute
 	now := time.Now()
 	if errors.Is(reason, errLong) || errors.Is(reason, errTorn) {
-		_ = calllog.ParseText(line, &d.record) // for the time, if there is one
+		_ = d.headers.ParseText(line, &d.record) // for the time, if there is one
 	}
 	d.record.Malformed(line, now.UnixMicro(), reason)
 	d.record.Gateway, d.record.GatewayZone = d.source.Gateway, d.source.GatewayZone
 	if now.Sub(d.logged) >= every {
 		d.logged = now
 		d.log.Warn("access log line does not parse; the next ones within a minute are only counted",
-			"path", d.source.Path, "err", reason, "line", string(line[:min(len(line), 200)]))
+			"path", d.source.Path, "err", reason, "bytes", len(line))
 	}
 	return &d.record
 }

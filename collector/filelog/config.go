@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // Config is what a Tailer follows and how.
@@ -41,6 +42,8 @@ type Config struct {
 	// files are removed as soon as they are stored. Default 256 MiB; 0 rotates
 	// and removes nothing.
 	RotateBytes int64 `yaml:"rotateBytes"`
+
+	Headers calllog.Headers `yaml:"-"` // request headers that calls keep
 
 	readBytes int // size of a read, and so about of a batch
 	lineBytes int // longest line that is kept

@@ -47,7 +47,7 @@ func newFollower(c Config, s Source, resume Position, log *slog.Logger, m *metri
 	lines, malformed, size := m.lines.WithLabelValues(s.Gateway), m.malformed.WithLabelValues(s.Gateway), m.bytes.WithLabelValues(s.Gateway)
 	return &follower{
 		config: c, source: s, resume: resume, log: log, metrics: m, sink: sink,
-		decoder: &decoder{source: s, log: log, lines: func(n, bad, bytes int) {
+		decoder: &decoder{source: s, headers: c.Headers, log: log, lines: func(n, bad, bytes int) {
 			lines.Add(float64(n))
 			malformed.Add(float64(bad))
 			size.Add(float64(bytes))

@@ -38,14 +38,18 @@ func (s *System) startXDS() (err error) {
 	if err != nil {
 		return err
 	}
+	headers, err := calllog.NewHeaders(s.cfg.Collector.Headers)
+	if err != nil {
+		return fmt.Errorf("collector: %w", err)
+	}
 	xc := xds.DefaultConfig()
 	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
-	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), calllog.ALSRequestHeaders()
+	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), headers.ALSRequestHeaders()
 	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {
 			return err
 		}
-		xc.AccessLog, xc.AccessLogFormat = s.accessLog(), calllog.EnvoyTextFormat()
+		xc.AccessLog, xc.AccessLogFormat = s.accessLog(), headers.TextFormat()
 	}
 	if s.xds, err = xds.New(xc, s.log.With("part", "xds"), s.reg, registry.Resolve); err != nil {
 		return fmt.Errorf("xds: %w", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/kongdao/kongdao/alerting"
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector"
+	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/registry"
 )
 
@@ -27,6 +28,10 @@ func (s *System) startCollector() error {
 	cfg.Gateway, cfg.Zone = s.cfg.Envoy.Node, s.cfg.Envoy.Zone
 	cfg.ALSListen = s.cfg.Listen.ALS
 	cfg.FlushInterval, cfg.MaxRows, cfg.WALBytes = s.cfg.Collector.FlushInterval, s.cfg.Collector.MaxRows, s.cfg.Collector.WALBytes
+	var err error
+	if cfg.Headers, err = calllog.NewHeaders(s.cfg.Collector.Headers); err != nil {
+		return fmt.Errorf("collector: %w", err)
+	}
 	c, err := collector.New(cfg, s.chOptions, s.log.With("part", "collector"), s.reg)
 	if err != nil {
 		return err

@@ -33,4 +33,15 @@ func ALSCustomTags() []Tag {
 }
 
 // ALSRequestHeaders are the headers for additional_request_headers_to_log.
-func ALSRequestHeaders() []string { return []string{"traceparent", LoadTestHeader} }
+func (h Headers) ALSRequestHeaders() []string {
+	return append([]string{"traceparent", LoadTestHeader}, h.names...)
+}
+
+// Cut bounds what a caller can shape as the format of lines does, for sources
+// that leave it whole.
+func (r *Record) Cut() {
+	r.Host, r.Consumer, r.LoadTest = upTo(r.Host, maxOther), upTo(r.Consumer, maxOther), upTo(r.LoadTest, maxOther)
+	r.Path, r.UserAgent = upTo(r.Path, maxPath), upTo(r.UserAgent, maxUserAgent)
+}
+
+func upTo(v []byte, most int) []byte { return v[:min(len(v), most)] }

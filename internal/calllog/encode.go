@@ -11,8 +11,8 @@ import (
 const Revision = column.Revision
 
 const (
-	minRow   = 99 // bytes of a row of which every string is empty and every name known
-	maxAttrs = 16 // of a row, in what is read from a block
+	minRow   = 99             // bytes of a row of which every string is empty and every name known
+	maxAttrs = 2 * MaxHeaders // of a row, in what is read from a block
 )
 
 // Input is the block as ch-go's columns, named as in Columns. They are the

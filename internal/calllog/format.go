@@ -1,9 +1,13 @@
 package calllog
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// lineVersion is the first field of every line. It changes when the fields do,
-// so that a line of another version is refused instead of misread.
+// lineVersion is what the first field of every line begins with. It changes when
+// the fields do, so that a line of another version is refused instead of misread;
+// for lines with headers see Headers.
 const lineVersion = "k1"
 
 // Lines start with the byte 0x1e, end with a newline and have two kinds of
@@ -15,12 +19,13 @@ const lineVersion = "k1"
 // tab in header values pass, hence no tab between those. The byte at the start
 // is for the line after one that a killed Envoy left unfinished: see Torn.
 const (
-	lineStart     = 0x1e
-	fieldEnd      = '\t'
-	userFieldEnd  = 0x1f
-	maxUserAgent  = "512" // bytes; longer ones are cut by Envoy
-	maxPath       = "4096"
-	maxOtherField = "256"
+	lineStart    = 0x1e
+	fieldEnd     = '\t'
+	userFieldEnd = 0x1f
+
+	maxUserAgent = 512 // bytes; longer ones are cut by Envoy
+	maxPath      = 4096
+	maxOther     = 256
 )
 
 // field is one field of a line: its name, for errors and documentation, and
@@ -28,9 +33,9 @@ const (
 type field struct{ name, source string }
 
 // madeFields are made by the gateway, in their order in a line.
-func madeFields() []field {
+func (h Headers) madeFields() []field {
 	return []field{
-		{"version", lineVersion},
+		{"version", h.lineVersionOf()},
 		{"ts", "%START_TIME(%s%6f)%"},
 		{"duration_us", "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"},
 		{"duration_ms", "%DURATION%"}, // for calls that never sent their last byte
@@ -52,18 +57,23 @@ func madeFields() []field {
 	}
 }
 
-// userFields can be shaped by a caller. Surplus separators belong to the last.
-func userFields() []field {
-	return []field{
-		{"consumer", "%METADATA(ROUTE:kongdao:consumer):" + maxOtherField + "%"},
-		{"method", "%REQ(:METHOD):" + maxOtherField + "%"},
-		{"request_id", "%REQ(X-REQUEST-ID):" + maxOtherField + "%"},
-		{"traceparent", "%REQ(TRACEPARENT):" + maxOtherField + "%"},
-		{"load_test", "%REQ(" + LoadTestHeader + "):" + maxOtherField + "%"},
-		{"host", "%REQ(:AUTHORITY):" + maxOtherField + "%"},
-		{"path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):" + maxPath + "%"},
-		{"user_agent", "%REQ(USER-AGENT):" + maxUserAgent + "%"},
+// userFields can be shaped by a caller. The kept headers come before the last one,
+// and surplus separators belong to that.
+func (h Headers) userFields() []field {
+	req := func(header string, most int) string { return fmt.Sprintf("%%REQ(%s):%d%%", header, most) }
+	fields := []field{
+		{"consumer", fmt.Sprintf("%%METADATA(ROUTE:kongdao:consumer):%d%%", maxOther)},
+		{"method", req(":METHOD", maxOther)},
+		{"request_id", req("X-REQUEST-ID", maxOther)},
+		{"traceparent", req("TRACEPARENT", maxOther)},
+		{"load_test", req(LoadTestHeader, maxOther)},
+		{"host", req(":AUTHORITY", maxOther)},
+		{"path", req("X-ENVOY-ORIGINAL-PATH?:PATH", maxPath)},
 	}
+	for _, name := range h.names {
+		fields = append(fields, field{name, req(name, maxOther)})
+	}
+	return append(fields, field{"user_agent", req("USER-AGENT", maxUserAgent)})
 }
 
 // LoadTestHeader is the request header that carries the run of the load test.
@@ -74,16 +84,19 @@ const LoadTestHeader = "x-kongdao-load-test"
 // they are.
 const MetadataNamespace = "kongdao"
 
-// EnvoyTextFormat is the format string for Envoy's file access log, text_format_source,
-// that ParseText reads. It ends with a newline.
-func EnvoyTextFormat() string {
+// EnvoyTextFormat is the format of lines without headers: see Headers.TextFormat.
+func EnvoyTextFormat() string { return Headers{}.TextFormat() }
+
+// TextFormat is the format string for Envoy's file access log, text_format_source,
+// that ParseText of the same list reads. It ends with a newline.
+func (h Headers) TextFormat() string {
 	var b strings.Builder
 	b.WriteByte(lineStart)
-	for _, f := range madeFields() {
+	for _, f := range h.madeFields() {
 		b.WriteString(f.source)
 		b.WriteByte(fieldEnd)
 	}
-	for i, f := range userFields() {
+	for i, f := range h.userFields() {
 		if i > 0 {
 			b.WriteByte(userFieldEnd)
 		}

@@ -11,11 +11,15 @@ import (
 // maxTime is the last microsecond that DateTime64(6) holds: the end of 2299.
 const maxTime = 10413791999999999
 
-// ParseText reads one line that Envoy wrote with EnvoyTextFormat, with or
-// without its newline, into r. It allocates nothing. r aliases line. An error
-// wraps ErrMalformed and names the field; the fields before that one are set.
-// Numbers that are too large for their column are stored as its largest.
-func ParseText(line []byte, r *Record) error {
+// ParseText reads a line of EnvoyTextFormat: see Headers.ParseText.
+func ParseText(line []byte, r *Record) error { return Headers{}.ParseText(line, r) }
+
+// ParseText reads one line that Envoy wrote with TextFormat, with or without its
+// newline, into r. It allocates nothing. r aliases line. Headers in a line that
+// was written for another list are left out. An error wraps ErrMalformed and
+// names the field; the fields before that one are set. Numbers that are too
+// large for their column are stored as its largest.
+func (h Headers) ParseText(line []byte, r *Record) error {
 	r.Reset()
 	p := parser{rest: bytes.TrimSuffix(line, []byte{'\n'})}
 	if len(p.rest) == 0 || p.rest[0] != lineStart {
@@ -23,7 +27,8 @@ func ParseText(line []byte, r *Record) error {
 	} else {
 		p.rest = p.rest[1:]
 	}
-	if string(p.made("version")) != lineVersion {
+	headers, mine, ok := h.fieldsOf(p.made("version"))
+	if !ok {
 		p.fail("version")
 	}
 	r.Time = int64(p.number("ts", maxTime))
@@ -34,6 +39,14 @@ func ParseText(line []byte, r *Record) error {
 	details := p.numbers(r)
 	p.names(r)
 	requestID := p.user(r)
+	var kept [MaxHeaders][]byte
+	for i := range headers {
+		kept[i] = p.shape("header")
+	}
+	r.UserAgent = present(p.rest)
+	if mine && p.bad == "" {
+		h.Keep(r, kept[:headers])
+	}
 	if p.bad != "" {
 		return fmt.Errorf("line: field %s: %w", p.bad, ErrMalformed)
 	}
@@ -150,7 +163,6 @@ func (p *parser) user(r *Record) (requestID []byte) {
 	r.LoadTest = p.shape("load_test")
 	r.Host = p.shape("host")
 	r.Path = p.shape("path")
-	r.UserAgent = present(p.rest)
 	return requestID
 }
 

@@ -25,10 +25,10 @@ func call(edit map[string]string) string {
 		values[k] = v
 	}
 	var made, user []string
-	for _, f := range madeFields() {
+	for _, f := range (Headers{}).madeFields() {
 		made = append(made, values[f.name])
 	}
-	for _, f := range userFields() {
+	for _, f := range (Headers{}).userFields() {
 		user = append(user, values[f.name])
 	}
 	return "\x1e" + strings.Join(made, "\t") + "\t" + strings.Join(user, "\x1f") + "\n"

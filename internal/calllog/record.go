@@ -1,6 +1,10 @@
 package calllog
 
-import "github.com/kongdao/kongdao/internal/column"
+import (
+	"bytes"
+
+	"github.com/kongdao/kongdao/internal/column"
+)
 
 // ErrMalformed is what every error about a line, an entry or a block that does
 // not parse wraps. The error's text names the field.
@@ -66,7 +70,8 @@ func (r *Record) Reset() { *r = Record{SampleWeight: 1, Attrs: r.Attrs[:0]} }
 
 // Malformed makes r the call behind a line that does not parse, so that it is
 // still counted: it has no function, the time at unless the line gave one, the
-// reason and the start of the line as attributes.
+// reason and the start of the line as attributes. What a caller can shape comes
+// last in a line and is left out: nothing tells which header it was.
 func (r *Record) Malformed(line []byte, at int64, reason error) {
 	const keep = 512
 	if r.Time != 0 {
@@ -75,6 +80,9 @@ func (r *Record) Malformed(line []byte, at int64, reason error) {
 	r.Reset()
 	r.Time = at
 	r.attr(AttrMalformed, []byte(reason.Error()))
+	if i := bytes.IndexByte(line, userFieldEnd); i >= 0 {
+		line = line[:i]
+	}
 	r.attr(AttrLine, line[:min(len(line), keep)])
 }
 

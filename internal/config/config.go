@@ -62,6 +62,7 @@ type Collector struct {
 	FlushInterval api.Duration `yaml:"flushInterval"`                                       // a call waits at most that long for its block to be written
 	MaxRows       int          `yaml:"maxRows" want:"a whole number from 1 to 200000"`      // calls in a block
 	WALBytes      int64        `yaml:"walBytes" want:"a number of bytes, at least 1048576"` // disk for calls that ClickHouse has not taken yet
+	Headers       []string     `yaml:"headers"`                                             // request headers that are stored, lower case; nothing of all others is
 }
 
 // Alerting evaluates rules and notifies.
@@ -104,6 +105,7 @@ func Default() Config {
 		Envoy: Envoy{Node: "gateway-1"},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
+			Headers: []string{},
 		},
 		Alerting: Alerting{
 			ScrapeInterval:     api.Duration(5 * time.Second),

@@ -153,6 +153,7 @@ func (k *check) collector(c Collector) {
 	if c.WALBytes < 1<<20 {
 		k.add("collector.walBytes", "is %d, want a number of bytes, at least 1048576", c.WALBytes)
 	}
+	k.headers(c.Headers)
 }
 
 func (k *check) alerting(a Alerting) {

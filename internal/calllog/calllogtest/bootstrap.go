@@ -15,11 +15,11 @@ const (
 	limit = types + "filters.http.local_ratelimit.v3.LocalRateLimit"
 )
 
-func bootstrap(g *Gateway, als string) object {
-	loggers := []any{fileLog(g.LogPath)}
+func bootstrap(g *Gateway, als string, keep calllog.Headers) object {
+	loggers := []any{fileLog(g.LogPath, keep)}
 	clusters := []any{cluster("feed", g.Pod, nil), cluster("dead", "127.0.0.1:1", nil)}
 	if als != "" {
-		loggers = append(loggers, grpcLog())
+		loggers = append(loggers, grpcLog(keep))
 		clusters = append(clusters, cluster("als", als, object{"typed_extension_protocol_options": object{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": object{
 				"@type":                types + "upstreams.http.v3.HttpProtocolOptions",
@@ -48,14 +48,14 @@ func bootstrap(g *Gateway, als string) object {
 	}
 }
 
-func fileLog(path string) object {
+func fileLog(path string, keep calllog.Headers) object {
 	return object{"name": "file", "typed_config": object{
 		"@type": types + "access_loggers.file.v3.FileAccessLog", "path": path,
-		"log_format": object{"text_format_source": object{"inline_string": calllog.EnvoyTextFormat()}},
+		"log_format": object{"text_format_source": object{"inline_string": keep.TextFormat()}},
 	}}
 }
 
-func grpcLog() object {
+func grpcLog(keep calllog.Headers) object {
 	var tags []any
 	for _, tag := range calllog.ALSCustomTags() {
 		tags = append(tags, object{"tag": tag.Name, "metadata": object{
@@ -65,7 +65,7 @@ func grpcLog() object {
 	}
 	return object{"name": "als", "typed_config": object{
 		"@type":                             types + "access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
-		"additional_request_headers_to_log": calllog.ALSRequestHeaders(),
+		"additional_request_headers_to_log": keep.ALSRequestHeaders(),
 		"common_config": object{
 			"log_name": "calls", "transport_api_version": "V3", "buffer_flush_interval": "0.05s",
 			"grpc_service": object{"envoy_grpc": object{"cluster_name": "als/r1"}}, "custom_tags": tags,

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // Gateway is an Envoy with the routes of its configuration, a pod behind it and
@@ -36,16 +38,20 @@ type Gateway struct {
 // 0.1 s, /hang never; /reset has its connection reset, twice retried; /dead has
 // no pod listening; /denied is answered 403 by the gateway; /limited lets one
 // request pass and answers 429 to the rest; all else is 404. The header
-// x-test-consumer says who calls.
-func Start(t testing.TB, als string) *Gateway {
+// x-test-consumer says who calls. The logs keep the headers.
+func Start(t testing.TB, als string, headers ...string) *Gateway {
 	t.Helper()
+	keep, err := calllog.NewHeaders(headers)
+	if err != nil {
+		t.Fatal(err)
+	}
 	binary, err := find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	g := &Gateway{LogPath: filepath.Join(dir, "access.log"), Pod: pod(t)}
-	config, err := json.Marshal(bootstrap(g, als))
+	config, err := json.Marshal(bootstrap(g, als, keep))
 	if err != nil {
 		t.Fatal(err)
 	}

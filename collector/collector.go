@@ -101,6 +101,10 @@ func (c *Collector) putCalls(ctx context.Context, calls iter.Seq[*calllog.Record
 
 // putBatch is the sink of the log files.
 func (c *Collector) putBatch(ctx context.Context, b filelog.Batch) error {
+	if b.Records == nil {
+		c.pipeline.forget(b.Source)
+		return nil
+	}
 	return c.pipeline.put(ctx, b.Source, b.Position, func(block *calllog.Block) {
 		for r := range b.Records {
 			block.Append(r)

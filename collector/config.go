@@ -33,12 +33,15 @@ type Config struct {
 	Dir    string `yaml:"dir"`    // folder of the write-ahead log and of refused blocks
 	Source Source `yaml:"source"` // file, als or both
 
-	AccessLog   string                      `yaml:"accessLog"`   // for file: path of Envoy's access log; need not exist yet
-	Gateway     string                      `yaml:"gateway"`     // for file: node id of the gateway that writes it
-	Zone        string                      `yaml:"zone"`        // for file: the gateway's zone
-	RotateBytes int64                       `yaml:"rotateBytes"` // for file: size at which it is rotated, and removed once stored; 0, or without Reopen: others do that
-	Reopen      func(context.Context) error `yaml:"-"`           // makes the gateway open AccessLog anew; see filelog.Source
-	ALSListen   string                      `yaml:"alsListen"`   // for als: host:port to listen on; port 0 takes a free one
+	AccessLog    string                      `yaml:"accessLog"`    // for file: path of Envoy's access log; need not exist yet
+	Gateway      string                      `yaml:"gateway"`      // for file: node id of the gateway that writes it
+	Zone         string                      `yaml:"zone"`         // for file: the gateway's zone
+	RotateBytes  int64                       `yaml:"rotateBytes"`  // for file: size at which it is rotated, and removed once stored; 0, or without Reopen: others do that
+	Files        []File                      `yaml:"files"`        // for file: logs of further gateways on this machine
+	FileBytes    int64                       `yaml:"fileBytes"`    // for file: disk that the files of one log should use at most; 0: no bound
+	FileOverflow filelog.Overflow            `yaml:"fileOverflow"` // for file: what happens beyond; see filelog.Config
+	Reopen       func(context.Context) error `yaml:"-"`            // makes the gateway open AccessLog anew; see filelog.Source
+	ALSListen    string                      `yaml:"alsListen"`    // for als: host:port to listen on; port 0 takes a free one
 
 	Headers calllog.Headers `yaml:"-"` // request headers that calls keep; the gateway's log has to be configured for the same
 
@@ -59,6 +62,8 @@ func DefaultConfig() Config {
 	return Config{
 		Source:          SourceFile,
 		RotateBytes:     filelog.DefaultConfig().RotateBytes,
+		FileBytes:       filelog.DefaultConfig().FileBytes,
+		FileOverflow:    filelog.DefaultConfig().Overflow,
 		ALSListen:       als.DefaultConfig().Listen,
 		FlushInterval:   api.Duration(500 * time.Millisecond),
 		MaxRows:         20_000,
@@ -105,20 +110,6 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) validateFile() error {
-	var errs []error
-	if c.AccessLog == "" {
-		errs = append(errs, fmt.Errorf("accessLog: missing, and source is %s", c.Source))
-	}
-	if c.Gateway == "" {
-		errs = append(errs, fmt.Errorf("gateway: missing, and source is %s", c.Source))
-	}
-	if c.RotateBytes < 0 {
-		errs = append(errs, fmt.Errorf("rotateBytes: %d is negative", c.RotateBytes))
-	}
-	return errors.Join(errs...)
-}
-
 func (c Config) walDir() string { return filepath.Join(c.Dir, "wal") }
 
 func (c Config) ship() ship.Config {
@@ -129,13 +120,6 @@ func (c Config) ship() ship.Config {
 		DeadLetterDir:   filepath.Join(c.Dir, "dead"),
 		DeadLetterBytes: c.DeadLetterBytes,
 	}
-}
-
-func (c Config) file() filelog.Config {
-	f := filelog.DefaultConfig()
-	f.RotateBytes, f.Headers = c.RotateBytes, c.Headers
-	f.Sources = []filelog.Source{{Path: c.AccessLog, Gateway: c.Gateway, GatewayZone: c.Zone, Reopen: c.Reopen}}
-	return f
 }
 
 func (c Config) als() als.Config {

@@ -88,6 +88,14 @@ func (p *pipeline) held() int {
 	return n
 }
 
+// forget drops the position of a source of which nothing is left, with the next
+// block that is written.
+func (p *pipeline) forget(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.at, path)
+}
+
 // put lets fill append calls to the open block, and notes that the source named by
 // path stands at position after them; a source without positions has no path. It
 // waits while the block is full. When put returns nil the calls are in memory, not

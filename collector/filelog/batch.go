@@ -13,6 +13,7 @@ import (
 var (
 	errLong = errors.New("longer than a line may be")
 	errTorn = errors.New("ends before its newline")
+	errZero = errors.New("zero bytes: what was written there never reached the disk")
 )
 
 // decoder turns the lines of one source into records. It owns the record and
@@ -35,10 +36,11 @@ func (d *decoder) records(lines []byte) iter.Seq[*calllog.Record] {
 			torn, whole := calllog.Torn(bytes.TrimSuffix(line, []byte{'\n'}))
 			if len(torn) > 0 {
 				n, malformed = n+1, malformed+1
-				if !yield(d.malformed(torn, errTorn)) {
+				if !yield(d.torn(torn)) {
 					return
 				}
 			}
+			whole = bytes.TrimSuffix(whole, []byte{'\r'}) // of a file that went through another system
 			if len(whole) == 0 {
 				continue
 			}
@@ -62,6 +64,15 @@ func (d *decoder) one(line []byte, reason error) iter.Seq[*calllog.Record] {
 	}
 }
 
+// torn gives the record of what stands before a whole line. A machine that lost its
+// power may leave zero bytes there, the length of the lines that were to be.
+func (d *decoder) torn(line []byte) *calllog.Record {
+	if i := bytes.IndexByte(line, 0); i >= 0 {
+		return d.malformed(line[:i], errZero)
+	}
+	return d.malformed(line, errTorn)
+}
+
 func (d *decoder) parse(line []byte) (r *calllog.Record, ok bool) {
 	if err := d.headers.ParseText(line, &d.record); err != nil {
 		return d.malformed(line, err), false
@@ -74,7 +85,7 @@ func (d *decoder) parse(line []byte) (r *calllog.Record, ok bool) {
 func (d *decoder) malformed(line []byte, reason error) *calllog.Record {
 	const every = time.Minute
 	now := time.Now()
-	if errors.Is(reason, errLong) || errors.Is(reason, errTorn) {
+	if errors.Is(reason, errLong) || errors.Is(reason, errTorn) || errors.Is(reason, errZero) {
 		_ = d.headers.ParseText(line, &d.record) // for the time, if there is one
 	}
 	d.record.Malformed(line, now.UnixMicro(), reason)

@@ -7,8 +7,13 @@
 // it blocks, nothing is read, and the files hold what is waiting.
 //
 // A file may be rotated by renaming it to its name with a suffix; it is read to
-// its end before the next one is begun. Lines are never lost silently: what does
-// not parse becomes a record without a function, and is counted.
+// its end before the next one is begun. Rotation goes on while the sink blocks.
+// Lines are never lost silently: what does not parse becomes a record without a
+// function, and is counted; a file is given up unread only when Config.Overflow
+// says so, and then its lines and bytes are counted and its name is logged.
+//
+// A log is a regular file: symbolic links are refused, because whoever may write
+// to the folder could have any file read that this process may read.
 //
 // Not covered: two writers on one file that do not append, files that shrink and
 // regrow with the same first bytes, and copies made while a file is written
@@ -19,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
@@ -28,6 +34,13 @@ import (
 // Config is what a Tailer follows and how.
 type Config struct {
 	Sources []Source `yaml:"sources"`
+
+	// Globs are sources whose Path is a pattern as in path/filepath.Match. A file
+	// that matches is followed from the moment it is there, and no more once
+	// nothing was left of it for a minute. Without Gateway each file's gateway is
+	// named for what the last wildcard stands for: see GatewayOf. A rotated file
+	// belongs to its live one, whatever the pattern says.
+	Globs []Source `yaml:"globs"`
 
 	// PollInterval is the longest that a change goes unseen when the kernel does
 	// not tell about it. Default 250ms.
@@ -45,9 +58,29 @@ type Config struct {
 
 	Headers calllog.Headers `yaml:"-"` // request headers that calls keep
 
-	readBytes int // size of a read, and so about of a batch
-	lineBytes int // longest line that is kept
+	// FileBytes is the disk that the files of one source should use at most: the
+	// live one, those not stored yet and those not removed yet. Default 10 GiB; 0
+	// sets no bound. What happens beyond it is Overflow's to say.
+	FileBytes int64 `yaml:"fileBytes"`
+
+	// Overflow is what happens beyond FileBytes. Default Keep.
+	Overflow Overflow `yaml:"overflow"`
+
+	readBytes   int           // size of a read, and so about of a batch
+	lineBytes   int           // longest line that is kept
+	retireAfter time.Duration // a log that a glob found ends when nothing was left of it for so long
 }
+
+// Overflow is what happens to files beyond their budget.
+type Overflow string
+
+const (
+	// Keep keeps them: it is measured, and disk is the bound.
+	Keep Overflow = "keep"
+	// DropOldest removes the oldest file that was rotated here and that nobody has
+	// begun to read, until the rest fits. Its lines are counted and it is named.
+	DropOldest Overflow = "drop-oldest"
+)
 
 // Source is one gateway's log.
 type Source struct {
@@ -67,8 +100,11 @@ func DefaultConfig() Config {
 		PollInterval: api.Duration(250 * time.Millisecond),
 		Grace:        api.Duration(500 * time.Millisecond),
 		RotateBytes:  256 << 20,
+		FileBytes:    10 << 30,
+		Overflow:     Keep,
 		readBytes:    256 << 10,
 		lineBytes:    1 << 20,
+		retireAfter:  time.Minute,
 	}
 }
 
@@ -88,6 +124,14 @@ func (c Config) Validate() error {
 		}
 		seen[s.Path] = true
 	}
+	for i, s := range c.Globs {
+		if _, err := filepath.Match(s.Path, ""); err != nil || s.Path == "" {
+			errs = append(errs, fmt.Errorf("globs[%d].path: %q is no pattern of file names", i, s.Path))
+		}
+		if s.Reopen != nil {
+			errs = append(errs, fmt.Errorf("globs[%d]: one gateway's reopen does not fit several files", i))
+		}
+	}
 	if c.PollInterval <= 0 {
 		errs = append(errs, errors.New("pollInterval: must be above 0"))
 	}
@@ -96,6 +140,12 @@ func (c Config) Validate() error {
 	}
 	if c.RotateBytes < 0 {
 		errs = append(errs, errors.New("rotateBytes: must not be negative"))
+	}
+	if c.FileBytes < 0 || c.FileBytes > 0 && c.FileBytes < 2*c.RotateBytes {
+		errs = append(errs, fmt.Errorf("fileBytes: is %d, want 0 or at least twice rotateBytes, which is %d", c.FileBytes, c.RotateBytes))
+	}
+	if c.Overflow != Keep && c.Overflow != DropOldest {
+		errs = append(errs, fmt.Errorf("overflow: is %q, want %s or %s", c.Overflow, Keep, DropOldest))
 	}
 	return errors.Join(errs...)
 }
@@ -108,6 +158,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.lineBytes == 0 {
 		c.lineBytes = d.lineBytes
+	}
+	if c.retireAfter == 0 {
+		c.retireAfter = d.retireAfter
 	}
 	return c
 }

@@ -67,8 +67,14 @@ func listOnce(path string) ([]logFile, error) {
 			continue
 		}
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			continue // gone since, or no log
+		if err != nil {
+			continue // gone since
+		}
+		if !info.Mode().IsRegular() {
+			if suffix == "" {
+				return nil, fmt.Errorf("list logs: %s: %w", path, irregular(info))
+			}
+			continue // no log
 		}
 		f := logFile{path: dir + e.Name(), size: info.Size(), modified: info.ModTime(), inode: inodeOf(info)}
 		f.live = suffix == ""
@@ -79,6 +85,14 @@ func listOnce(path string) ([]logFile, error) {
 	}
 	slices.SortFunc(files, byAge)
 	return files, nil
+}
+
+// irregular says why a path cannot be a log.
+func irregular(info fs.FileInfo) error {
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return errors.New("is a symbolic link, which is not followed: name the file itself")
+	}
+	return errors.New("is no regular file")
 }
 
 func byAge(a, b logFile) int {

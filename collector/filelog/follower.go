@@ -6,29 +6,35 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// follower follows one source. Its fields belong to the goroutine of run, but
-// for latest.
+// follower follows one source with two goroutines: run reads, keep tends the
+// files, and goes on with that while the sink blocks run.
 type follower struct {
 	config  Config
 	source  Source
+	found   bool // by a glob: it ends when nothing is left of the log
 	log     *slog.Logger
 	metrics *metrics
 	sink    Sink
-	decoder *decoder
+	decoder *decoder // run's
+	changes *changes
 
-	resume   Position  // where to begin; zero once that is done
-	current  *reader   // nil while there is no file to read
-	done     []ended   // files that are read to their end and still there, in order
-	leaving  time.Time // when current was seen to have a successor; zero while it has none
-	tended   time.Time // when tend ran last
-	reopened time.Time // when Reopen was called last
-	failing  bool      // the last round failed: that is logged once
+	mu      sync.Mutex // held by run but for its time in the sink, and by keep
+	resume  Position   // where to begin; zero once that is done
+	current *reader    // nil while there is no file to read
+	done    []ended    // files that are read to their end and still there, in order
+	leaving time.Time  // when current was seen to have a successor; zero while it has none
+	seen    time.Time  // when there was a file last
 
-	latest atomic.Pointer[Position] // told by Stored last
+	reopened time.Time // keep's: when Reopen was called last
+	over     bool      // keep's: the files use more than they may
+
+	latest     atomic.Pointer[Position] // told by Stored last
+	lag, usage atomic.Int64             // bytes, as of keep's last look
 }
 
 // ended is a file that was read to its end.
@@ -44,8 +50,10 @@ func (e ended) is(p Position) bool {
 }
 
 func newFollower(c Config, s Source, resume Position, log *slog.Logger, m *metrics, sink Sink) *follower {
+	m.begin(s.Gateway)
 	lines, malformed, size := m.lines.WithLabelValues(s.Gateway), m.malformed.WithLabelValues(s.Gateway), m.bytes.WithLabelValues(s.Gateway)
 	return &follower{
+		seen:   time.Now(),
 		config: c, source: s, resume: resume, log: log, metrics: m, sink: sink,
 		decoder: &decoder{source: s, headers: c.Headers, log: log, lines: func(n, bad, bytes int) {
 			lines.Add(float64(n))
@@ -64,30 +72,45 @@ func (e sinkError) Error() string { return "hand over lines: " + e.err.Error() }
 func (e sinkError) Unwrap() error { return e.err }
 
 func (f *follower) run(ctx context.Context) error {
-	changes := watch(f.source.Path, f.log)
-	defer changes.close()
+	ctx, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { f.keep(ctx) })
+	defer keeping.Wait()
+	defer cancel()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	defer f.leave()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	rounds := failure{f: f, what: "access log cannot be followed; trying again", over: "access log is followed again"}
 	for ctx.Err() == nil {
 		more, err := f.round(ctx)
 		var refused sinkError
 		if errors.As(err, &refused) {
 			return err
 		}
-		f.note(err)
+		rounds.note(err)
 		if more && err == nil {
 			continue
 		}
-		timer.Reset(f.config.PollInterval.Std())
-		select {
-		case <-ctx.Done():
-		case <-changes.happened:
-		case <-timer.C:
+		if f.found && err == nil && time.Since(f.seen) > f.config.retireAfter {
+			return errRetired
 		}
+		f.wait(ctx)
 	}
 	f.last(ctx)
 	return nil
+}
+
+// wait waits until something has changed, or may have.
+func (f *follower) wait(ctx context.Context) {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	timer := time.NewTimer(f.config.PollInterval.Std())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-f.changes.happened:
+	case <-timer.C:
+	}
 }
 
 // lastTimeout bounds what is read after the end was asked for.
@@ -112,45 +135,49 @@ func (f *follower) last(ctx context.Context) {
 	}
 }
 
-// note logs when rounds begin to fail and when they work again.
-func (f *follower) note(err error) {
+// failure logs when something begins to fail and when it works again.
+type failure struct {
+	f          *follower
+	what, over string
+	failing    bool
+}
+
+func (l *failure) note(err error) {
 	if err != nil {
-		f.metrics.errors.WithLabelValues(f.source.Gateway).Inc()
+		l.f.metrics.errors.WithLabelValues(l.f.source.Gateway).Inc()
 	}
 	switch {
-	case err != nil && !f.failing:
-		f.log.Warn("access log cannot be followed; trying again", "path", f.source.Path, "err", err)
-	case err == nil && f.failing:
-		f.log.Info("access log is followed again", "path", f.source.Path)
+	case err != nil && !l.failing:
+		l.f.log.Warn(l.what, "path", l.f.source.Path, "err", err)
+	case err == nil && l.failing:
+		l.f.log.Info(l.over, "path", l.f.source.Path)
 	}
-	f.failing = err != nil
+	l.failing = err != nil
 }
 
 // round hands over what one read gives. more tells that there may be more at once.
 func (f *follower) round(ctx context.Context) (more bool, err error) {
-	var tending error
-	if time.Since(f.tended) >= f.config.PollInterval.Std() {
-		tending = f.tend(ctx)
-		f.tended = time.Now()
-	}
 	if f.current == nil {
 		if more, err = f.open(); err != nil || !more {
-			return false, errors.Join(tending, err)
+			return false, err
 		}
 	}
 	more, err = f.read(ctx)
 	if err == nil && !more {
 		more, err = f.finish(ctx)
 	}
-	return more, errors.Join(tending, err)
+	return more, err
 }
 
 // read hands over the next lines of the current file.
 func (f *follower) read(ctx context.Context) (more bool, err error) {
 	lines, long, err := f.current.next()
-	if errors.Is(err, errTruncated) {
-		f.metrics.truncations.WithLabelValues(f.source.Gateway).Inc()
-		f.log.Warn("access log shrank or was overwritten; reading it from its start", "path", f.source.Path)
+	switch {
+	case errors.Is(err, errTruncated):
+		f.truncated("access log shrank or was overwritten; reading it from its start")
+		return true, nil
+	case errors.Is(err, errCut):
+		f.truncated("access log was cut; what is left of it was read before, going on at its end")
 		return true, nil
 	}
 	if err != nil {
@@ -170,8 +197,16 @@ func (f *follower) read(ctx context.Context) (more bool, err error) {
 	return true, err
 }
 
+func (f *follower) truncated(what string) {
+	f.metrics.truncations.WithLabelValues(f.source.Gateway).Inc()
+	f.log.Warn(what, "path", f.source.Path)
+}
+
+// hand blocks while the sink does; the files are tended meanwhile.
 func (f *follower) hand(ctx context.Context, b Batch) error {
 	b.Source = f.source.Path
+	f.mu.Unlock()
+	defer f.mu.Lock()
 	if err := f.sink(ctx, b); err != nil {
 		return sinkError{err}
 	}
@@ -204,7 +239,18 @@ func (f *follower) begin(files []logFile) (offset int64) {
 		return 0
 	}
 	f.done = nil
+	offset = f.resume.Offset
 	at := f.find(files, f.resume)
+	if at < 0 {
+		at = slices.IndexFunc(files, func(file logFile) bool {
+			head, ok := headOf(file)
+			return ok && file.inode == f.resume.Inode && f.resume.cut(head, file.size)
+		})
+		if at >= 0 {
+			offset = files[at].size
+			f.truncated("access log is shorter than what was stored of it; going on at its end")
+		}
+	}
 	if at < 0 {
 		f.metrics.lost.WithLabelValues(f.source.Gateway).Inc()
 		f.log.Error("stored position is in no access log that is left; reading all that is there",
@@ -217,7 +263,7 @@ func (f *follower) begin(files []logFile) (offset int64) {
 			f.done = append(f.done, ended{end: Position{file.inode, fingerprint(head, file.size), file.size}, head: head, stored: true})
 		}
 	}
-	return f.resume.Offset
+	return offset
 }
 
 // find gives which file p is in, or -1: one with p's inode first, else a copy.
@@ -290,21 +336,6 @@ func (f *follower) leave() {
 		f.current.close()
 	}
 	f.current, f.leaving = nil, time.Time{}
-}
-
-// lag is how many bytes of files are not handed over.
-func (f *follower) lag(files []logFile) (bytes int64) {
-	for _, file := range files {
-		switch {
-		case f.current != nil && file.inode == f.current.inode:
-		case f.doneWith(file) == nil:
-			bytes += file.size
-		}
-	}
-	if f.current != nil {
-		bytes += max(0, f.current.size()-f.current.base)
-	}
-	return bytes
 }
 
 func headOf(file logFile) ([]byte, bool) {

@@ -38,3 +38,10 @@ func (p Position) within(head []byte, size int64) bool {
 	return size >= p.Offset && fingerprint(head, p.Offset) == p.Fingerprint &&
 		int64(len(head)) >= min(headBytes, p.Offset)
 }
+
+// cut tells whether a file with this head and size can be the one that p is in,
+// after its end was cut off before p: when the machine lost power, the newest
+// lines of the file may be gone while the position behind them is not.
+func (p Position) cut(head []byte, size int64) bool {
+	return size >= headBytes && size < p.Offset && fingerprint(head, p.Offset) == p.Fingerprint
+}

@@ -6,11 +6,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
-// errTruncated is given once when a file is shorter than what was read of it, or
-// starts with other bytes than before.
-var errTruncated = errors.New("truncated")
+var (
+	// errTruncated is given once when a file starts with other bytes than before, or
+	// is shorter than what was read of it and too short to tell.
+	errTruncated = errors.New("truncated")
+	// errCut is given once when a file is shorter than what was read of it and still
+	// is the same one: all that is left was read.
+	errCut = errors.New("cut")
+)
+
+// lineStart is the byte that every whole line starts with and that is nowhere else
+// in one.
+const lineStart = 0x1e
 
 // reader reads whole lines of one file. It survives the file's renaming and
 // removal.
@@ -28,8 +38,10 @@ type reader struct {
 }
 
 // openReader opens path at offset. It fails when the file is another one than inode.
+// It neither follows a link nor waits for the other end of a pipe, which may have
+// taken the file's place since it was listed.
 func openReader(f logFile, offset int64, c Config) (*reader, error) {
-	file, err := os.Open(f.path)
+	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -55,21 +67,37 @@ func (r *reader) next() (lines []byte, long bool, err error) {
 			return nil, false, err
 		}
 		end := bytes.LastIndexByte(r.buf, '\n') + 1
-		if r.skipping {
-			end = bytes.IndexByte(r.buf, '\n') + 1
-		}
 		switch {
-		case end > 0 && r.skipping:
-			r.skipping = false
-			r.consume(end)
-			r.base = r.read - int64(len(r.buf))
-			return nil, true, nil
+		case r.skipping:
+			if r.skipped() {
+				return nil, true, nil
+			}
 		case end > 0:
 			return r.buf[:end], false, nil
-		case r.skipping || len(r.buf) >= r.longest:
+		case len(r.buf) < r.longest:
+		case bytes.LastIndexByte(r.buf, lineStart) > 0: // behind a long torn one the next has begun
+			r.consume(bytes.LastIndexByte(r.buf, lineStart))
+			return nil, true, nil
+		default:
 			r.skipping, r.buf = true, r.buf[:0]
 		}
 	}
+}
+
+// skipped leaves out what was read of a long line, and tells whether that was its
+// end: behind a newline, or before the start of another line.
+func (r *reader) skipped() bool {
+	end := bytes.IndexAny(r.buf, string([]byte{'\n', lineStart}))
+	if end < 0 {
+		r.buf = r.buf[:0]
+		return false
+	}
+	if r.buf[end] == '\n' {
+		end++
+	}
+	r.consume(end)
+	r.skipping, r.base = false, r.read-int64(len(r.buf))
+	return true
 }
 
 // consume drops the first n bytes of what was read: they were handed over.
@@ -106,7 +134,13 @@ func (r *reader) check() error {
 	}
 	head := readHead(r.file)
 	known := len(r.head)
-	if info.Size() < r.read || len(head) < known || !bytes.Equal(head[:known], r.head) {
+	same := len(head) >= known && bytes.Equal(head[:known], r.head)
+	switch {
+	case same && info.Size() >= r.read:
+	case same && known == headBytes:
+		r.base, r.read, r.skipping, r.buf = info.Size(), info.Size(), false, r.buf[:0]
+		return errCut
+	default:
 		r.base, r.read, r.skipping, r.buf, r.head = 0, 0, false, r.buf[:0], nil
 		return errTruncated
 	}

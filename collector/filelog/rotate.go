@@ -13,45 +13,85 @@ const (
 	reopenEvery   = 5 * time.Second // a gateway without traffic reopens with its next line only
 )
 
-// tend does what does not depend on reading: it measures the lag, rotates, and
-// removes what is stored.
+// keep tends the files until ctx ends.
+func (f *follower) keep(ctx context.Context) {
+	tick := time.NewTicker(f.config.PollInterval.Std())
+	defer tick.Stop()
+	tending := failure{f: f, what: "access-log files cannot be tended; trying again", over: "access-log files are tended again"}
+	for {
+		tending.note(f.tend(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// tend does what does not depend on reading: it measures, rotates, removes what is
+// stored and keeps to the budget.
 func (f *follower) tend(ctx context.Context) error {
+	f.changes.ensure()
+	reopen, err := f.tendFiles()
+	if !reopen {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
+	defer cancel()
+	return errors.Join(err, f.wrap("reopen", f.source.Reopen(ctx)))
+}
+
+// tendFiles tells whether the gateway has to reopen its file: that is done without
+// holding up the reader.
+func (f *follower) tendFiles() (reopen bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	files, err := list(f.source.Path)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if len(files) > 0 {
+		f.seen = time.Now()
 	}
 	f.done = slices.DeleteFunc(f.done, func(e ended) bool {
 		return !slices.ContainsFunc(files, func(file logFile) bool { return file.inode == e.end.Inode })
 	})
-	f.metrics.lag.WithLabelValues(f.source.Gateway).Set(float64(f.lag(files)))
-	if f.source.Reopen == nil || f.config.RotateBytes == 0 {
-		return nil
+	if !f.ours() {
+		f.measure(files)
+		f.budget(files)
+		return false, nil
 	}
 	f.markStored()
-	return errors.Join(f.wrap("rotate", f.rotate(ctx, files)), f.wrap("remove rotated", f.remove(files)))
+	reopen, errRotate := f.rotate(files)
+	files, errRemove := f.remove(files)
+	f.measure(files)
+	errDrop := f.drop(files, f.budget(files))
+	return reopen, errors.Join(f.wrap("rotate", errRotate), f.wrap("remove rotated", errRemove), f.wrap("drop", errDrop))
 }
 
-// rotate renames the live file when it is large, and makes the gateway begin a
-// new one: until that is there, again and again, as after a restart in between.
-func (f *follower) rotate(ctx context.Context, files []logFile) error {
+// ours tells whether rotating, and removing what is rotated, is this package's.
+func (f *follower) ours() bool { return f.source.Reopen != nil && f.config.RotateBytes > 0 }
+
+// rotate renames the live file when it is large. The gateway has to begin a new one
+// then: until that is there, again and again, as after a restart in between.
+func (f *follower) rotate(files []logFile) (reopen bool, err error) {
 	if len(files) == 0 {
-		return nil // the gateway has not started yet
+		return false, nil // the gateway has not started yet
 	}
-	if last := files[len(files)-1]; last.live {
-		if last.size < f.config.RotateBytes {
-			f.reopened = time.Time{}
-			return nil
-		}
+	last := files[len(files)-1]
+	switch {
+	case last.live && last.size < f.config.RotateBytes:
+		f.reopened = time.Time{}
+		return false, nil
+	case last.live:
 		if err := os.Rename(last.path, rotatedName(f.source.Path, files)); err != nil {
-			return err
+			return false, err
 		}
-	} else if time.Since(f.reopened) < reopenEvery {
-		return nil
+	case time.Since(f.reopened) < reopenEvery:
+		return false, nil
 	}
 	f.reopened = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, reopenTimeout)
-	defer cancel()
-	return f.source.Reopen(ctx)
+	return true, nil
 }
 
 // markStored marks the files that the position told last is behind. It looks at
@@ -81,21 +121,18 @@ func (f *follower) markFirst(n int) {
 	}
 }
 
-// remove removes the files that were rotated here and are stored. One that grew
-// after it was left is kept for a human to look at.
-func (f *follower) remove(files []logFile) error {
-	var errs []error
+// remove removes the files that were rotated here and are stored, and gives those
+// that are left. One that grew after it was left is kept for a human to look at.
+func (f *follower) remove(files []logFile) (left []logFile, err error) {
 	for _, file := range files {
-		if file.sequence == 0 {
-			continue
-		}
 		e := f.doneWith(file)
-		if e == nil || !e.stored || file.size != e.end.Offset {
+		if file.sequence == 0 || e == nil || !e.stored || file.size != e.end.Offset {
+			left = append(left, file)
 			continue
 		}
-		if err := os.Remove(file.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
+		if errRemove := os.Remove(file.path); errRemove != nil && !errors.Is(errRemove, os.ErrNotExist) {
+			left, err = append(left, file), errors.Join(err, errRemove)
 		}
 	}
-	return errors.Join(errs...)
+	return left, err
 }

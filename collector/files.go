@@ -86,16 +86,17 @@ func (c Config) file() filelog.Config {
 
 func (c Config) validateFile() error {
 	var errs []error
-	if c.AccessLog == "" && len(c.Files) == 0 {
+	own := c.AccessLog != "" || len(c.Files) == 0
+	if own && c.AccessLog == "" {
 		errs = append(errs, fmt.Errorf("accessLog: missing, and source is %s", c.Source))
 	}
-	if c.AccessLog != "" && c.Gateway == "" {
+	if own && c.Gateway == "" {
 		errs = append(errs, fmt.Errorf("gateway: missing, and source is %s", c.Source))
 	}
 	for i, f := range c.Files {
 		errs = append(errs, f.validate(fmt.Sprintf("files[%d]", i)))
 	}
-	if len(errs) == 0 {
+	if errors.Join(errs...) == nil {
 		errs = append(errs, c.file().Validate()) // its fields are named alike, or nearly
 	}
 	return errors.Join(errs...)

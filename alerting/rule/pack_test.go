@@ -121,14 +121,24 @@ var packCases = []struct {
 		want:   []string{`LatencyHigh{function="feed", severity="ticket"}: 99 % of its calls end within 3.972s`},
 	},
 	{
+		name:   "log files dropped unread",
+		series: `kongdao_collector_file_dropped_lines_total{gateway="gw-1"} 0x4 1000x60`,
+		at:     time.Minute,
+		want:   []string{`LogFilesDropped{gateway="gw-1", severity="page"}: about 1k calls in the last 5 minutes`},
+	},
+	{
 		name: "what waits too long, and who cannot be seen",
 		series: `
 			kongdao_collector_oldest_unstored_seconds 90x20
 			kongdao_alerting_outbox_oldest_seconds 61x20
+			kongdao_collector_file_bytes{gateway="gw-1"} 2097152x20
+			kongdao_collector_file_budget_bytes{gateway="gw-1"} 1048576x20
+			kongdao_collector_file_bytes{gateway="gw-2"} 2097152x20
 			up{instance="10.0.0.1:9"} 0x20`,
 		at: 45 * time.Second,
 		want: []string{
 			`CollectorBehind{severity="ticket"}: the oldest waits for 1m 30s`,
+			`LogFilesOverBudget{gateway="gw-1", severity="ticket"}: they use 2MiB`,
 			`MetricsMissing{instance="10.0.0.1:9", severity="ticket"}: its last scrape failed`,
 			`NotificationUndelivered{severity="page"}: the oldest waits for 1m 1s`,
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/kongdao/kongdao/alerting"
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector"
+	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/registry"
 )
@@ -31,6 +32,11 @@ func (s *System) startCollector() error {
 	var err error
 	if cfg.Headers, err = calllog.NewHeaders(s.cfg.Collector.Headers); err != nil {
 		return fmt.Errorf("collector: %w", err)
+	}
+	cfg.RotateBytes, cfg.FileBytes = s.cfg.Collector.RotateBytes, s.cfg.Collector.FileBytes
+	cfg.FileOverflow = filelog.Overflow(s.cfg.Collector.FileOverflow)
+	for _, f := range s.cfg.Collector.Files {
+		cfg.Files = append(cfg.Files, collector.File(f))
 	}
 	c, err := collector.New(cfg, s.chOptions, s.log.With("part", "collector"), s.reg)
 	if err != nil {

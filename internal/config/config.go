@@ -63,6 +63,19 @@ type Collector struct {
 	MaxRows       int          `yaml:"maxRows" want:"a whole number from 1 to 200000"`      // calls in a block
 	WALBytes      int64        `yaml:"walBytes" want:"a number of bytes, at least 1048576"` // disk for calls that ClickHouse has not taken yet
 	Headers       []string     `yaml:"headers"`                                             // request headers that are stored, lower case; nothing of all others is
+
+	Files        []File `yaml:"files"`                                                      // for file: logs of further gateways on this machine
+	RotateBytes  int64  `yaml:"rotateBytes" want:"a number of bytes, 0 or at least 65536"`  // for file: size at which a log is rotated; 0: never
+	FileBytes    int64  `yaml:"fileBytes" want:"a number of bytes, 0 or twice rotateBytes"` // for file: disk that the files of one log should use at most; 0: no bound
+	FileOverflow string `yaml:"fileOverflow" want:"keep or drop-oldest"`                    // for file: what happens beyond
+}
+
+// File is the log of a gateway that this process does not start, or of several.
+type File struct {
+	Path    string `yaml:"path"`                            // the file, or a pattern such as /var/log/gateways/*.log
+	Gateway string `yaml:"gateway"`                         // name of the gateway; empty: what the pattern's last wildcard stands for, or the file's name
+	Zone    string `yaml:"zone"`                            // where the gateway stands; empty: nowhere
+	Admin   string `yaml:"admin" want:"host:port, or none"` // Envoy's administration, to rotate the file; empty: somebody else does
 }
 
 // Alerting evaluates rules and notifies.
@@ -106,6 +119,7 @@ func Default() Config {
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
 			Headers: []string{},
+			Files:   []File{}, RotateBytes: 256 << 20, FileBytes: 10 << 30, FileOverflow: "keep",
 		},
 		Alerting: Alerting{
 			ScrapeInterval:     api.Duration(5 * time.Second),

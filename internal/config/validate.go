@@ -154,6 +154,7 @@ func (k *check) collector(c Collector) {
 		k.add("collector.walBytes", "is %d, want a number of bytes, at least 1048576", c.WALBytes)
 	}
 	k.headers(c.Headers)
+	k.collectorFiles(c)
 }
 
 func (k *check) alerting(a Alerting) {

@@ -28,8 +28,9 @@ type follower struct {
 	current *reader    // nil while there is no file to read
 	done    []ended    // files that are read to their end and still there, in order
 	leaving time.Time  // when current was seen to have a successor; zero while it has none
-	seen    time.Time  // when there was a file last
+	retired bool       // nothing is left of a log that a glob found
 
+	gone     time.Time // keep's: when it found no file first; zero while there is one
 	reopened time.Time // keep's: when Reopen was called last
 	over     bool      // keep's: the files use more than they may
 
@@ -53,7 +54,6 @@ func newFollower(c Config, s Source, resume Position, log *slog.Logger, m *metri
 	m.begin(s.Gateway)
 	lines, malformed, size := m.lines.WithLabelValues(s.Gateway), m.malformed.WithLabelValues(s.Gateway), m.bytes.WithLabelValues(s.Gateway)
 	return &follower{
-		seen:   time.Now(),
 		config: c, source: s, resume: resume, log: log, metrics: m, sink: sink,
 		decoder: &decoder{source: s, headers: c.Headers, log: log, lines: func(n, bad, bytes int) {
 			lines.Add(float64(n))
@@ -91,7 +91,7 @@ func (f *follower) run(ctx context.Context) error {
 		if more && err == nil {
 			continue
 		}
-		if f.found && err == nil && time.Since(f.seen) > f.config.retireAfter {
+		if err == nil && f.retired {
 			return errRetired
 		}
 		f.wait(ctx)

@@ -50,8 +50,13 @@ func (f *follower) tendFiles() (reopen bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if len(files) > 0 {
-		f.seen = time.Now()
+	switch {
+	case len(files) > 0:
+		f.gone = time.Time{}
+	case f.gone.IsZero():
+		f.gone = time.Now()
+	case f.found && time.Since(f.gone) > f.config.retireAfter:
+		f.retired = true
 	}
 	f.done = slices.DeleteFunc(f.done, func(e ended) bool {
 		return !slices.ContainsFunc(files, func(file logFile) bool { return file.inode == e.end.Inode })

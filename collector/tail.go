@@ -2,80 +2,76 @@ package collector
 
 import (
 	"context"
-	"encoding/hex"
-	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/kongdao/kongdao/internal/calllog"
 )
 
-// Call is one call for those who watch live. Durations are microseconds, as in the
-// table calls.
-type Call struct {
-	Time       time.Time         `json:"ts"`
-	RequestID  string            `json:"request_id,omitempty"`
-	TraceID    string            `json:"trace_id,omitempty"`
-	Gateway    string            `json:"gateway,omitempty"`
-	Tenant     string            `json:"tenant,omitempty"`
-	Function   string            `json:"function"`
-	Revision   string            `json:"revision,omitempty"`
-	Zone       string            `json:"zone,omitempty"`
-	Pod        string            `json:"pod,omitempty"`
-	Method     string            `json:"method"`
-	Host       string            `json:"host"`
-	Path       string            `json:"path"`
-	Status     uint16            `json:"status"`
-	Flags      string            `json:"flags,omitempty"`
-	DurationUS uint32            `json:"duration_us"`
-	UpstreamUS uint32            `json:"upstream_us"`
-	BytesIn    uint64            `json:"bytes_in"`
-	BytesOut   uint64            `json:"bytes_out"`
-	Attempts   uint8             `json:"attempts"`
-	ClientIP   string            `json:"client_ip,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	Consumer   string            `json:"consumer,omitempty"`
-	LimitedBy  string            `json:"limited_by,omitempty"`
-	LoadTest   string            `json:"load_test,omitempty"`
-	Attrs      map[string]string `json:"attrs,omitempty"`
-}
+// Call is one call for those who watch live.
+type Call = calllog.Call
 
-// Filter chooses calls. Zero fields choose all.
-type Filter struct {
-	Function  string
-	Zone      string
-	MinStatus uint16 // 500 chooses server errors
-	LoadTest  bool   // calls of load tests, too
-}
+// Filter chooses calls for a live view. It is asked for every call of every block
+// on the way to ClickHouse: it has to be quick, must not keep the record, and is
+// called by one goroutine at a time. A nil Filter chooses all.
+type Filter func(*calllog.Record) bool
 
-func (f Filter) match(r *calllog.Record) bool {
-	return (f.Function == "" || string(r.Function) == f.Function) &&
-		(f.Zone == "" || string(r.Zone) == f.Zone) &&
-		r.Status >= f.MinStatus &&
-		(f.LoadTest || len(r.LoadTest) == 0)
-}
-
-// tailBuffer is how many calls may wait for one watcher, about 0.5 MB.
-const tailBuffer = 1024
+// tailBuffer is how many calls may wait for one watcher: more than two full blocks,
+// because a block comes at once, and 25 MB at about 500 bytes a call.
+const tailBuffer = 50_000
 
 // Tail is a live view of calls. Calls that its reader is too slow for are dropped
 // and counted; the path to ClickHouse never waits for it.
 type Tail struct {
-	filter  Filter
-	calls   chan Call
-	dropped atomic.Int64
+	filter Filter
+	wake   chan struct{} // size 1: something waits
+
+	mu      sync.Mutex
+	waiting []Call
+	dropped int64
 }
 
-// Calls gives the calls, as their blocks become durable. It is closed when the
-// context of Subscribe ends.
-func (t *Tail) Calls() <-chan Call { return t.calls }
+// Next waits for calls and gives all that became durable since the last Next, in
+// the order of their blocks, and how many more were dropped because the reader was
+// too slow. It returns at least one of them, or the error of ctx. It is for one
+// goroutine.
+func (t *Tail) Next(ctx context.Context) (calls []Call, dropped int64, err error) {
+	for {
+		if calls, dropped = t.take(); len(calls) > 0 || dropped > 0 {
+			return calls, dropped, nil
+		}
+		select {
+		case <-t.wake:
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+}
 
-// Dropped is how many calls were not given because the reader was too slow.
-func (t *Tail) Dropped() int64 { return t.dropped.Load() }
+func (t *Tail) take() (calls []Call, dropped int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	calls, dropped = t.waiting, t.dropped
+	t.waiting, t.dropped = nil, 0
+	return calls, dropped
+}
+
+func (t *Tail) offer(r *calllog.Record) {
+	if t.filter != nil && !t.filter(r) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waiting) >= tailBuffer {
+		t.dropped++
+		return
+	}
+	t.waiting = append(t.waiting, calllog.CallOf(r))
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
 
 // tails are the live views there are.
 type tails struct {
@@ -83,9 +79,10 @@ type tails struct {
 	open map[*Tail]struct{}
 }
 
-// Subscribe gives the calls that f chooses from now on, until ctx ends.
+// Subscribe gives the calls that f chooses and whose blocks become durable from now
+// on, until ctx ends.
 func (c *Collector) Subscribe(ctx context.Context, f Filter) *Tail {
-	t := &Tail{filter: f, calls: make(chan Call, tailBuffer)}
+	t := &Tail{filter: f, wake: make(chan struct{}, 1)}
 	c.tails.mu.Lock()
 	c.tails.open[t] = struct{}{}
 	c.tails.mu.Unlock()
@@ -93,9 +90,15 @@ func (c *Collector) Subscribe(ctx context.Context, f Filter) *Tail {
 		c.tails.mu.Lock()
 		defer c.tails.mu.Unlock()
 		delete(c.tails.open, t)
-		close(t.calls)
 	})
 	return t
+}
+
+// WaitStored waits until ClickHouse has settled all blocks that are durable now.
+// After a Subscribe it means: every call that the Tail will not give is stored, or
+// was refused for good.
+func (c *Collector) WaitStored(ctx context.Context) error {
+	return c.wal.WaitAcked(ctx, c.wal.Stats().LastSeq)
 }
 
 // publish shows a block to all who watch.
@@ -110,46 +113,6 @@ func (t *tails) publish(b *calllog.Block) {
 			tail.offer(r)
 		}
 	})
-}
-
-func (t *Tail) offer(r *calllog.Record) {
-	if !t.filter.match(r) {
-		return
-	}
-	if len(t.calls) == cap(t.calls) { // only publish sends, so there is room otherwise
-		t.dropped.Add(1)
-		return
-	}
-	t.calls <- callOf(r)
-}
-
-// callOf copies r.
-func callOf(r *calllog.Record) Call {
-	c := Call{
-		Time: time.UnixMicro(r.Time).UTC(), Gateway: strings.Clone(r.Gateway),
-		Tenant: toValid(string(r.Tenant)), Function: toValid(string(r.Function)), Revision: toValid(string(r.Revision)),
-		Zone: toValid(string(r.Zone)), Pod: toValid(string(r.Pod)), Method: toValid(string(r.Method)),
-		Host: toValid(string(r.Host)), Path: toValid(string(r.Path)), Status: r.Status, Flags: string(r.Flags),
-		DurationUS: r.DurationUS, UpstreamUS: r.UpstreamUS, BytesIn: r.BytesIn, BytesOut: r.BytesOut,
-		Attempts: r.Attempts, UserAgent: toValid(string(r.UserAgent)), Consumer: toValid(string(r.Consumer)),
-		LimitedBy: strings.Clone(r.LimitedBy), LoadTest: toValid(string(r.LoadTest)),
-	}
-	if r.RequestID != [16]byte{} {
-		c.RequestID = uuid.UUID(r.RequestID).String()
-	}
-	if r.TraceID != [16]byte{} {
-		c.TraceID = hex.EncodeToString(r.TraceID[:])
-	}
-	if r.ClientIP != [16]byte{} {
-		c.ClientIP = netip.AddrFrom16(r.ClientIP).Unmap().String()
-	}
-	for _, a := range r.Attrs {
-		if c.Attrs == nil {
-			c.Attrs = map[string]string{}
-		}
-		c.Attrs[strings.Clone(a.Key)] = toValid(string(a.Value))
-	}
-	return c
 }
 
 // toValid makes s fit for labels and JSON; paths may hold any byte.

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,15 +31,20 @@ func subscriber() *Collector { return &Collector{tails: tails{open: map[*Tail]st
 func TestTailChoosesAndCopies(t *testing.T) {
 	c := subscriber()
 	ctx, cancel := context.WithCancel(context.Background())
-	tail := c.Subscribe(ctx, Filter{Function: "fn-4", MinStatus: 500})
+	tail := c.Subscribe(ctx, func(r *calllog.Record) bool {
+		return string(r.Function) == "fn-4" && r.Status >= 500 && len(r.LoadTest) == 0
+	})
 	b := block(t, 100)
 	c.tails.publish(b)
 	b.Reset() // what was published must not change with it
+	calls, dropped, err := tail.Next(ctx)
+	must(t, err)
 	for i := range 100 {
 		if function(i) != "fn-4" || status(i) < 500 || loadTest(i) != "-" {
 			continue
 		}
-		call := <-tail.Calls()
+		call := calls[0]
+		calls = calls[1:]
 		text, err := json.Marshal(call)
 		must(t, err)
 		if call.Function != "fn-4" || call.Path != fmt.Sprintf("/p?n=%d", i) || call.Time.UnixMicro() != begin+int64(i)*1000 ||
@@ -46,19 +52,31 @@ func TestTailChoosesAndCopies(t *testing.T) {
 			t.Fatalf("call %d: %s", i, text)
 		}
 	}
+	if len(calls) != 0 || dropped != 0 {
+		t.Fatalf("%d calls too many, %d dropped", len(calls), dropped)
+	}
 	cancel()
-	if call, ok := <-tail.Calls(); ok || tail.Dropped() != 0 {
-		t.Fatalf("after the end: %+v, %d dropped", call, tail.Dropped())
+	if _, _, err := tail.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("after the end: %v", err)
 	}
 	c.tails.publish(block(t, 1)) // nobody listens
 }
 
 func TestSlowTailDropsAndCounts(t *testing.T) {
 	c := subscriber()
-	tail := c.Subscribe(t.Context(), Filter{LoadTest: true})
-	c.tails.publish(block(t, tailBuffer+10))
-	if tail.Dropped() != 10 || len(tail.Calls()) != tailBuffer {
-		t.Fatalf("%d dropped, %d kept", tail.Dropped(), len(tail.Calls()))
+	tail := c.Subscribe(t.Context(), nil)
+	b := block(t, 1000)
+	for range tailBuffer/1000 + 2 {
+		c.tails.publish(b)
+	}
+	calls, dropped, err := tail.Next(t.Context())
+	must(t, err)
+	if dropped != 2000 || len(calls) != tailBuffer {
+		t.Fatalf("%d dropped, %d kept", dropped, len(calls))
+	}
+	c.tails.publish(b) // there is room again
+	if calls, dropped, err = tail.Next(t.Context()); err != nil || dropped != 0 || len(calls) != 1000 {
+		t.Fatalf("%d dropped, %d kept, %v", dropped, len(calls), err)
 	}
 }
 

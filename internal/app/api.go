@@ -41,7 +41,10 @@ func (s *System) routes(mux *http.ServeMux) {
 	cfg.DocsPath, cfg.SchemasPath = "", "/api/v1/schemas"
 	cfg.CreateHooks = nil // answers without a $schema field
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
-	h := humago.New(mux, cfg)
+	whole := humago.New(mux, cfg)
+	whole.UseMiddleware(s.authenticate(whole))
+	h := huma.NewGroup(whole)
+	h.UseMiddleware(s.forOperators(whole))
 	if s.xds != nil {
 		huma.Get(h, "/api/v1/functions", s.listFunctions)
 		huma.Get(h, "/api/v1/functions/{name}", s.getFunction)
@@ -56,8 +59,8 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/capacity/gate/{name}", s.getGate)
 	}
 	if s.ch != nil {
-		huma.Get(h, "/api/v1/calls", s.getCalls)
 		huma.Get(h, "/api/v1/calls/health", s.getHealth)
+		s.callRoutes(whole)
 	}
 	if s.alerting != nil {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)

@@ -55,9 +55,19 @@ func TestPartThatReturnsNilTooEarlyIsAFailure(t *testing.T) {
 
 func TestQueriesHoldNoUserText(t *testing.T) {
 	evil := "x' OR 1=1 --"
-	q := CallQuery{Function: evil, Revision: evil, Zone: evil, Status: "5xx", Since: time.Unix(1, 0)}
-	where, args := q.where()
-	if strings.Contains(where, evil) || len(args) != 5 {
-		t.Errorf("%s with %d parameters", where, len(args))
+	f, err := CallFilter{
+		Function: evil, Tenant: evil, Revision: evil, Zone: evil, Pod: evil, Gateway: evil, Consumer: evil, Method: evil, Host: evil,
+		PathPrefix: evil, Path: evil, LimitedBy: evil, LoadRun: evil, Status: "5xx", Since: time.Unix(1, 0),
+	}.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []condition{f.where(), source{table: "calls_1m", step: time.Minute}.where(f)} {
+		if strings.Contains(where.String(), "OR 1=1") {
+			t.Errorf("%s", where)
+		}
+	}
+	if n := len(f.where().args); n != 14 {
+		t.Errorf("%d parameters", n)
 	}
 }

@@ -77,7 +77,14 @@ func (s *System) serveHTTP(ctx context.Context, name, address string, h http.Han
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	ending, end := context.WithCancel(context.Background())
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), shutdownKey{}, ending)
+		},
+	}
+	server.RegisterOnShutdown(end)
 	s.life.start(name, func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() {
 			grace, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -87,12 +94,31 @@ func (s *System) serveHTTP(ctx context.Context, name, address string, h http.Han
 			}
 		})
 		defer stop()
+		defer end()
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
 	return l.Addr().String(), nil
+}
+
+// shutdownKey is the key of a context that ends when the server of a request stops.
+type shutdownKey struct{}
+
+// untilShutdown is the context of a request that streams: it ends when the server
+// begins to stop, which otherwise waits for requests in flight.
+func untilShutdown(ctx context.Context) (context.Context, context.CancelFunc) {
+	ending, ok := ctx.Value(shutdownKey{}).(context.Context)
+	ctx, cancel := context.WithCancel(ctx)
+	if !ok {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(ending, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 func (s *System) startAlerting() error {

@@ -56,6 +56,8 @@ type System struct {
 	engine    *embedded.Engine // nil with a DSN
 	chOptions clickhouse.Options
 	ch        *clickhouse.Client
+	readers   *readers      // who may ask about calls; nil without ClickHouse
+	questions chan struct{} // holds one for each question that is being answered
 	registry  *registry.Registry
 	xds       *xds.Server
 	prober    *health.Prober
@@ -90,7 +92,7 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	reg := prometheus.NewRegistry()
 	s := &System{
 		cfg: cfg, log: log, reg: reg, parts: parts, dir: dir,
-		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}),
+		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
 	}
 	defer func() {
 		if err != nil {
@@ -220,6 +222,7 @@ func (s *System) startClickHouse() error {
 	} else if err := s.startEngine(); err != nil {
 		return err
 	}
+	s.readers = s.newReaders()
 	var err error
 	s.ch, err = clickhouse.New(s.chOptions)
 	return err

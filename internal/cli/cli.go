@@ -63,6 +63,7 @@ type env struct {
 	version string
 	output  string // "text" or "json"
 	data    string // data directory of the running system
+	token   string // of a reader; empty: see bearer
 }
 
 // Main runs the command line and returns the exit code. args do not hold the
@@ -126,7 +127,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 3 a gate said no.`
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		e.upCommand(), e.serveCommand(), e.demoCommand(), e.checkCommand(), e.explainCommand(),
-		e.fnCommand(), e.logsCommand(), e.loadCommand(), e.capacityCommand(), e.zoneCommand(),
+		e.fnCommand(), e.logsCommand(), e.callsCommand(), e.loadCommand(), e.capacityCommand(), e.zoneCommand(),
 		e.alertCommand(), e.dashboardsCommand(), e.doctorCommand(), e.versionCommand(),
 		e.zoneProcessCommand(),
 	)

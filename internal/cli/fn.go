@@ -114,7 +114,7 @@ func (e *env) fnDescribeCommand() *cobra.Command {
 				return err
 			}
 			// A section that cannot be had must not hide the others.
-			d.RecentCalls, err = c.calls(cmd.Context(), logsFlags{since: 15 * time.Minute, limit: 5}.query(args[0]))
+			d.RecentCalls, err = c.calls(cmd.Context(), url.Values{"function": args, "limit": {"5"}})
 			if err != nil {
 				d.CallsError = err.Error()
 			}
@@ -154,7 +154,7 @@ func (d description) text(w io.Writer) {
 	}
 	for _, c := range d.RecentCalls {
 		fmt.Fprint(w, "call      ")
-		writeCall(w, c)
+		_ = writeCall(w, c)
 	}
 }
 

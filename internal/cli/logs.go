@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,81 +17,69 @@ import (
 	"github.com/kongdao/kongdao/internal/app"
 )
 
-// followEvery is how often logs -f asks for new calls.
-const followEvery = 500 * time.Millisecond
-
-// followOverlap is how far back each question of logs -f reaches: calls are stored
-// in the order in which they end, not begin.
-const followOverlap = 30 * time.Second
-
 type logsFlags struct {
-	follow                          bool
-	since                           time.Duration
-	status, revision, zone, request string
-	slowest, loadTest               bool
-	limit                           int
+	callFilter
+	follow  bool
+	slowest bool
+	limit   int
+	columns []string
 }
 
 func (e *env) logsCommand() *cobra.Command {
-	var f logsFlags
+	f := logsFlags{callFilter: callFilter{since: ago(15 * time.Minute)}}
 	cmd := &cobra.Command{
-		Use:     "logs FN",
-		Short:   "the calls of a function",
-		Long:    "Logs prints stored calls, oldest first, without any SQL. With -f it goes on with new ones; with -o json it prints one call a line.",
-		Example: "  kongdao logs recommend-feed --status 5xx --since 1h\n  kongdao logs recommend-feed -f\n  kongdao logs recommend-feed --slowest --limit 10",
-		Args:    usage(cobra.ExactArgs(1)),
+		Use:   "logs [FN]",
+		Short: "the calls of a function",
+		Long: `Logs prints stored calls, oldest first, without any SQL. With -f it goes on with
+new ones as soon as they are on the collector's disk, before ClickHouse has them.
+With -o json it prints one call a line. Without FN it prints the calls of all
+functions; --request-id and --trace need none, and no --since.`,
+		Example: `  kongdao logs recommend-feed --status 5xx --since 1h
+  kongdao logs recommend-feed -f --status '>=400' --zone zb-a
+  kongdao logs recommend-feed --slowest --limit 10
+  kongdao logs --trace 4bf92f3577b34da6a3ce929d0e0e4736 -o json`,
+		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := e.connect()
 			if err != nil {
 				return err
 			}
-			q := f.query(args[0])
-			calls, err := c.calls(cmd.Context(), q)
-			if err != nil {
-				return err
+			q := f.query(cmd, args)
+			if f.follow {
+				return e.followCalls(cmd.Context(), c, q, f)
 			}
-			if len(calls) == 0 && !f.follow {
-				fmt.Fprintf(e.err, "no such call of %s in the last %v\n", args[0], f.since)
-			}
-			e.printCalls(calls)
-			if !f.follow {
-				return nil
-			}
-			return e.followCalls(cmd.Context(), c, q, calls)
+			return e.printStored(cmd.Context(), c, q, f)
 		},
 		ValidArgsFunction: e.completeFunctions,
 	}
 	fl := cmd.Flags()
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with new calls until Ctrl-C")
-	fl.DurationVar(&f.since, "since", 15*time.Minute, "how far back")
-	fl.StringVar(&f.status, "status", "", "such as 429 or 5xx")
-	fl.StringVar(&f.revision, "revision", "", "of this revision")
-	fl.StringVar(&f.zone, "zone", "", "answered by this zone")
-	fl.StringVar(&f.request, "request-id", "", "this call alone")
+	f.callFilter.add(cmd)
 	fl.BoolVar(&f.slowest, "slowest", false, "the slowest instead of the newest")
-	fl.BoolVar(&f.loadTest, "load-test", false, "calls of load tests, too")
-	fl.IntVar(&f.limit, "limit", 50, "calls at most")
+	fl.IntVar(&f.limit, "limit", 50, "calls at most; with -f, stored calls to begin with")
+	fl.StringSliceVar(&f.columns, "columns", nil, "print these fields alone, with tabs between them, such as ts,status,path")
+	e.tokenFlag(cmd.Flags())
 	return cmd
 }
 
-func (f logsFlags) query(function string) url.Values {
-	q := url.Values{
-		"function": {function},
-		"since":    {time.Now().Add(-f.since).UTC().Format(time.RFC3339Nano)},
-		"limit":    {strconv.Itoa(f.limit)},
-	}
-	for name, value := range map[string]string{"status": f.status, "revision": f.revision, "zone": f.zone, "request_id": f.request} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
+func (e *env) printStored(ctx context.Context, c *client, q url.Values, f logsFlags) error {
+	q.Set("limit", strconv.Itoa(f.limit))
 	if f.slowest {
 		q.Set("slowest", "true")
 	}
-	if f.loadTest {
-		q.Set("load_test", "true")
+	calls, err := c.calls(ctx, q)
+	if err != nil {
+		return err
 	}
-	return q
+	if len(calls) == 0 {
+		fmt.Fprintln(e.err, "no such call"+f.when(q))
+	}
+	for _, call := range calls {
+		if err := e.printCall(call, f.columns); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *client) calls(ctx context.Context, q url.Values) ([]app.Call, error) {
@@ -98,68 +88,92 @@ func (c *client) calls(ctx context.Context, q url.Values) ([]app.Call, error) {
 	return list.Calls, err
 }
 
-// followCalls prints new calls until ctx ends. Questions overlap, because a long
-// call is stored after shorter ones that began later; seen drops the doubles.
-func (e *env) followCalls(ctx context.Context, c *client, q url.Values, printed []app.Call) error {
-	seen := map[string]time.Time{}
-	for _, call := range printed {
-		seen[call.RequestID] = call.TS
+// followCalls prints calls as they come until ctx ends.
+func (e *env) followCalls(ctx context.Context, c *client, q url.Values, f logsFlags) error {
+	if f.slowest {
+		return invalid(errors.New("--slowest: with -f nobody knows which calls will be the slowest"))
 	}
-	q.Set("limit", "10000")
-	q.Del("slowest")
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		horizon := time.Now().Add(-followOverlap)
-		q.Set("since", horizon.UTC().Format(time.RFC3339Nano))
-		calls, err := c.calls(ctx, q)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		e.printCalls(unseen(calls, seen))
-		for id, ts := range seen {
-			if ts.Before(horizon) {
-				delete(seen, id)
+	q.Set("past", strconv.Itoa(f.limit))
+	err := c.events(ctx, "/calls/tail", q, func(event string, data []byte) error {
+		switch event {
+		case "call":
+			var call app.Call
+			if err := json.Unmarshal(data, &call); err != nil {
+				return fmt.Errorf("read a call: %w", err)
+			}
+			return e.printCall(call, f.columns)
+		case "dropped":
+			var d app.TailDropped
+			_ = json.Unmarshal(data, &d) // 0 then
+			fmt.Fprintf(e.err, "%d calls left out here: they came faster than they were read; they are stored all the same\n", d.Calls)
+		case "state":
+			var s app.TailState
+			if err := json.Unmarshal(data, &s); err == nil && s.Note != "" {
+				fmt.Fprintln(e.err, s.Note)
 			}
 		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil // Ctrl-C
 	}
+	return err
 }
 
-func unseen(calls []app.Call, seen map[string]time.Time) []app.Call {
-	var fresh []app.Call
-	for _, call := range calls {
-		if _, old := seen[call.RequestID]; !old {
-			seen[call.RequestID] = call.TS
-			fresh = append(fresh, call)
+func (e *env) printCall(c app.Call, columns []string) error {
+	switch {
+	case len(columns) > 0:
+		return e.printColumns(c, columns)
+	case e.output == "json":
+		enc := json.NewEncoder(e.out)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(c)
+	}
+	return writeCall(e.out, c)
+}
+
+// printColumns prints fields by their names in JSON.
+func (e *env) printColumns(c app.Call, columns []string) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return err
+	}
+	if e.output == "json" {
+		picked := map[string]json.RawMessage{}
+		for _, name := range columns {
+			if v, ok := fields[name]; ok {
+				picked[name] = v
+			}
 		}
+		return json.NewEncoder(e.out).Encode(picked)
 	}
-	return fresh
+	var texts []string
+	for _, name := range columns {
+		texts = append(texts, fieldText(fields[name]))
+	}
+	_, err = fmt.Fprintln(e.out, strings.Join(texts, "\t"))
+	return err
 }
 
-func (e *env) printCalls(calls []app.Call) {
-	enc := json.NewEncoder(e.out)
-	for _, c := range calls {
-		if e.output == "json" {
-			_ = enc.Encode(c)
-			continue
-		}
-		writeCall(e.out, c)
+// fieldText is a string without its quotes, and everything else as in JSON.
+func fieldText(v json.RawMessage) string {
+	var s string
+	if json.Unmarshal(v, &s) == nil {
+		return s
 	}
+	return string(v)
 }
 
-func writeCall(w io.Writer, c app.Call) {
+func writeCall(w io.Writer, c app.Call) error {
 	note := c.Flags
 	if c.LimitedBy != "" {
 		note += " limited by " + c.LimitedBy
 	}
-	fmt.Fprintf(w, "%s  %d  %8.1fms  %-6s %-32s  %s %s %s  %s %s\n", c.TS.Local().Format("15:04:05.000"), c.Status,
+	_, err := fmt.Fprintf(w, "%s  %3d  %8.1fms  %-6s %-32s  %s %s %s  %s %s\n", c.Time.Local().Format("15:04:05.000"), c.Status,
 		float64(c.DurationUS)/1000, c.Method, c.Path, c.Revision, c.Zone, c.Pod, c.RequestID, note)
+	return err
 }

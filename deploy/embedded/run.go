@@ -118,6 +118,13 @@ func (e *Engine) start() (*process, error) {
 			e.log.Warn("port of the embedded clickhouse was taken, using another", "was", was, "now", p.addr)
 		}
 	}
+	withdrawn, err := withdrawTokens(filepath.Join(e.cfg.Dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	if withdrawn > 0 {
+		e.log.Warn("engine was killed in the middle of inserts; they may be sent again", "parts", withdrawn)
+	}
 	p, err := startProcess(e.cfg.Dir, e.cfg.Library, []string{
 		"--config-file=" + filepath.Join(e.cfg.Dir, configFile),
 		"--path=" + filepath.Join(e.cfg.Dir, "data"),

@@ -12,6 +12,8 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 GOTEST := $(GO) test -timeout 30m -p 2
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+# Of make chaos; KONGDAO_CHAOS_SEED repeats the choices of a run.
+KONGDAO_CHAOS_ROUNDS ?= 200
 ARGS ?=
 
 help: ## list the targets
@@ -67,8 +69,9 @@ bench: deps ## run the benchmarks, with allocations per operation
 e2e: deps ## run the whole-system tests alone
 	$(GOTEST) -count 1 -v ./e2e/...
 
-chaos: deps ## run the whole-system tests that kill processes, three times
+chaos: deps ## kill processes: the whole-system tests three times, the collector and ClickHouse 200 times
 	$(GOTEST) -count 3 -v -run 'Kill|Chaos|Zone|Restart|Interrupt|Noise|Reload' ./e2e/... ./deploy/embedded/...
+	KONGDAO_CHAOS_ROUNDS=$(KONGDAO_CHAOS_ROUNDS) $(GOTEST) -count 1 -v ./collector/chaos
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \

@@ -50,7 +50,7 @@ func newRig(t *testing.T, edit func(*life)) *rig {
 	r.proxy = newProxy(t, func() string { return r.engine.Addr() })
 	r.life = life{
 		Dir: filepath.Join(r.dir, "collector"), AccessLog: filepath.Join(r.dir, "access.log"), Server: r.proxy.addr(),
-		WALBytes: 1 << 30, MaxRows: 400, Flush: 15 * time.Millisecond, InsertTimeout: 20 * time.Second,
+		WALBytes: 1 << 30, MaxRows: 500, Flush: 80 * time.Millisecond, InsertTimeout: 20 * time.Second,
 	}
 	if edit != nil {
 		edit(&r.life)
@@ -172,7 +172,7 @@ func (r *rig) load(lines int) (wait func()) {
 	})
 	streaming.Go(func() {
 		for {
-			_ = r.stream.send(1 + two.IntN(60)) // lost, unless it is found on disk
+			_ = r.stream.send(1 + two.IntN(40)) // lost, unless it is found on disk
 			select {
 			case <-done:
 				return

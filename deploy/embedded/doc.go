@@ -18,6 +18,10 @@
 //   - An engine that ends is started again on the same port, with the same
 //     password, so clients just reconnect. Rows that were acknowledged before are
 //     there: the engine survives kill -9. Power loss is another matter.
+//   - An insert that a kill cut off may be sent again with its
+//     insert_deduplication_token: each of its parts is stored once. By itself the
+//     engine would take a part for stored whose token it wrote down before it was
+//     killed.
 //   - The child never outlives its parent, and never another child on the same data.
 //   - A data directory that is in use or not writable is an error of [New].
 //

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -51,7 +54,7 @@ func TestCommandLine(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "served": served, "gone": gone, "listen": listen, "serve": serve,
+			"exits": exits, "ready": ready, "served": served, "gone": gone, "listen": listen, "serve": serve, "stored": stored,
 		},
 	})
 }
@@ -129,10 +132,10 @@ func listen(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // serve NAME sets a variable to the URL, and NAME_ADDRESS to the address, of a
-// server that answers ok, and 404 to /missing.
+// server that answers ok, and 404 to paths that end in /missing.
 func serve(ts *testscript.TestScript, _ bool, args []string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/missing" {
+		if strings.HasSuffix(r.URL.Path, "/missing") {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		fmt.Fprintln(w, "ok")
@@ -140,6 +143,24 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], s.URL)
 	ts.Setenv(args[0]+"_ADDRESS", s.Listener.Addr().String())
+}
+
+// stored QUERY waits until a query of the system of the last ready gives a truth.
+func stored(ts *testscript.TestScript, _ bool, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	within(ts, args[0], func() error {
+		body, err := json.Marshal(app.SQLQuery{Query: args[0], Format: "tsv"})
+		ts.Check(err)
+		res, err := client.Post("http://"+ts.Getenv("API")+"/api/v1/sql", "application/json", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if answer, _ := io.ReadAll(res.Body); !strings.HasSuffix(string(answer), "\n1\n") {
+			return fmt.Errorf("%s", answer)
+		}
+		return nil
+	})
 }
 
 func within(ts *testscript.TestScript, what string, yes func() error) {

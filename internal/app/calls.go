@@ -24,6 +24,7 @@ func (s *System) callRoutes(whole huma.API) {
 	huma.Register(h, sqlOperation(), s.postSQL)
 	huma.Register(h, tailOperation(whole.OpenAPI().Components.Schemas), s.getTail)
 }
+
 // Call is one call.
 type Call = calllog.Call
 

@@ -73,7 +73,7 @@ var advice = map[proto.Error]struct {
 	proto.ErrTooSlow:                    {http.StatusUnprocessableEntity, "the question would take too long: ask about less time, or one function", false},
 	proto.ErrTooManyRows:                {http.StatusUnprocessableEntity, "the question reads more rows than this reader may: ask about less time, or one function", true},
 	proto.ErrTooManyBytes:               {http.StatusUnprocessableEntity, "the question reads more bytes than this reader may: ask about less time, or fewer columns", true},
-	proto.ErrTooManyRowsOrBytes:   {http.StatusUnprocessableEntity, "the answer is larger than this reader may have: narrow the question, or end it with a LIMIT", true},
+	proto.ErrTooManyRowsOrBytes:         {http.StatusUnprocessableEntity, "the answer is larger than this reader may have: narrow the question, or end it with a LIMIT", true},
 	proto.ErrMemoryLimitExceeded:        {http.StatusUnprocessableEntity, "the question needs more memory than this reader may: ask about less time, group by fewer columns, or end it with a LIMIT", false},
 	proto.ErrQuotaExceeded:              {http.StatusTooManyRequests, "this reader has used up its quota: wait for the next interval", true},
 	proto.ErrTooManySimultaneousQueries: {http.StatusServiceUnavailable, "clickhouse answers too many questions already: try again", false},
@@ -111,11 +111,11 @@ func answerOf(err error) error {
 	return huma.NewError(a.status, a.text)
 }
 
-// serverText is the server's message without the address of what it thinks of.
+// serverText is the server's message, without the whole query again.
 func serverText(e *ch.Exception) string {
 	text := strings.TrimPrefix(e.Message, "DB::Exception: ")
-	if i := strings.Index(text, "Stack trace:"); i >= 0 {
-		text = text[:i]
+	for _, tail := range []string{"Stack trace:", ". In scope "} {
+		text, _, _ = strings.Cut(text, tail)
 	}
 	return strings.TrimRight(strings.TrimSpace(text), ". ")
 }

@@ -113,8 +113,6 @@ func text(v any, null string) string {
 		return null
 	case string:
 		return v
-	case []byte:
-		return string(v)
 	case time.Time:
 		return v.UTC().Format(momentFormat)
 	case float64:
@@ -159,8 +157,8 @@ func jsonValue(to []byte, v any) []byte {
 		return append(to, "null"...)
 	case string:
 		return jsonText(to, v)
-	case []byte:
-		return jsonText(to, string(v))
+	case []byte: // Array(UInt8)
+		return append(joined(append(to, '['), v, ',', "", func(to []byte, n byte) []byte { return strconv.AppendUint(to, uint64(n), 10) }), ']')
 	case time.Time:
 		return append(append(append(to, '"'), v.UTC().Format(momentFormat)...), '"')
 	case float64:

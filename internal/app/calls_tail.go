@@ -183,10 +183,15 @@ func (v *view) begin(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	reading, cancel := ctx, context.CancelFunc(func() {})
+	if !whole { // live calls wait
+		reading, cancel = context.WithTimeout(ctx, seamWait)
+	}
+	defer cancel()
 	var refused huma.StatusError
-	switch err := v.showPast(ctx); {
+	switch err := v.showPast(reading); {
 	case errors.As(err, &refused):
-		return v.to.state(fromCollector, "stored calls will follow: " + refused.Error())
+		return v.to.state(fromCollector, "stored calls will follow: "+refused.Error())
 	case err != nil:
 		return err
 	case whole:
@@ -202,8 +207,6 @@ const (
 	keepAlive = 10 * time.Second
 	// clockSkew is how far a gateway's clock may be ahead of this one.
 	clockSkew = 10 * time.Second
-	// lateLimit bounds the calls that follow when ClickHouse was behind.
-	lateLimit = 10_000
 )
 
 // follow sends live calls, and the missing part of the past when it is there.
@@ -282,14 +285,9 @@ func (v *view) showLate(ctx context.Context) error {
 	if horizon := v.began.Add(clockSkew); f.Until.IsZero() || f.Until.After(horizon) {
 		f.Until = horizon.Add(-time.Microsecond)
 	}
-	calls, err := v.read(ctx, f, lateLimit)
+	calls, err := v.read(ctx, f, v.past+len(v.sent))
 	if err != nil {
-		return v.to.state(fromCollector, "calls from before this view are not to be had: " + err.Error())
-	}
-	if len(calls) == lateLimit {
-		if err := v.to.state(fromCollector, "of the calls from before this view only the newest follow"); err != nil {
-			return err
-		}
+		return v.to.state(fromCollector, "calls from before this view are not to be had: "+err.Error())
 	}
 	return v.show(calls)
 }

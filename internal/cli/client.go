@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/internal/app"
@@ -38,6 +39,24 @@ func (e *env) connect() (*client, error) {
 type apiProblem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"` // such as query.limit
+		Value    any    `json:"value"`
+	} `json:"errors"`
+}
+
+// text is what is wrong, with the name of every parameter.
+func (p apiProblem) text() string {
+	if len(p.Errors) == 0 {
+		return p.Detail
+	}
+	var all []string
+	for _, e := range p.Errors {
+		_, name, _ := strings.Cut(e.Location, ".")
+		all = append(all, fmt.Sprintf("%s: is %v: %s", name, e.Value, e.Message))
+	}
+	return strings.Join(all, "\n")
 }
 
 // do sends in (nil: no body) and decodes the answer into out (nil: ignored).
@@ -135,7 +154,7 @@ func problem(status int, body []byte) error {
 	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
 		p.Detail = http.StatusText(status)
 	}
-	err := errors.New(p.Detail)
+	err := errors.New(p.text())
 	switch status {
 	case http.StatusConflict:
 		return refused(err)

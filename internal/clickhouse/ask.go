@@ -26,14 +26,14 @@ const cancelGrace = 2 * time.Second
 
 // Ask runs one query on a connection of its own and hands its rows to use. Nothing
 // is buffered but a few blocks. When ctx ends, or use returns an error, the query is
-// cancelled on the server; Ask returns when that is done. No settings are sent, so
-// that users with readonly=1 can ask. args are the driver's.
+// cancelled on the server; Ask returns when that is done. No settings are sent but
+// those of o, so that users with readonly=1 can ask. args are the driver's.
 //
 // A [Client] is not for this: its driver sends a setting with every deadline, and
 // may panic when a context ends while blocks of a result are on their way.
 func Ask(ctx context.Context, o Options, sql string, args []any, use func(driver.Rows) error) (r Reading, err error) {
 	l := &line{options: o}
-	o.Dial, o.MaxConns, o.Settings = l.dial, 1, nil
+	o.Dial, o.MaxConns = l.dial, 1
 	client, err := New(o)
 	if err != nil {
 		return r, err

@@ -49,6 +49,9 @@ func runChild(what, path string, args []string) error {
 		_, err := fmt.Println(lib.Version())
 		return err
 	}
+	if err := nowhere(); err != nil {
+		return err
+	}
 	go exitAfterParent()
 	if err := lib.RunLocal(args); err != nil && !strings.Contains(err.Error(), cancelled) {
 		return err
@@ -60,6 +63,7 @@ func runChild(what, path string, args []string) error {
 // kernel does for a parent that dies in any way, and a clean stop has had its time.
 func exitAfterParent() {
 	_, _ = io.Copy(io.Discard, os.Stdin) // an error is an end, too
+	_ = os.Chdir("/")                    // the engine cannot end nowhere
 	time.Sleep(parentGrace)
 	os.Exit(3)
 }

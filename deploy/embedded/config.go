@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 )
 
 // Config is what a user may set.
@@ -22,6 +24,9 @@ type Config struct {
 	// MaxMemoryBytes bounds what queries, merges and caches of the engine take
 	// together; a query beyond it fails, the engine lives. At least 500 MB.
 	MaxMemoryBytes int64 `yaml:"maxMemoryBytes"`
+	// Readers are users besides those of the application. Their views are made with
+	// [schema.EnsureReaderViews], once there are tables.
+	Readers []schema.Reader `yaml:"-"`
 }
 
 // minMemory is below what a start, a merge and one query need.
@@ -40,6 +45,11 @@ func (c Config) Validate() error {
 	}
 	if c.MaxMemoryBytes < minMemory {
 		errs = append(errs, fmt.Errorf("maxMemoryBytes: %d is too little, want at least %d", c.MaxMemoryBytes, minMemory))
+	}
+	for i, r := range c.Readers {
+		if err := r.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("readers[%d]: %w", i, err))
+		}
 	}
 	return errors.Join(append(errs, loopback("address", c.Address), loopback("httpAddress", c.HTTPAddress))...)
 }

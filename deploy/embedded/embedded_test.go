@@ -69,7 +69,7 @@ func TestRights(t *testing.T) {
 
 	script := e.Options()
 	script.User, script.Password = "default", ""
-	const notAllowed = 497
+	const notAllowed, exception = 497, 1001
 	for _, c := range []struct {
 		name      string
 		options   clickhouse.Options
@@ -77,11 +77,15 @@ func TestRights(t *testing.T) {
 		code      int32
 	}{
 		{"the engine's own user reads no table", script, "SELECT * FROM t", notAllowed},
-		{"the engine's own user reads no file", script, "SELECT * FROM file('users.xml', 'LineAsString', 'x String')", notAllowed},
+		{"the engine's own user reads no file", script, "SELECT * FROM file('users.xml', 'LineAsString', 'x String')", exception},
 		{"the engine's own user writes nothing", script, "INSERT INTO t VALUES (2)", notAllowed},
 		{"an analyst reads", e.AnalystOptions(), "SELECT * FROM t", 0},
 		{"an analyst writes nothing", e.AnalystOptions(), "INSERT INTO t VALUES (2)", notAllowed},
-		{"an analyst reads no file", e.AnalystOptions(), "SELECT * FROM file('x', 'LineAsString', 'x String')", notAllowed},
+		{"an analyst reads no file", e.AnalystOptions(), "SELECT * FROM file('/etc/passwd', 'LineAsString', 'x String')", exception},
+		{"the function file is no way around", e.AnalystOptions(), "SELECT file('/etc/passwd')", exception},
+		{"nor is it with a default", e.AnalystOptions(), "SELECT file('/etc/passwd', 'x')", exception},
+		{"nor with a relative path", e.AnalystOptions(), "SELECT file('users.xml')", exception},
+		{"nobody reads files, because views run as others", e.Options(), "SELECT file('/etc/passwd')", exception},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := open(t, c.options).Exec(context.Background(), c.statement)

@@ -74,7 +74,7 @@ func (e *Engine) take(reg prometheus.Registerer) (err error) {
 	if e.http, err = reserve("httpAddress", e.cfg.HTTPAddress); err != nil {
 		return err
 	}
-	if err := writeSettings(e.cfg.Dir, e.cfg.MaxMemoryBytes, e.app, e.reader); err != nil {
+	if err := writeSettings(e.cfg, e.app, e.reader); err != nil {
 		return fmt.Errorf("data directory is not writable: %w", err)
 	}
 	e.metrics, err = newMetrics(reg)

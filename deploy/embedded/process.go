@@ -42,9 +42,13 @@ func startProcess(dir, lib string, args []string) (*process, error) {
 	if info, err := log.Stat(); err == nil {
 		p.logEnd = info.Size()
 	}
+	work, err := makeGate(dir)
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(exe, append([]string{childArgument, runArgument, lib}, args...)...)
 	cmd.Args[0] = "kongdao"
-	cmd.Dir, cmd.Env = dir, childEnvironment()
+	cmd.Dir, cmd.Env = work, childEnvironment()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes()
 	if p.stdin, err = cmd.StdinPipe(); err != nil {

@@ -5,6 +5,7 @@ package embedded
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 func executable() (string, error) { return os.Executable() }
@@ -12,3 +13,5 @@ func executable() (string, error) { return os.Executable() }
 // attributes: a process group of its own. The closed standard input ends a child
 // whose parent died.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func (p *process) awaitSomewhere() { time.Sleep(10 * time.Millisecond) }

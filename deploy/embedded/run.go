@@ -184,12 +184,13 @@ func (e *Engine) ask(ctx context.Context, statement string) error {
 // an acknowledged row is on disk, as after a kill.
 func (e *Engine) stop(p *process) {
 	begin := time.Now()
+	_ = p.stdin.Close() // tells the child, and makes it leave even if the engine hangs
+	p.awaitSomewhere()
 	if err := e.ask(context.Background(), endScript); err != nil {
 		e.log.Warn("embedded clickhouse does not stop when asked, killing it", "error", err)
 		p.kill()
 		return
 	}
-	_ = p.stdin.Close() // so that the child leaves even if the engine hangs
 	select {
 	case <-p.done:
 		e.log.Info("embedded clickhouse stopped", "took", time.Since(begin))

@@ -1,11 +1,9 @@
 package embedded
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
@@ -29,8 +27,11 @@ const (
 // notices a KILL QUERY within a tenth of a second. Reading standard input with
 // file('-') would end by itself, but needs READ ON FILE for the user "default",
 // and with that any local client could read any file of this process.
+//
+// Nobody is let in before the gate has opened, see nowhere.
 const (
-	script = "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; " +
+	script = "SELECT file('" + gateFile + "') FORMAT Null; " +
+		"SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; " +
 		"SELECT sleepEachRow(0.1) FROM system.numbers FORMAT Null " +
 		"SETTINGS function_sleep_max_microseconds_per_block = 0, max_block_size = 1, max_execution_time = 0"
 	endScript = "KILL QUERY WHERE query LIKE '%sleepEachRow(0.1)%' AND query NOT LIKE 'KILL%' ASYNC"
@@ -68,6 +69,14 @@ const configXML = `<clickhouse>
  </merge_tree>
  <user_files_path>%[1]s/user_files/</user_files_path>
  <users_config>%[1]s/users.xml</users_config>
+ <access_control_improvements>
+  <users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows>
+  <on_cluster_queries_require_cluster_grant>true</on_cluster_queries_require_cluster_grant>
+  <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+  <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+  <settings_constraints_replace_previous>true</settings_constraints_replace_previous>
+  <table_engines_require_grant>true</table_engines_require_grant>
+ </access_control_improvements>
 </clickhouse>
 `
 
@@ -79,8 +88,8 @@ const usersXML = `<clickhouse>
   <default><poll_interval>1</poll_interval></default>
   <app><poll_interval>1</poll_interval><max_memory_usage>%[1]d</max_memory_usage></app>
   <reader><poll_interval>1</poll_interval><max_memory_usage>%[1]d</max_memory_usage><readonly>2</readonly><max_execution_time>60</max_execution_time></reader>
- </profiles>
- <quotas><default/></quotas>
+%[4]s </profiles>
+ <quotas><default/>%[5]s</quotas>
  <users>
   <default>
    <password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
@@ -99,20 +108,18 @@ const usersXML = `<clickhouse>
     <query>GRANT SELECT ON default.*</query>
    </grants>
   </analyst>
- </users>
+%[6]s </users>
 </clickhouse>
 `
 
-// writeSettings writes what the engine reads at its start. dir has to be absolute.
-func writeSettings(dir string, maxMemory int64, app, reader api.Secret) error {
-	var escaped bytes.Buffer
-	if err := xml.EscapeText(&escaped, []byte(dir)); err != nil {
-		return err
-	}
+// writeSettings writes what the engine reads at its start. cfg.Dir has to be absolute.
+func writeSettings(cfg Config, app, reader api.Secret) error {
+	dir, maxMemory := cfg.Dir, cfg.MaxMemoryBytes
+	profile, quotas, users := readersXML(cfg.Readers, maxMemory/4)
 	return errors.Join(
 		os.MkdirAll(filepath.Join(dir, "user_files"), 0o700),
-		os.WriteFile(filepath.Join(dir, configFile), fmt.Appendf(nil, configXML, escaped.String(), maxMemory), 0o600),
-		os.WriteFile(filepath.Join(dir, usersFile), fmt.Appendf(nil, usersXML, maxMemory/2, hash(app), hash(reader)), 0o600),
+		os.WriteFile(filepath.Join(dir, configFile), fmt.Appendf(nil, configXML, escape(dir), maxMemory), 0o600),
+		os.WriteFile(filepath.Join(dir, usersFile), fmt.Appendf(nil, usersXML, maxMemory/2, hash(app), hash(reader), profile, quotas, users), 0o600),
 	)
 }
 

@@ -40,6 +40,12 @@ func StartIn(t testing.TB, dir string) (e *embedded.Engine, stop func()) {
 	t.Helper()
 	cfg := embedded.DefaultConfig()
 	cfg.Dir = dir
+	return StartWith(t, cfg)
+}
+
+// StartWith is StartIn with a configuration of the test's own.
+func StartWith(t testing.TB, cfg embedded.Config) (e *embedded.Engine, stop func()) {
+	t.Helper()
 	e, err := embedded.New(cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kongdao/kongdao/api"
+	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 	"github.com/kongdao/kongdao/internal/clickhouse"
 )
 
@@ -146,6 +147,13 @@ func (s *System) newReaders() *readers {
 	r := &readers{operator: reader{name: "operator", options: s.chOptions}}
 	if s.engine != nil {
 		r.operator.options = s.engine.AnalystOptions()
+	}
+	for _, a := range s.asking {
+		who := reader{name: a.Name, tenants: a.Tenants, options: schema.ReaderOptions(s.chOptions, a)}
+		if a.Everything() {
+			who.tenants = nil
+		}
+		r.add(a.Token, who)
 	}
 	return r
 }

@@ -56,8 +56,9 @@ type System struct {
 	engine    *embedded.Engine // nil with a DSN
 	chOptions clickhouse.Options
 	ch        *clickhouse.Client
-	readers   *readers      // who may ask about calls; nil without ClickHouse
-	questions chan struct{} // holds one for each question that is being answered
+	readers   *readers        // who may ask about calls; nil without ClickHouse
+	asking    []schema.Reader // those of the configuration
+	questions chan struct{}   // holds one for each question that is being answered
 	registry  *registry.Registry
 	xds       *xds.Server
 	prober    *health.Prober
@@ -209,7 +210,10 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(*S
 	return errors.Join(err, s.Stop())
 }
 
-func (s *System) startClickHouse() error {
+func (s *System) startClickHouse() (err error) {
+	if s.asking, err = readersOf(s.cfg); err != nil {
+		return err
+	}
 	if dsn := s.cfg.ClickHouse.DSN; dsn != "" {
 		text, err := registry.Resolve(dsn)
 		if err != nil {
@@ -223,7 +227,6 @@ func (s *System) startClickHouse() error {
 		return err
 	}
 	s.readers = s.newReaders()
-	var err error
 	s.ch, err = clickhouse.New(s.chOptions)
 	return err
 }
@@ -231,7 +234,7 @@ func (s *System) startClickHouse() error {
 func (s *System) startEngine() error {
 	cfg := embedded.DefaultConfig()
 	cfg.Dir = s.dir.sub("clickhouse")
-	cfg.Library = s.cfg.ClickHouse.Library
+	cfg.Library, cfg.Readers = s.cfg.ClickHouse.Library, s.asking
 	cfg.Address, cfg.HTTPAddress = s.cfg.Listen.ClickHouse, s.cfg.Listen.ClickHouseHTTP
 	engine, err := embedded.New(cfg, s.log.With("part", "clickhouse"), s.reg)
 	if err != nil {
@@ -277,8 +280,10 @@ func (s *System) migrateOnce(ctx context.Context) error {
 			return &config.FieldError{Field: "clickhouse.dsn", Err: fmt.Errorf("no answer from %s: %w: start the server, or name another", s.chOptions, err)}
 		}
 	}
-	_, err := schema.Migrate(ctx, s.chOptions)
-	return err
+	if _, err := schema.Migrate(ctx, s.chOptions); err != nil {
+		return err
+	}
+	return s.ensureReaders(ctx)
 }
 
 // await waits for a step of the start, for the end of ctx, or for a part to fail.

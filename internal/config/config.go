@@ -24,6 +24,7 @@ type Config struct {
 	LoadTest   LoadTest   `yaml:"loadtest"`
 	Log        Log        `yaml:"log"`
 
+	Readers []Reader          `yaml:"readers"` // who else may ask about calls, and about whose
 	Tenants map[string]Tenant `yaml:"tenants"` // how calls of a tenant are kept, by its name; those that are not here have the defaults
 }
 
@@ -131,6 +132,7 @@ func Default() Config {
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
 		},
 		Log:     Log{Level: "info", Format: "text"},
+		Readers: []Reader{},
 		Tenants: map[string]Tenant{},
 	}
 }

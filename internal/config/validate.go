@@ -50,6 +50,7 @@ func (c Config) wrongs() []wrong {
 	k.loadTest(c.LoadTest)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
+	k.readers(c.Readers)
 	k.tenants(c.Tenants)
 	return k.found
 }

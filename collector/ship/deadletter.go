@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,12 +17,70 @@ import (
 // DeadLetter is what the .json file beside a refused block says. The block itself,
 // as in the log, is in the .block file of the same name.
 type DeadLetter struct {
+	Table    string    `json:"table"` // empty: calls
 	Token    string    `json:"token"`
 	Rows     int       `json:"rows"`
 	MinTime  time.Time `json:"minTime"`
 	MaxTime  time.Time `json:"maxTime"`
 	Revision int       `json:"revision"` // of the native protocol
 	Reason   string    `json:"reason"`
+	Refused  time.Time `json:"refused"` // the last time
+
+	base string // path without extension
+}
+
+const (
+	letterSuffix = ".json"
+	blockSuffix  = ".block"
+)
+
+// ReadDeadLetters returns the letters in dir, by name. A folder that is not there
+// has none. A letter that cannot be read is an error beside the others.
+func ReadDeadLetters(dir string) (letters []DeadLetter, err error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*"+letterSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	var errs []error
+	for _, name := range names {
+		l, err := readLetter(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was replayed meanwhile
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("dead letter %s: %w", name, err))
+			continue
+		}
+		letters = append(letters, l)
+	}
+	return letters, errors.Join(errs...)
+}
+
+func readLetter(name string) (l DeadLetter, err error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return l, err
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return l, err
+	}
+	if l.Token == "" {
+		return l, errors.New("names no token")
+	}
+	l.base = strings.TrimSuffix(name, letterSuffix)
+	return l, nil
+}
+
+// Record is the refused block, to be sent again under its own token.
+func (l DeadLetter) Record() (wal.Record, error) {
+	block, err := os.ReadFile(l.base + blockSuffix)
+	if err != nil {
+		return wal.Record{}, fmt.Errorf("dead letter %s: %w", l.Token, err)
+	}
+	return wal.Record{
+		Entry: wal.Entry{Rows: l.Rows, MinTime: l.MinTime, MaxTime: l.MaxTime, Revision: l.Revision, Block: block},
+		Token: l.Token, Again: true,
+	}, nil
 }
 
 var errDeadLettersFull = errors.New("dead-letter folder is full")
@@ -52,34 +111,63 @@ func openDeadLetters(dir string, limit int64) (*deadLetters, error) {
 	return d, nil
 }
 
+func (d *deadLetters) base(token string) string {
+	return filepath.Join(d.dir, strings.ReplaceAll(token, "/", "-"))
+}
+
 // put keeps the block and the reason on disk. Doing it again replaces the files.
-func (d *deadLetters) put(rec wal.Record, reason error) error {
+func (d *deadLetters) put(table string, rec wal.Record, reason error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	letter, err := json.MarshalIndent(DeadLetter{
-		Token: rec.Token, Rows: rec.Rows, MinTime: rec.MinTime, MaxTime: rec.MaxTime,
-		Revision: rec.Revision, Reason: reason.Error(),
+		Table: table, Token: rec.Token, Rows: rec.Rows, MinTime: rec.MinTime, MaxTime: rec.MaxTime,
+		Revision: rec.Revision, Reason: reason.Error(), Refused: time.Now().UTC(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	size := int64(len(rec.Block) + len(letter))
-	if d.used+size > d.limit {
+	base := d.base(rec.Token)
+	size := int64(len(rec.Block)+len(letter)) - sizeOf(base)
+	if size > 0 && d.used+size > d.limit {
 		return fmt.Errorf("%w: %d of %d bytes in %s are used; %w", errDeadLettersFull, d.used, d.limit, d.dir, reason)
 	}
-	base := filepath.Join(d.dir, strings.ReplaceAll(rec.Token, "/", "-"))
-	if err := writeSynced(base+".block", rec.Block); err != nil {
+	if err := writeSynced(base+blockSuffix, rec.Block); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	if err := writeSynced(base+".json", letter); err != nil {
+	if err := writeSynced(base+letterSuffix, letter); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	d.used += size
 	return nil
 }
 
+// remove deletes a letter whose block is stored.
+func (d *deadLetters) remove(token string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	base := d.base(token)
+	size := sizeOf(base)
+	for _, suffix := range []string{letterSuffix, blockSuffix} {
+		if err := os.Remove(base + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("dead letter: %w", err)
+		}
+	}
+	d.used -= size
+	return nil
+}
+
+func sizeOf(base string) (n int64) {
+	for _, suffix := range []string{letterSuffix, blockSuffix} {
+		if info, err := os.Stat(base + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// writeSynced replaces the file in one step: after a crash it is the old or the new.
 func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
 	}
@@ -87,5 +175,8 @@ func writeSynced(path string, data []byte) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
 }

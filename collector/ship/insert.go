@@ -5,10 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/clickhouse"
@@ -72,32 +69,4 @@ func settings(token string) map[string]any {
 		// it again and again.
 		"max_partitions_per_insert_block": 0,
 	}
-}
-
-// permanent reports that the same block would be refused for the same reason for
-// ever. Everything else is worth another try: what the server lacks, such as
-// memory, rights or the table, can be given to it.
-func permanent(err error) bool {
-	if errors.Is(err, errBlock) {
-		return true
-	}
-	return slices.Contains([]proto.Error{
-		proto.ErrCannotParseText,
-		proto.ErrIncorrectNumberOfColumns,
-		proto.ErrThereIsNoColumn,
-		proto.ErrNotFoundColumnInBlock,
-		proto.ErrNoSuchColumnInTable,
-		proto.ErrNumberOfColumnsDoesntMatch,
-		proto.ErrIllegalTypeOfArgument,
-		proto.ErrIllegalColumn,
-		proto.ErrUnknownIdentifier,
-		proto.ErrUnknownType,
-		proto.ErrTypeMismatch,
-		proto.ErrArgumentOutOfBound,
-		proto.ErrCannotConvertType,
-		proto.ErrIncorrectData,
-		proto.ErrTooLargeStringSize,
-		proto.ErrCannotInsertNullInOrdinaryColumn,
-		proto.ErrViolatedConstraint,
-	}, proto.Error(clickhouse.Code(err)))
 }

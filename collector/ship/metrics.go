@@ -12,6 +12,7 @@ type metrics struct {
 	retries    prometheus.Counter
 	deadBlocks prometheus.Counter
 	deadRows   prometheus.Counter
+	checked    *prometheus.CounterVec
 }
 
 // newMetrics registers with reg, under the label table; nil means that nobody
@@ -39,13 +40,20 @@ func newMetrics(table string, reg prometheus.Registerer) (metrics, error) {
 			Name: "kongdao_collector_dead_rows_total",
 			Help: "Rows in such blocks.",
 		}),
+		checked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kongdao_collector_checked_blocks_total",
+			Help: "Blocks that may have been sent before and were looked up, by what was found: unsure (sent again), absent (sent), stored, part (the rest was sent), split (sent in pieces).",
+		}, []string{"result"}),
+	}
+	for _, f := range []finding{findingUnsure, findingAbsent, findingStored, findingPart, findingSplit} {
+		m.checked.WithLabelValues(string(f))
 	}
 	if reg == nil {
 		return m, nil
 	}
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"table": table}, reg)
 	var errs []error
-	for _, c := range []prometheus.Collector{m.rows, m.insert, m.retries, m.deadBlocks, m.deadRows} {
+	for _, c := range []prometheus.Collector{m.rows, m.insert, m.retries, m.deadBlocks, m.deadRows, m.checked} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,14 +64,18 @@ type Shipper struct {
 	table    Table
 	wal      *wal.Log
 	inserter *clickhouse.Inserter
+	ledger   ledger
 	log      *slog.Logger
 	metrics  metrics
 	dead     *deadLetters
 
-	failing atomic.Bool // the last try of some block failed
-	gaveUp  atomic.Bool // a block was left in the log because Run is ending
-	rows    atomic.Int64
-	refused atomic.Int64 // rows in the dead-letter folder
+	longTried time.Duration
+	replaying sync.Mutex // held by Replay
+
+	failing     atomic.Bool // the last try of some block failed
+	gaveUp      atomic.Bool // a block was left in the log because Run is ending
+	rows        atomic.Int64
+	refusedRows atomic.Int64 // those that went to the dead-letter folder
 }
 
 // New prepares delivery of the blocks in w, which stays the caller's, to table of
@@ -92,6 +97,7 @@ func New(cfg Config, table Table, w *wal.Log, client *clickhouse.Client, log *sl
 	options.MaxConns = cfg.Parallel
 	return &Shipper{
 		cfg: cfg, table: table, wal: w, inserter: clickhouse.NewInserter(options, table.Revision),
+		ledger: ledger{client: client, table: table.Name}, longTried: longTried,
 		log: log.With(slog.String("table", table.Name)), metrics: m, dead: dead,
 	}, nil
 }
@@ -100,7 +106,7 @@ func New(cfg Config, table Table, w *wal.Log, client *clickhouse.Client, log *sl
 func (s *Shipper) Rows() int64 { return s.rows.Load() }
 
 // DeadRows is how many rows went to the dead-letter folder since New.
-func (s *Shipper) DeadRows() int64 { return s.refused.Load() }
+func (s *Shipper) DeadRows() int64 { return s.refusedRows.Load() }
 
 // Failing reports that ClickHouse did not take the last block that was tried.
 func (s *Shipper) Failing() bool { return s.failing.Load() }
@@ -167,8 +173,9 @@ func (s *Shipper) deliver(ctx, work context.Context, rec wal.Record) {
 	policy.InitialInterval = 100 * time.Millisecond
 	policy.Multiplier = 2
 	policy.MaxInterval = 5 * time.Second
+	d := &delivery{left: []wal.Record{rec}, begun: time.Now()}
 	_, err := backoff.Retry(ctx,
-		func() (struct{}, error) { return struct{}{}, s.settle(work, rec) },
+		func() (struct{}, error) { return struct{}{}, s.settle(work, d) },
 		backoff.WithBackOff(policy),
 		backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, _ time.Duration) { s.noteFailure(rec, err) }))
@@ -182,30 +189,9 @@ func (s *Shipper) deliver(ctx, work context.Context, rec wal.Record) {
 	}
 }
 
-// settle tries once to bring the record where it belongs.
-func (s *Shipper) settle(ctx context.Context, rec wal.Record) error {
-	err := s.insert(ctx, rec)
-	if err == nil {
-		s.noteStored(rec)
-		return nil
-	}
-	if !permanent(err) {
-		return err
-	}
-	if err := s.dead.put(rec, err); err != nil {
-		return err
-	}
-	s.refused.Add(int64(rec.Rows))
-	s.metrics.deadBlocks.Inc()
-	s.metrics.deadRows.Add(float64(rec.Rows))
-	s.log.Error("clickhouse refused a block for good; it is in the dead-letter folder",
-		slog.String("token", rec.Token), slog.Int("rows", rec.Rows), slog.String("dir", s.cfg.DeadLetterDir), slog.Any("error", err))
-	return nil
-}
-
-func (s *Shipper) noteStored(rec wal.Record) {
-	s.rows.Add(int64(rec.Rows))
-	s.metrics.rows.Add(float64(rec.Rows))
+func (s *Shipper) noteStored(rows int) {
+	s.rows.Add(int64(rows))
+	s.metrics.rows.Add(float64(rows))
 	if s.failing.Swap(false) {
 		s.log.Info("clickhouse takes blocks again")
 	}

@@ -18,6 +18,7 @@ type cursor struct {
 	Writer    string `json:"writer"`
 	Seq       uint64 `json:"seq"`       // all records up to here are acknowledged
 	Positions []byte `json:"positions"` // the source positions of that record
+	Handed    uint64 `json:"handed"`    // no record behind this one was ever returned; 0: not known
 }
 
 func cursorPath(dir string) string { return filepath.Join(dir, "cursor") }

@@ -85,8 +85,9 @@ type Log struct {
 	last        uint64     // sequence number of the newest record; 0 when there never was one
 	positions   []byte     // of the newest record
 	cursor      cursor
-	unsaved     bool  // the cursor's file is behind it
-	rows        int64 // rows in records that are not acknowledged
+	again       uint64 // records up to here may have been returned before Open
+	unsaved     bool   // the cursor's file is behind it
+	rows        int64  // rows in records that are not acknowledged
 	handed      []*handed
 	moved       chan struct{} // closed, and made anew, when the cursor moves
 	reader      reader

@@ -72,6 +72,9 @@ func (l *Log) restore() error {
 	if err := l.restoreTail(); err != nil {
 		return err
 	}
+	if l.again = min(l.cursor.Handed, l.last); l.again == 0 {
+		l.again = l.last // nobody knows
+	}
 	l.dropAcked()
 	for _, s := range l.segments {
 		if err := l.count(s); err != nil {

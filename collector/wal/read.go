@@ -75,9 +75,39 @@ func (l *Log) TryNext() (Record, bool, error) {
 			continue
 		}
 		rec, ok, err := l.readAt(s, off, limit)
+		if ok {
+			l.noteHanded(rec.Seq)
+		}
 		if ok || err != nil {
 			return rec, ok, err
 		}
+	}
+}
+
+// handedAhead is for how many records at a time the cursor's file says that they
+// may have been returned, so that it is not written for each.
+const handedAhead = 64
+
+// noteHanded makes sure that after a crash the record is known to have been
+// returned. When that cannot be written now, the next Ack does it.
+func (l *Log) noteHanded(seq uint64) {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	l.mu.Lock()
+	if seq <= l.cursor.Handed {
+		l.mu.Unlock()
+		return
+	}
+	l.cursor.Handed = seq + handedAhead - 1
+	c := l.cursor
+	l.mu.Unlock()
+	err := c.save(l.opts.Dir)
+	l.mu.Lock()
+	l.unsaved = err != nil
+	l.mu.Unlock()
+	if err != nil {
+		l.opts.Log.Warn("cursor was not written; after a crash nobody knows that this block was sent",
+			slog.Uint64("seq", seq), slog.Any("error", err))
 	}
 }
 
@@ -121,7 +151,7 @@ func (l *Log) readAt(s *segment, off, limit int64) (Record, bool, error) {
 	l.handed = append(l.handed, &handed{
 		seq: h.seq, rows: int64(h.rows), oldest: e.MinTime, positions: e.Positions, segment: s,
 	})
-	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq)}, true, nil
+	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq), Again: h.seq <= l.again}, true, nil
 }
 
 // passDamage sets the damaged bytes at off aside and moves the reader behind them.

@@ -23,6 +23,7 @@ type Record struct {
 	Entry
 	Seq   uint64 // position in the log; grows, with gaps after damage
 	Token string // names the block for ever: writer id and sequence number
+	Again bool   // an earlier process may have been given it; it may be stored
 }
 
 const (

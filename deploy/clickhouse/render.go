@@ -38,7 +38,7 @@ func Tables() []string {
 	for _, r := range Rollups() {
 		names = append(names, r.Name)
 	}
-	return append(names, "load_runs")
+	return append(names, "load_runs", "stored_blocks")
 }
 
 // rendered is migrations with the templates filled in.

@@ -1,0 +1,115 @@
+package ship
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
+	"github.com/google/uuid"
+
+	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/clickhouse"
+)
+
+// Calls is the table calls.
+func Calls() Table {
+	t := Table{Name: "calls", Revision: calllog.Revision, Split: splitCalls, Missing: missingCalls}
+	for _, c := range calllog.Columns() {
+		t.Columns = append(t.Columns, c.Name)
+	}
+	return t
+}
+
+// splitCalls halves a block.
+func splitCalls(block []byte) (first, second Piece, err error) {
+	b, err := calllog.DecodeBlock(block)
+	if err != nil {
+		return first, second, err
+	}
+	halves, at := [2]*calllog.Block{calllog.NewBlock(), calllog.NewBlock()}, 0
+	b.Each(func(r *calllog.Record) {
+		halves[at*2/b.Rows()].Append(r)
+		at++
+	})
+	if first, err = pieceOf(halves[0]); err != nil {
+		return first, second, err
+	}
+	second, err = pieceOf(halves[1])
+	return first, second, err
+}
+
+func pieceOf(b *calllog.Block) (Piece, error) {
+	data, err := b.Encode(nil)
+	return Piece{Block: data, Rows: b.Rows()}, err
+}
+
+// identity is how a call is told from others. Ids alone do not, for a gateway may
+// take them from its clients, and calls without one have zeros.
+type identity struct {
+	ts       int64
+	id       [16]byte
+	duration uint32
+}
+
+func identityOf(r *calllog.Record) identity {
+	return identity{ts: r.Time, id: r.RequestID, duration: r.DurationUS}
+}
+
+// missingCalls looks each call of the block up in the table.
+func missingCalls(ctx context.Context, c *clickhouse.Client, block []byte) (Piece, error) {
+	b, err := calllog.DecodeBlock(block)
+	if err != nil {
+		return Piece{}, fmt.Errorf("%w: %w", errBlock, err)
+	}
+	stored, err := storedCalls(ctx, c, b)
+	if err != nil {
+		return Piece{}, fmt.Errorf("look calls up: %w", err)
+	}
+	rest := calllog.NewBlock()
+	b.Each(func(r *calllog.Record) {
+		key := identityOf(r)
+		if stored[key] > 0 {
+			stored[key]--
+			return
+		}
+		rest.Append(r)
+	})
+	return pieceOf(rest)
+}
+
+// storedCalls are those with the ids and in the time of the block, and how often.
+func storedCalls(ctx context.Context, c *clickhouse.Client, b *calllog.Block) (map[identity]uint64, error) {
+	ids, err := ext.NewTable("sought", ext.Column("id", "UUID"))
+	if err != nil {
+		return nil, err
+	}
+	b.Each(func(r *calllog.Record) {
+		if err == nil {
+			err = ids.Append(uuid.UUID(r.RequestID))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	from, to := b.Span()
+	rows, err := c.Query(ch.Context(ctx, ch.WithExternalTable(ids)), `SELECT ts, request_id, duration_us, count() FROM calls
+		WHERE ts BETWEEN fromUnixTimestamp64Micro($1) AND fromUnixTimestamp64Micro($2) AND request_id IN sought GROUP BY ts, request_id, duration_us`, from, to)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	stored := map[identity]uint64{}
+	for rows.Next() {
+		var at time.Time
+		var id uuid.UUID
+		var duration uint32
+		var n uint64
+		if err := rows.Scan(&at, &id, &duration, &n); err != nil {
+			return nil, err
+		}
+		stored[identity{at.UnixMicro(), id, duration}] = n
+	}
+	return stored, rows.Err()
+}

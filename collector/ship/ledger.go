@@ -1,0 +1,114 @@
+package ship
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kongdao/kongdao/collector/wal"
+	"github.com/kongdao/kongdao/internal/clickhouse"
+)
+
+const (
+	// ledgerTable has a row for each stored block, written by the block's own insert.
+	ledgerTable = "stored_blocks"
+
+	// Tables forget tokens after so many blocks, and replicated ones after an hour.
+	// What is younger than both bounds is remembered for sure.
+	rememberedShare = 2 // of the window, as its part
+	rememberedFor   = 10 * time.Minute
+
+	// maxSkew is how far ahead of ClickHouse's clock those of gateways may be.
+	maxSkew = 10 * time.Minute
+)
+
+// finding is what became of a block that may have been sent before.
+type finding string
+
+const (
+	// findingUnsure: the tables still know its token if they stored it, so sending
+	// it again stores what is missing, in the rollups too, and nothing else.
+	findingUnsure finding = "unsure"
+	findingStored finding = "stored" // long ago, whole
+	findingAbsent finding = "absent"
+	findingPart   finding = "part"  // rows of it are there, the insert was cut off long ago
+	findingSplit  finding = "split" // it was sent in pieces
+)
+
+// ledger finds out whether blocks were stored.
+type ledger struct {
+	client *clickhouse.Client
+	table  string
+}
+
+// restSuffix makes the token of what was missing of a block.
+const restSuffix = "/rest"
+
+// entries are those of one block.
+type entries struct {
+	whole, rest, pieces uint64
+	stored              time.Time // the first of them
+}
+
+func (l ledger) find(ctx context.Context, token string) (e entries, err error) {
+	err = l.client.QueryRow(ctx, "SELECT countIf(token = $2), countIf(token = $3), countIf(token NOT IN ($2, $3)), min(stored) FROM "+ledgerTable+
+		" WHERE table = $1 AND (token = $2 OR startsWith(token, concat($2, '/')))", l.table, token, token+restSuffix).
+		Scan(&e.whole, &e.rest, &e.pieces, &e.stored)
+	if err != nil {
+		return e, fmt.Errorf("ask the ledger: %w", err)
+	}
+	return e, nil
+}
+
+// remembered reports that the table has not forgotten a token that came at the
+// time at, or up to skew before it.
+func (l ledger) remembered(ctx context.Context, at time.Time, skew time.Duration) (bool, error) {
+	var parts, window uint64
+	var now time.Time
+	err := l.client.QueryRow(ctx, "SELECT sum(parts), now64(3), (SELECT arrayMin(arrayMap(x -> toUInt64(x),"+
+		" extractAll(engine_full, 'deduplication_window = ([0-9]+)'))) FROM system.tables WHERE database = currentDatabase() AND name = $1)"+
+		" FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew)).Scan(&parts, &now, &window)
+	if err != nil {
+		return false, fmt.Errorf("ask how many blocks are remembered: %w", err)
+	}
+	return parts < window/rememberedShare && now.Sub(at) < rememberedFor, nil
+}
+
+// judge finds out what became of rec. Its rest is what of it is not stored, for
+// findingPart alone.
+func (s *Shipper) judge(ctx context.Context, rec wal.Record) (f finding, rest Piece, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout.Std())
+	defer cancel()
+	found, err := s.ledger.find(ctx, rec.Token)
+	if err != nil {
+		return "", rest, err
+	}
+	at, skew := rec.MaxTime, maxSkew
+	if found.whole > 0 {
+		at, skew = found.stored, 0
+	}
+	known, err := s.ledger.remembered(ctx, at, skew)
+	switch {
+	case err != nil:
+		return "", rest, err
+	case found.rest > 0:
+		return findingStored, rest, nil
+	case found.pieces > 0:
+		return findingSplit, rest, nil
+	case known:
+		return findingUnsure, rest, nil
+	case found.whole > 0:
+		return findingStored, rest, nil
+	}
+	// Either it was never stored, or the server died before it wrote the ledger.
+	rest, err = s.table.Missing(ctx, s.ledger.client, rec.Block)
+	switch {
+	case err != nil:
+		return "", rest, err
+	case rest.Rows == rec.Rows:
+		return findingAbsent, rest, nil
+	case rest.Rows == 0:
+		return findingStored, rest, nil
+	}
+	return findingPart, rest, nil
+}

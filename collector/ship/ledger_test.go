@@ -1,0 +1,245 @@
+package ship
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/kongdao/kongdao/collector/wal"
+	schema "github.com/kongdao/kongdao/deploy/clickhouse"
+	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
+	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/clickhouse"
+)
+
+// bench is a shipper that does not run: tests drive it block by block.
+type bench struct {
+	*Shipper
+	t      *testing.T
+	client *clickhouse.Client
+}
+
+// forgetful is a bench on an engine whose tables remember two blocks.
+func forgetful(t *testing.T) bench {
+	t.Helper()
+	engine := embeddedtest.Start(t)
+	_, err := schema.Migrate(ctxFor(t), engine.Options())
+	must(t, err)
+	client, err := clickhouse.New(engine.Options())
+	must(t, err)
+	for _, table := range append([]string{"calls"}, rollups()...) {
+		must(t, client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
+	}
+	w, err := wal.Open(wal.Options{Dir: filepath.Join(t.TempDir(), "wal")})
+	must(t, err)
+	cfg := DefaultConfig()
+	cfg.DeadLetterDir = filepath.Join(t.TempDir(), "dead")
+	s, err := New(cfg, Calls(), w, client, slog.New(slog.DiscardHandler), nil)
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, s.inserter.Close())
+		must(t, w.Close())
+		must(t, client.Close())
+	})
+	return bench{Shipper: s, t: t, client: client}
+}
+
+func rollups() (names []string) {
+	for _, r := range schema.Rollups() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// record is a block of calls numbered from from, on two days and so in two parts.
+func (b bench) record(token string, from, n int) wal.Record {
+	b.t.Helper()
+	block := calllog.NewBlock()
+	now := time.Now()
+	for i := from; i < from+n; i++ {
+		var c calllog.Record
+		c.Reset()
+		c.Time = now.Add(-time.Duration(i%2) * 24 * time.Hour).UnixMicro()
+		c.RequestID = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i))
+		c.DurationUS = uint32(i)
+		c.Path = fmt.Appendf(nil, "/%d", i)
+		block.Append(&c)
+	}
+	piece, err := pieceOf(block)
+	must(b.t, err)
+	return wal.Record{
+		Entry: wal.Entry{Rows: n, MinTime: now.Add(-24 * time.Hour), MaxTime: now, Revision: calllog.Revision, Block: piece.Block},
+		Token: token,
+	}
+}
+
+// send delivers the record; again says that it may have been sent before.
+func (b bench) send(rec wal.Record, again bool) {
+	b.t.Helper()
+	rec.Again = again
+	must(b.t, b.settle(ctxFor(b.t), &delivery{left: []wal.Record{rec}, begun: time.Now()}))
+}
+
+// found is what a check of the record finds.
+func (b bench) found(rec wal.Record) finding {
+	b.t.Helper()
+	f, _, err := b.judge(ctxFor(b.t), rec)
+	must(b.t, err)
+	return f
+}
+
+// stored wants calls 0 to n-1, each once, in the table and in every rollup.
+func (b bench) stored(n uint64) {
+	b.t.Helper()
+	var rows, different uint64
+	must(b.t, b.client.QueryRow(ctxFor(b.t), "SELECT count(), uniqExact(path) FROM calls").Scan(&rows, &different))
+	if rows != n || different != n {
+		b.t.Errorf("%d rows of %d calls, want %d of each", rows, different, n)
+	}
+	for _, table := range rollups() {
+		var calls uint64
+		must(b.t, b.client.QueryRow(ctxFor(b.t), "SELECT sum(calls) FROM "+table).Scan(&calls))
+		if calls != n {
+			b.t.Errorf("%s: %d calls, want %d", table, calls, n)
+		}
+	}
+}
+
+// The answer to a block was lost, and it is sent again when the tables have
+// forgotten it.
+func TestForgottenBlockCountsOnce(t *testing.T) {
+	b := forgetful(t)
+	first := b.record("w/1", 0, 10)
+	b.send(first, false)
+	if f := b.found(first); f == findingAbsent {
+		t.Errorf("a block that was just stored is %s", f)
+	}
+	for i := 1; i <= 4; i++ {
+		b.send(b.record(fmt.Sprintf("w/%d", i+1), i*10, 10), false)
+	}
+	if f := b.found(first); f != findingStored {
+		t.Errorf("a forgotten block is %s", f)
+	}
+	b.send(first, true)
+	b.stored(50)
+
+	fresh := b.record("w/6", 50, 10)
+	b.send(fresh, true)
+	b.stored(60)
+
+	// What the ledger is for: without it the block counts twice.
+	b.send(first, false)
+	var rows uint64
+	must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&rows))
+	if rows != 70 {
+		t.Errorf("%d rows; the tables were to have forgotten the first block", rows)
+	}
+}
+
+// The server died after it stored one of the block's two parts, before it wrote
+// the ledger, and the block is sent again when that is forgotten.
+func TestForgottenHalfIsCompleted(t *testing.T) {
+	b := forgetful(t)
+	whole := b.record("w/1", 0, 10)
+	must(t, b.client.Exec(ctxFor(t), "DETACH TABLE stored_blocks_from_calls"))
+	odd := b.record("w/1", 0, 10)
+	odd.Block = b.only(whole.Block, func(r *calllog.Record) bool { return r.DurationUS%2 == 1 })
+	odd.Rows = 5
+	b.send(odd, false)
+	must(t, b.client.Exec(ctxFor(t), "ATTACH TABLE stored_blocks_from_calls"))
+	for i := 1; i <= 4; i++ {
+		b.send(b.record(fmt.Sprintf("w/%d", i+1), i*10, 10), false)
+	}
+	whole.MaxTime = whole.MaxTime.Add(-time.Hour) // long ago
+	if f := b.found(whole); f != findingPart {
+		t.Errorf("half a block is %s", f)
+	}
+	b.send(whole, true)
+	b.stored(50)
+	if f := b.found(whole); f != findingStored {
+		t.Errorf("the completed block is %s", f)
+	}
+	b.send(whole, true)
+	b.stored(50)
+}
+
+// only is the block's rows that keep chooses.
+func (b bench) only(block []byte, keep func(*calllog.Record) bool) []byte {
+	b.t.Helper()
+	all, err := calllog.DecodeBlock(block)
+	must(b.t, err)
+	kept := calllog.NewBlock()
+	all.Each(func(r *calllog.Record) {
+		if keep(r) {
+			kept.Append(r)
+		}
+	})
+	piece, err := pieceOf(kept)
+	must(b.t, err)
+	return piece.Block
+}
+
+// One bad row of many is a dead letter; the others are stored.
+func TestBadRowsAreFound(t *testing.T) {
+	b := forgetful(t)
+	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls ADD CONSTRAINT fast CHECK duration_us NOT IN (20, 71)"))
+	rec := b.record("w/1", 0, 100)
+	b.send(rec, false)
+	letters, err := ReadDeadLetters(b.cfg.DeadLetterDir)
+	must(t, err)
+	var tokens []string
+	for _, l := range letters {
+		tokens = append(tokens, l.Token)
+	}
+	if len(letters) != 2 || b.DeadRows() != 2 || b.Rows() != 98 {
+		t.Errorf("dead letters %q, %d dead rows, %d stored", tokens, b.DeadRows(), b.Rows())
+	}
+	// A crash before the block was acknowledged: it is sent again, also when the
+	// constraint is gone by then.
+	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls DROP CONSTRAINT fast"))
+	b.send(rec, true)
+	b.stored(100)
+}
+
+// A rollup refuses what the table took: halves with tokens of their own would be
+// stored once more.
+func TestBlockThatTheTableTookIsNotSplit(t *testing.T) {
+	b := forgetful(t)
+	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls_1m ADD CONSTRAINT none CHECK calls = 0"))
+	b.send(b.record("w/1", 0, 10), false)
+	letters, err := ReadDeadLetters(b.cfg.DeadLetterDir)
+	must(t, err)
+	var rows uint64
+	must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&rows))
+	if len(letters) != 1 || letters[0].Token != "w/1" || rows != 10 {
+		t.Errorf("%d rows, letters %+v", rows, letters)
+	}
+	// It can be sent again with its own token, and completes the rollups.
+	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls_1m DROP CONSTRAINT none"))
+	rec, err := letters[0].Record()
+	must(t, err)
+	b.send(rec, true)
+	b.stored(10)
+}
+
+func TestPiecesAreEqual(t *testing.T) {
+	b := bench{t: t}
+	rec := b.record("w/1", 0, 7)
+	for range 2 {
+		first, second, err := splitCalls(rec.Block)
+		must(t, err)
+		again, _, err := splitCalls(rec.Block)
+		must(t, err)
+		if first.Rows != 4 || second.Rows != 3 || !cmp.Equal(first, again) {
+			t.Errorf("%d and %d rows", first.Rows, second.Rows)
+		}
+	}
+	if _, _, err := splitCalls([]byte("no block")); err == nil {
+		t.Error("split what is no block")
+	}
+}

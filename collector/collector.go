@@ -15,6 +15,7 @@ import (
 	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/ship"
+	"github.com/kongdao/kongdao/collector/tally"
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
@@ -30,7 +31,8 @@ type Collector struct {
 	shipper  *ship.Shipper
 	tailer   *filelog.Tailer // nil without the source file
 	als      *als.Server     // nil without the source als
-	calls    *callMetrics
+	calls    *tally.Metrics
+	admit    *admission
 	tails    tails
 	started  atomic.Bool // Run was called
 }
@@ -58,10 +60,11 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 	if c.shipper, err = ship.New(cfg.ship(), ship.Calls(), c.wal, c.client, log, reg); err != nil {
 		return nil, err
 	}
-	if c.calls, err = newCallMetrics(reg, cfg.MaxSeries); err != nil {
+	if c.admit, err = newAdmission(cfg); err != nil {
 		return nil, err
 	}
-	if c.pipeline, err = newPipeline(c.wal, cfg.MaxRows, cfg.FlushInterval.Std(), c.durable); err != nil {
+	c.calls = tally.NewMetrics(cfg.MaxSeries)
+	if c.pipeline, err = newPipeline(c.wal, cfg.MaxRows, cfg.FlushInterval.Std(), c.durable, c.calls.Add); err != nil {
 		return nil, err
 	}
 	if err := c.openSources(reg); err != nil {
@@ -92,11 +95,7 @@ func (c *Collector) ALSAddr() string {
 
 // putCalls is the sink of access log streams.
 func (c *Collector) putCalls(ctx context.Context, calls iter.Seq[*calllog.Record]) error {
-	return c.pipeline.put(ctx, "", filelog.Position{}, func(block *calllog.Block) {
-		for r := range calls {
-			block.Append(r)
-		}
-	})
+	return c.pipeline.put(ctx, "", filelog.Position{}, func(b *batch) { c.admit.fill(b, calls) })
 }
 
 // putBatch is the sink of the log files.
@@ -105,16 +104,11 @@ func (c *Collector) putBatch(ctx context.Context, b filelog.Batch) error {
 		c.pipeline.forget(b.Source)
 		return nil
 	}
-	return c.pipeline.put(ctx, b.Source, b.Position, func(block *calllog.Block) {
-		for r := range b.Records {
-			block.Append(r)
-		}
-	})
+	return c.pipeline.put(ctx, b.Source, b.Position, func(to *batch) { c.admit.fill(to, b.Records) })
 }
 
 // durable is called with each block once it is in the write-ahead log.
 func (c *Collector) durable(b *calllog.Block, at positions) {
-	b.Each(c.calls.count)
 	c.tails.publish(b)
 	if c.tailer == nil {
 		return
@@ -206,6 +200,7 @@ func (c *Collector) Drain(ctx context.Context) error {
 // Stats is the state of a collector at one moment.
 type Stats struct {
 	Read        int64         `json:"read"`        // calls taken from the sources since New
+	SampledOut  int64         `json:"sampledOut"`  // of those, calls that sampling did not store
 	Stored      int64         `json:"stored"`      // calls that ClickHouse acknowledged since New
 	Unstored    int64         `json:"unstored"`    // calls in the write-ahead log that it has not
 	DeadRows    int64         `json:"deadRows"`    // calls that it refused for good since New
@@ -222,7 +217,7 @@ type Stats struct {
 func (c *Collector) Stats() Stats {
 	w := c.wal.Stats()
 	return Stats{
-		Read: c.pipeline.read(), Stored: c.shipper.Rows(), Unstored: w.Rows, DeadRows: c.shipper.DeadRows(),
+		Read: c.pipeline.read(), SampledOut: c.admit.left.Load(), Stored: c.shipper.Rows(), Unstored: w.Rows, DeadRows: c.shipper.DeadRows(),
 		Oldest: w.Oldest, Lag: age(w.Oldest), WALBytes: w.Bytes, WALBudget: w.Budget,
 		Waiting: w.Waiting, Quarantined: w.Quarantined, Failing: c.shipper.Failing(),
 	}

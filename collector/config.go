@@ -11,6 +11,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/collector/filelog"
+	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/internal/calllog"
 )
@@ -45,6 +46,9 @@ type Config struct {
 
 	Headers calllog.Headers `yaml:"-"` // request headers that calls keep; the gateway's log has to be configured for the same
 
+	Redact  policy.Redact              `yaml:"-"` // what is hidden in stored calls
+	Tenants map[string]policy.Sampling `yaml:"-"` // which calls of a tenant are stored; of those not named, all
+
 	FlushInterval api.Duration `yaml:"flushInterval"` // a call waits at most that long for its block to be written
 	MaxRows       int          `yaml:"maxRows"`       // calls in a block
 	WALBytes      int64        `yaml:"walBytes"`      // disk that waiting blocks may use; when it is used up, reading stops
@@ -61,6 +65,7 @@ func DefaultConfig() Config {
 	s := ship.DefaultConfig()
 	return Config{
 		Source:          SourceFile,
+		Redact:          policy.DefaultRedact(),
 		RotateBytes:     filelog.DefaultConfig().RotateBytes,
 		FileBytes:       filelog.DefaultConfig().FileBytes,
 		FileOverflow:    filelog.DefaultConfig().Overflow,
@@ -104,6 +109,7 @@ func (c Config) Validate() error {
 	if c.MaxSeries < 1 {
 		wrong("maxSeries: %d is not above zero", c.MaxSeries)
 	}
+	errs = append(errs, c.Redact.Validate())
 	if c.Dir != "" { // its other fields are named alike
 		errs = append(errs, c.ship().Validate())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/collector/filelog"
+	"github.com/kongdao/kongdao/collector/tally"
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/calllog"
 )
@@ -22,7 +23,7 @@ func blockBytes(budget int64) int { return int(min(16<<20, budget/8)) }
 // is what the write-ahead log keeps with each block.
 type positions map[string]filelog.Position
 
-// pipeline gathers calls in a block and moves full or old blocks into the
+// pipeline gathers calls in a batch and moves full or old blocks into the
 // write-ahead log. Sources put at the same time as the last block is written;
 // when the next block is full as well, they wait.
 type pipeline struct {
@@ -31,26 +32,27 @@ type pipeline struct {
 	maxBytes int // before compression
 	interval time.Duration
 	durable  func(*calllog.Block, positions) // sees each block once, when it is on disk
+	count    func(*tally.Tally)              // sees the count of each batch once, when its block is on disk
 
 	wake chan struct{} // size 1: the block is full
 
 	flushing sync.Mutex // held while a block is encoded and written; taken before mu
-	spare    *calllog.Block
-	leaving  *calllog.Block // being written, or could not be; nil when there is none
-	left     positions      // after the calls in leaving
+	spare    *batch
+	leaving  *batch    // being written, or could not be; nil when there is none
+	left     positions // after the calls in leaving
 	buf      []byte
 
 	mu    sync.Mutex
-	open  *calllog.Block // takes calls
-	at    positions      // after the calls in open
-	room  chan struct{}  // closed, and made anew, when open is empty again
-	taken int64          // calls that were put
+	open  *batch        // takes calls
+	at    positions     // after the calls in open
+	room  chan struct{} // closed, and made anew, when open is empty again
+	taken int64         // calls that were put
 }
 
-func newPipeline(w *wal.Log, maxRows int, interval time.Duration, durable func(*calllog.Block, positions)) (*pipeline, error) {
+func newPipeline(w *wal.Log, maxRows int, interval time.Duration, durable func(*calllog.Block, positions), count func(*tally.Tally)) (*pipeline, error) {
 	p := &pipeline{
-		wal: w, maxRows: maxRows, maxBytes: blockBytes(w.Stats().Budget), interval: interval, durable: durable,
-		wake: make(chan struct{}, 1), spare: calllog.NewBlock(), open: calllog.NewBlock(),
+		wal: w, maxRows: maxRows, maxBytes: blockBytes(w.Stats().Budget), interval: interval, durable: durable, count: count,
+		wake: make(chan struct{}, 1), spare: newBatch(), open: newBatch(),
 		at: positions{}, room: make(chan struct{}),
 	}
 	if b := w.Positions(); len(b) > 0 {
@@ -81,9 +83,9 @@ func (p *pipeline) held() int {
 	defer p.flushing.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.open.Rows()
+	n := p.open.all.Calls()
 	if p.leaving != nil {
-		n += p.leaving.Rows()
+		n += p.leaving.all.Calls()
 	}
 	return n
 }
@@ -96,11 +98,11 @@ func (p *pipeline) forget(path string) {
 	delete(p.at, path)
 }
 
-// put lets fill append calls to the open block, and notes that the source named by
+// put lets fill take calls into the open batch, and notes that the source named by
 // path stands at position after them; a source without positions has no path. It
 // waits while the block is full. When put returns nil the calls are in memory, not
 // yet durable.
-func (p *pipeline) put(ctx context.Context, path string, position filelog.Position, fill func(*calllog.Block)) error {
+func (p *pipeline) put(ctx context.Context, path string, position filelog.Position, fill func(*batch)) error {
 	for {
 		room, done := p.tryPut(path, position, fill)
 		if done {
@@ -114,15 +116,15 @@ func (p *pipeline) put(ctx context.Context, path string, position filelog.Positi
 	}
 }
 
-func (p *pipeline) tryPut(path string, position filelog.Position, fill func(*calllog.Block)) (room chan struct{}, done bool) {
+func (p *pipeline) tryPut(path string, position filelog.Position, fill func(*batch)) (room chan struct{}, done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.full() {
 		return p.room, false
 	}
-	before := p.open.Rows()
+	before := p.open.all.Calls()
 	fill(p.open)
-	p.taken += int64(p.open.Rows() - before)
+	p.taken += int64(p.open.all.Calls() - before)
 	if path != "" {
 		p.at[path] = position
 	}
@@ -136,7 +138,7 @@ func (p *pipeline) tryPut(path string, position filelog.Position, fill func(*cal
 }
 
 func (p *pipeline) full() bool {
-	return p.open.Rows() >= p.maxRows || p.open.Size() >= p.maxBytes
+	return p.open.Rows() >= p.maxRows || p.open.Size() >= p.maxBytes || p.open.all.Calls() >= maxTaken
 }
 
 // run flushes full and old blocks until ctx ends. What is open then stays open.
@@ -176,20 +178,26 @@ func (p *pipeline) flush(ctx context.Context) (more bool, err error) {
 	if p.leaving == nil && !p.take() {
 		return false, nil
 	}
-	if err := p.write(ctx, p.leaving, p.left); err != nil {
-		return false, err
+	// When sampling left all of them out there is nothing to write. The positions
+	// go with the next block: until then a crash has the lines read again, by a
+	// process that counts anew.
+	if p.leaving.Rows() > 0 {
+		if err := p.write(ctx, p.leaving.Block, p.left); err != nil {
+			return false, err
+		}
+		p.durable(p.leaving.Block, p.left)
 	}
-	p.durable(p.leaving, p.left)
+	p.count(p.leaving.all)
 	p.leaving.Reset()
 	p.spare, p.leaving, p.left = p.leaving, nil, nil
 	return true, nil
 }
 
-// take moves the open block to leaving, unless it is empty.
+// take moves the open batch to leaving, unless it is empty.
 func (p *pipeline) take() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open.Rows() == 0 {
+	if p.open.all.Calls() == 0 {
 		return false
 	}
 	p.leaving, p.left = p.open, maps.Clone(p.at)

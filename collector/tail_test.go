@@ -8,9 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/kongdao/kongdao/internal/calllog"
 )
 
@@ -77,57 +74,5 @@ func TestSlowTailDropsAndCounts(t *testing.T) {
 	c.tails.publish(b) // there is room again
 	if calls, dropped, err = tail.Next(t.Context()); err != nil || dropped != 0 || len(calls) != 1000 {
 		t.Fatalf("%d dropped, %d kept, %v", dropped, len(calls), err)
-	}
-}
-
-func TestSeriesAreBounded(t *testing.T) {
-	reg := prometheus.NewPedanticRegistry()
-	m, err := newCallMetrics(reg, 3)
-	must(t, err)
-	r := calllog.Record{SampleWeight: 2, Zone: []byte("z"), Status: 429}
-	for i := range 10 {
-		r.Function = fmt.Appendf(nil, "fn-%d", i)
-		r.LimitedBy = calllog.LimitedByCapacity
-		m.count(&r)
-		r.LimitedBy = ""
-		m.count(&r)
-		r.LoadTest = []byte("run")
-		m.count(&r)
-		r.LoadTest = nil
-	}
-	must(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP kongdao_collector_calls_total Calls of real traffic, refused ones included. An empty function: no route matched.
-# TYPE kongdao_collector_calls_total counter
-kongdao_collector_calls_total{code="429",function="fn-0",revision="",zone="z"} 4
-kongdao_collector_calls_total{code="429",function="fn-1",revision="",zone="z"} 4
-kongdao_collector_calls_total{code="429",function="fn-2",revision="",zone="z"} 4
-kongdao_collector_calls_total{code="other",function="other",revision="other",zone="other"} 28
-# HELP kongdao_collector_refused_calls_total Calls of real traffic that a limit refused.
-# TYPE kongdao_collector_refused_calls_total counter
-kongdao_collector_refused_calls_total{function="fn-0",limit="capacity"} 2
-kongdao_collector_refused_calls_total{function="fn-1",limit="capacity"} 2
-kongdao_collector_refused_calls_total{function="fn-2",limit="capacity"} 2
-kongdao_collector_refused_calls_total{function="other",limit="other"} 14
-`), "kongdao_collector_calls_total", "kongdao_collector_refused_calls_total"))
-	if n := testutil.CollectAndCount(m.duration); n != 4 {
-		t.Errorf("%d histograms, want 4", n)
-	}
-	if n := testutil.CollectAndCount(m.loadTest); n != 4 {
-		t.Errorf("%d counters of load tests, want 4", n)
-	}
-	problems, err := testutil.GatherAndLint(reg)
-	if err != nil || len(problems) > 0 {
-		t.Errorf("lint: %v %v", problems, err)
-	}
-}
-
-func TestCountAllocatesNothing(t *testing.T) {
-	m, err := newCallMetrics(nil, 100)
-	must(t, err)
-	b := block(t, 200)
-	b.Each(m.count)
-	// Each allocates a little for itself; the 200 calls add nothing.
-	if n := testing.AllocsPerRun(20, func() { b.Each(m.count) }); n > 5 {
-		t.Errorf("%v allocations for 200 calls", n)
 	}
 }

@@ -38,6 +38,7 @@ func (s *System) startCollector() error {
 	for _, f := range s.cfg.Collector.Files {
 		cfg.Files = append(cfg.Files, collector.File(f))
 	}
+	cfg.Redact, cfg.Tenants = s.cfg.Collector.Policy(), s.cfg.Sampling()
 	c, err := collector.New(cfg, s.chOptions, s.log.With("part", "collector"), s.reg)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/policy"
 )
 
 // Config is everything that kongdao.yaml can say. Relative paths are from the
@@ -64,6 +65,8 @@ type Collector struct {
 	MaxRows       int          `yaml:"maxRows" want:"a whole number from 1 to 200000"`      // calls in a block
 	WALBytes      int64        `yaml:"walBytes" want:"a number of bytes, at least 1048576"` // disk for calls that ClickHouse has not taken yet
 	Headers       []string     `yaml:"headers"`                                             // request headers that are stored, lower case; nothing of all others is
+	Redact        Redact       `yaml:"redact"`                                              // what is hidden in calls before they are stored
+	ClientIP      ClientIP     `yaml:"clientIP"`                                            // how much of clients' addresses is stored
 
 	Files        []File `yaml:"files"`                                                      // for file: logs of further gateways on this machine
 	RotateBytes  int64  `yaml:"rotateBytes" want:"a number of bytes, 0 or at least 65536"`  // for file: size at which a log is rotated; 0: never
@@ -77,6 +80,20 @@ type File struct {
 	Gateway string `yaml:"gateway"`                         // name of the gateway; empty: what the pattern's last wildcard stands for, or the file's name
 	Zone    string `yaml:"zone"`                            // where the gateway stands; empty: nowhere
 	Admin   string `yaml:"admin" want:"host:port, or none"` // Envoy's administration, to rotate the file; empty: somebody else does
+}
+
+// Redact hides what callers sent before it is stored.
+type Redact struct {
+	Patterns []string          `yaml:"patterns"` // built-in: phone, idcard, token, email
+	Custom   map[string]string `yaml:"custom"`   // regular expressions by name; what one matches becomes [name]
+	Drop     []string          `yaml:"drop"`     // fields that are left empty, such as user_agent, query.name, attrs.x-user
+	Mask     []string          `yaml:"mask"`     // fields that become ***
+}
+
+// ClientIP cuts addresses to their networks.
+type ClientIP struct {
+	IPv4Bits int `yaml:"ipv4Bits" want:"a whole number from 0 to 32"`  // 0: nothing is stored
+	IPv6Bits int `yaml:"ipv6Bits" want:"a whole number from 0 to 128"` // 0: nothing is stored
 }
 
 // Alerting evaluates rules and notifies.
@@ -119,8 +136,11 @@ func Default() Config {
 		Envoy: Envoy{Node: "gateway-1"},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
-			Headers: []string{},
-			Files:   []File{}, RotateBytes: 256 << 20, FileBytes: 10 << 30, FileOverflow: "keep",
+			Headers: []string{}, ClientIP: ClientIP{IPv4Bits: 32, IPv6Bits: 128},
+			Redact: Redact{
+				Patterns: []string{policy.Phone, policy.IDCard, policy.Token}, Custom: map[string]string{}, Drop: []string{}, Mask: []string{},
+			},
+			Files: []File{}, RotateBytes: 256 << 20, FileBytes: 10 << 30, FileOverflow: "keep",
 		},
 		Alerting: Alerting{
 			ScrapeInterval:     api.Duration(5 * time.Second),

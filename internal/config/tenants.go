@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/policy"
 )
 
 // Tenant says how the calls of one tenant are kept.
@@ -44,4 +45,13 @@ func (k *check) tenants(all map[string]Tenant) {
 		}
 		k.between(field+".slow", t.Slow, time.Millisecond, time.Hour)
 	}
+}
+
+// Sampling is how calls are sampled, for the package that does.
+func (c Config) Sampling() map[string]policy.Sampling {
+	all := make(map[string]policy.Sampling, len(c.Tenants))
+	for name, t := range c.Tenants {
+		all[name] = policy.Sampling{OneIn: t.SampleOneIn(), Slow: t.Slow.Std()}
+	}
+	return all
 }

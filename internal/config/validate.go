@@ -155,6 +155,7 @@ func (k *check) collector(c Collector) {
 		k.add("collector.walBytes", "is %d, want a number of bytes, at least 1048576", c.WALBytes)
 	}
 	k.headers(c.Headers)
+	k.privacy(c)
 	k.collectorFiles(c)
 }
 

@@ -14,7 +14,8 @@ func (f *follower) measure(files []logFile) {
 	var lag, usage int64
 	for _, file := range files {
 		reading := f.current != nil && file.inode == f.current.inode
-		read := !reading && f.doneWith(file) != nil
+		e, _ := f.doneWith(file) // what cannot be told counts as not read
+		read := !reading && e != nil
 		if !reading && !read {
 			lag += file.size
 		}
@@ -60,7 +61,11 @@ func (f *follower) drop(files []logFile, beyond int64) error {
 		return nil // not known yet which of them is being read
 	}
 	for _, file := range files {
-		unread := (f.current == nil || f.current.inode != file.inode) && f.doneWith(file) == nil
+		e, err := f.doneWith(file)
+		if err != nil {
+			return err
+		}
+		unread := (f.current == nil || f.current.inode != file.inode) && e == nil
 		if beyond <= 0 || file.live {
 			return nil
 		}

@@ -219,7 +219,10 @@ func (f *follower) open() (opened bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	offset := f.begin(files)
+	offset, err := f.begin(files)
+	if err != nil {
+		return false, err
+	}
 	next, ok := f.next(files)
 	if !ok {
 		return false, nil
@@ -228,62 +231,78 @@ func (f *follower) open() (opened bool, err error) {
 		f.current = nil
 		return false, err
 	}
-	f.resume = Position{}
+	f.resume, f.retired = Position{}, false
 	return true, nil
 }
 
 // begin finds the file that the resume position is in, takes those before it as
-// done, and gives where in that file to go on.
-func (f *follower) begin(files []logFile) (offset int64) {
+// done, and gives where in that file to go on. An error means that it cannot be told
+// now; to guess would be to read twice.
+func (f *follower) begin(files []logFile) (offset int64, err error) {
 	if f.resume == (Position{}) || len(files) == 0 {
-		return 0
+		return 0, nil
 	}
 	f.done = nil
-	offset = f.resume.Offset
-	at := f.find(files, f.resume)
-	if at < 0 {
-		at = slices.IndexFunc(files, func(file logFile) bool {
-			head, ok := headOf(file)
-			return ok && file.inode == f.resume.Inode && f.resume.cut(head, file.size)
-		})
-		if at >= 0 {
-			offset = files[at].size
-			f.truncated("access log is shorter than what was stored of it; going on at its end")
-		}
+	at, offset, err := f.find(files, f.resume)
+	if err != nil {
+		return 0, err
 	}
 	if at < 0 {
 		f.metrics.lost.WithLabelValues(f.source.Gateway).Inc()
 		f.log.Error("stored position is in no access log that is left; reading all that is there",
 			"path", f.source.Path, "inode", f.resume.Inode, "offset", f.resume.Offset)
 		f.resume = Position{}
-		return 0
+		return 0, nil
 	}
 	for _, file := range files[:at] {
-		if head, ok := headOf(file); ok {
-			f.done = append(f.done, ended{end: Position{file.inode, fingerprint(head, file.size), file.size}, head: head, stored: true})
+		head, err := headOf(file)
+		if err != nil {
+			return 0, err
 		}
+		f.done = append(f.done, ended{end: Position{file.inode, fingerprint(head, file.size), file.size}, head: head, stored: true})
 	}
-	return offset
+	if offset < f.resume.Offset {
+		f.truncated("access log is shorter than what was stored of it; going on at its end")
+	}
+	return offset, nil
 }
 
-// find gives which file p is in, or -1: one with p's inode first, else a copy.
-func (f *follower) find(files []logFile, p Position) int {
-	fits := func(file logFile) bool {
-		head, ok := headOf(file)
-		return ok && p.within(head, file.size)
+// find gives which file p is in, or -1, and where to go on in it: one with p's inode
+// first, also when its end was cut off, else a copy.
+func (f *follower) find(files []logFile, p Position) (at int, offset int64, err error) {
+	heads := make([][]byte, len(files))
+	for i, file := range files {
+		head, err := headOf(file)
+		if err != nil && (errors.Is(err, errMoved) || file.inode == p.Inode) {
+			return 0, 0, err
+		}
+		heads[i] = head // nil: it cannot be read, and so cannot be a copy
 	}
-	at := slices.IndexFunc(files, func(file logFile) bool { return file.inode == p.Inode && fits(file) })
-	if at < 0 && p.Offset > 0 {
-		at = slices.IndexFunc(files, fits)
+	for i, file := range files {
+		switch {
+		case file.inode != p.Inode:
+		case p.within(heads[i], file.size):
+			return i, p.Offset, nil
+		case p.cut(heads[i], file.size):
+			return i, file.size, nil
+		}
 	}
-	return at
+	for i, file := range files {
+		if p.Offset > 0 && p.within(heads[i], file.size) {
+			return i, p.Offset, nil
+		}
+	}
+	return -1, 0, nil
 }
 
 // next gives the first file that is neither done nor being read.
 func (f *follower) next(files []logFile) (logFile, bool) {
 	for _, file := range files {
-		if f.current != nil && file.inode == f.current.inode || f.doneWith(file) != nil {
+		if f.current != nil && file.inode == f.current.inode {
 			continue
+		}
+		if e, err := f.doneWith(file); e != nil || errors.Is(err, errMoved) {
+			continue // of one that was moved the next listing tells
 		}
 		return file, true
 	}
@@ -292,15 +311,19 @@ func (f *follower) next(files []logFile) (logFile, bool) {
 
 // doneWith gives the entry of a file that was read to its end, or nil. The
 // inode alone does not tell: a removed file's may be in use again.
-func (f *follower) doneWith(file logFile) *ended {
+func (f *follower) doneWith(file logFile) (*ended, error) {
 	i := slices.IndexFunc(f.done, func(e ended) bool { return e.end.Inode == file.inode })
 	if i < 0 {
-		return nil
+		return nil, nil
 	}
-	if head, ok := headOf(file); !ok || !f.done[i].end.within(head, file.size) {
-		return nil
+	head, err := headOf(file)
+	if err != nil {
+		return nil, err
 	}
-	return &f.done[i]
+	if !f.done[i].end.within(head, file.size) {
+		return nil, nil
+	}
+	return &f.done[i], nil
 }
 
 // finish leaves the current file when it has a successor and no more is coming.
@@ -338,13 +361,13 @@ func (f *follower) leave() {
 	f.current, f.leaving = nil, time.Time{}
 }
 
-func headOf(file logFile) ([]byte, bool) {
+func headOf(file logFile) ([]byte, error) {
 	r, err := openReader(file, 1, Config{})
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	defer r.close()
-	return r.head, true
+	return r.head, nil
 }
 
 // wrap names the source in an error.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -16,6 +17,9 @@ var (
 	// errCut is given once when a file is shorter than what was read of it and still
 	// is the same one: all that is left was read.
 	errCut = errors.New("cut")
+	// errMoved says that another file, or none, is in the place of one that was just
+	// listed: it was renamed meanwhile. The next listing has it.
+	errMoved = errors.New("moved meanwhile")
 )
 
 // lineStart is the byte that every whole line starts with and that is nowhere else
@@ -42,13 +46,16 @@ type reader struct {
 // taken the file's place since it was listed.
 func openReader(f logFile, offset int64, c Config) (*reader, error) {
 	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open log %s: %w", f.path, errMoved)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	info, err := file.Stat()
 	if err != nil || inodeOf(info) != f.inode {
 		file.Close()
-		return nil, fmt.Errorf("open log %s: changed meanwhile", f.path)
+		return nil, fmt.Errorf("open log %s: %w", f.path, errMoved)
 	}
 	r := &reader{file: file, inode: f.inode, base: offset, read: offset, longest: c.lineBytes, chunk: c.readBytes}
 	if offset > 0 {

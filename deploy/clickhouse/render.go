@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
 //go:embed migrations/*.sql
@@ -38,7 +39,7 @@ func Tables() []string {
 	for _, r := range Rollups() {
 		names = append(names, r.Name)
 	}
-	return append(names, "load_runs", "stored_blocks")
+	return append(names, "load_runs", "stored_blocks", fnlog.Table)
 }
 
 // rendered is migrations with the templates filled in.
@@ -56,9 +57,10 @@ func (rendered) Open(name string) (fs.File, error) {
 	}
 	var sql bytes.Buffer
 	data := struct {
-		Columns string
-		Rollups []Rollup
-	}{calllog.DDL(), Rollups()}
+		Columns      string
+		FunctionLogs string
+		Rollups      []Rollup
+	}{calllog.DDL(), fnlog.DDL(), Rollups()}
 	if err := t.Execute(&sql, data); err != nil {
 		return nil, fmt.Errorf("fill in %s: %w", name, err)
 	}

@@ -21,9 +21,9 @@ const (
 
 var errTooMany = fmt.Errorf("more than %d log records: send fewer at a time", maxRecords)
 
-// resource is what a ResourceLogs says about who wrote its records. Where two
+// origin is what a ResourceLogs says about who wrote its records. Where two
 // attributes name the same, the more particular one wins, whatever their order.
-type resource struct {
+type origin struct {
 	names [resourceNames]struct {
 		text []byte
 		rank int
@@ -39,10 +39,10 @@ const (
 	resourceNames
 )
 
-func (r *resource) reset() { *r = resource{} }
+func (r *origin) reset() { *r = origin{} }
 
 // set takes over an attribute if it names something and is not outranked.
-func (r *resource) set(key string, text []byte) {
+func (r *origin) set(key string, text []byte) {
 	name, rank := -1, 0
 	switch key {
 	case "kongdao.tenant":
@@ -76,7 +76,7 @@ func (r *resource) set(key string, text []byte) {
 	r.names[name].text, r.names[name].rank = text, rank
 }
 
-func (r *resource) get(name int) []byte {
+func (r *origin) get(name int) []byte {
 	text, _ := cut(r.names[name].text, maxName)
 	return text
 }
@@ -87,7 +87,7 @@ type batch struct {
 	limits Limits
 	now    time.Time
 
-	res   resource
+	res   origin
 	scope []byte
 
 	records []fnlog.Record
@@ -102,19 +102,23 @@ type batch struct {
 // counts are what was changed about records.
 type counts struct{ cut, dropped, clock int }
 
-// reset empties the batch and keeps its memory, unless it became large.
-func (b *batch) reset(limits Limits, now time.Time) {
-	const keep = 1 << 20 // bytes
-	*b = batch{limits: limits, now: now, dated: true, records: b.records[:0], attrs: b.attrs[:0], arena: b.arena[:0]}
-	clear(b.records[:cap(b.records)])
-	clear(b.attrs[:cap(b.attrs)])
+// begin readies an empty batch for a request.
+func (b *batch) begin(limits Limits, now time.Time) { b.limits, b.now, b.dated = limits, now, true }
+
+// reset empties the batch, lets the message go, and keeps its own memory unless
+// that became large.
+func (b *batch) reset() {
+	const keep = 4 << 20 // bytes of each
+	clear(b.records)
+	clear(b.attrs)
+	*b = batch{records: b.records[:0], attrs: b.attrs[:0], arena: b.arena[:0]}
 	if cap(b.arena) > keep {
 		b.arena = nil
 	}
-	if cap(b.records)*int(unsafe.Sizeof(fnlog.Record{})) > 4*keep {
+	if cap(b.records)*int(unsafe.Sizeof(fnlog.Record{})) > keep {
 		b.records = nil
 	}
-	if cap(b.attrs)*int(unsafe.Sizeof(fnlog.Attr{})) > 4*keep {
+	if cap(b.attrs)*int(unsafe.Sizeof(fnlog.Attr{})) > keep {
 		b.attrs = nil
 	}
 }

@@ -99,8 +99,8 @@ func (c Config) Validate() error {
 	if c.MaxRequests < 1 {
 		wrong("maxRequests: %d is not above zero", c.MaxRequests)
 	}
-	if c.MaxMessageBytes < 1 || int64(c.MaxMessageBytes) > c.WALBytes/4 {
-		wrong("maxMessageBytes: %d is not between 1 and a quarter of walBytes", c.MaxMessageBytes)
+	if c.MaxMessageBytes < 1 || int64(c.MaxMessageBytes) > c.WALBytes/16 {
+		wrong("maxMessageBytes: %d is not between 1 and a sixteenth of walBytes", c.MaxMessageBytes)
 	}
 	errs = append(errs, c.Limits.validate())
 	if c.Dir != "" {

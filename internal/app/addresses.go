@@ -16,6 +16,8 @@ type Addresses struct {
 	GatewayAdmin   string `json:"gateway_admin,omitempty"`
 	XDS            string `json:"xds,omitempty"`
 	ALS            string `json:"als,omitempty"`
+	OTLPGRPC       string `json:"otlp_grpc,omitempty"`
+	OTLPHTTP       string `json:"otlp_http,omitempty"`
 	ClickHouse     string `json:"clickhouse,omitempty"`
 	ClickHouseHTTP string `json:"clickhouse_http,omitempty"`
 	API            string `json:"api,omitempty"`

@@ -61,6 +61,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	if s.ch != nil {
 		huma.Get(h, "/api/v1/calls/health", s.getHealth)
 		s.callRoutes(whole)
+		s.functionLogRoutes(whole)
 	}
 	if s.alerting != nil {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kongdao/kongdao/alerting"
 	"github.com/kongdao/kongdao/collector"
+	"github.com/kongdao/kongdao/collector/otlp"
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/clickhouse"
@@ -64,6 +65,7 @@ type System struct {
 	prober    *health.Prober
 	gateway   *envoy.Gateway
 	collector *collector.Collector
+	otlp      *otlp.Receiver
 	alerting  *alerting.Alerter
 	pins      *pins
 	zones     *zoneWeights
@@ -125,6 +127,9 @@ func (s *System) start(ctx context.Context) error {
 	migrated := s.migrate(ctx)
 	if s.has(PartCollector) {
 		if err := s.startCollector(); err != nil {
+			return err
+		}
+		if err := s.startOTLP(); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func (e *env) fnCommand() *cobra.Command {
-	return group("fn", "functions and their calls", e.fnListCommand(), e.fnDescribeCommand(), e.fnInvokeCommand())
+	return group("fn", "functions and their calls", e.fnListCommand(), e.fnDescribeCommand(), e.fnInvokeCommand(), e.fnLogsCommand())
 }
 
 func (e *env) fnListCommand() *cobra.Command {

@@ -36,6 +36,8 @@ type Listen struct {
 	GatewayAdmin   string `yaml:"gatewayAdmin" want:"an IP address and port such as 127.0.0.1:9000"`   // Envoy's administration; it can stop the gateway, hence loopback only
 	XDS            string `yaml:"xds" want:"an IP address and port such as 127.0.0.1:9000"`            // control plane, for gateways
 	ALS            string `yaml:"als" want:"an IP address and port such as 127.0.0.1:9000"`            // access log stream, from gateways
+	OTLPGRPC       string `yaml:"otlpGRPC" want:"an IP address and port such as 127.0.0.1:9000"`       // log records of functions, OTLP over gRPC
+	OTLPHTTP       string `yaml:"otlpHTTP" want:"an IP address and port such as 127.0.0.1:9000"`       // log records of functions, OTLP over HTTP: POST /v1/logs
 	ClickHouse     string `yaml:"clickhouse" want:"an IP address and port such as 127.0.0.1:9000"`     // embedded ClickHouse, native protocol; loopback only
 	ClickHouseHTTP string `yaml:"clickhouseHTTP" want:"an IP address and port such as 127.0.0.1:9000"` // embedded ClickHouse, HTTP; loopback only
 	API            string `yaml:"api" want:"an IP address and port such as 127.0.0.1:9000"`            // management API
@@ -130,6 +132,7 @@ func Default() Config {
 		ResourcesDir: "resources",
 		Listen: Listen{
 			Gateway: "127.0.0.1:9000", GatewayAdmin: anyPort, XDS: anyPort, ALS: anyPort,
+			OTLPGRPC: anyPort, OTLPHTTP: anyPort,
 			ClickHouse: anyPort, ClickHouseHTTP: anyPort, API: "127.0.0.1:9080", Metrics: anyPort,
 			Alertmanager: anyPort, Prometheus: anyPort,
 		},

@@ -68,6 +68,8 @@ func (l Listen) addresses() []struct {
 		{"listen.gatewayAdmin", l.GatewayAdmin, true},
 		{"listen.xds", l.XDS, false},
 		{"listen.als", l.ALS, false},
+		{"listen.otlpGRPC", l.OTLPGRPC, false},
+		{"listen.otlpHTTP", l.OTLPHTTP, false},
 		{"listen.clickhouse", l.ClickHouse, true},
 		{"listen.clickhouseHTTP", l.ClickHouseHTTP, true},
 		{"listen.api", l.API, false},

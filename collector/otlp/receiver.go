@@ -18,7 +18,6 @@ import (
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/clickhouse"
-	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
 // Receiver takes log records of functions to one ClickHouse.
@@ -63,7 +62,7 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 	if r.wal, err = wal.Open(wal.Options{Dir: cfg.walDir(), BudgetBytes: cfg.WALBytes, Log: log}); err != nil {
 		return nil, err
 	}
-	if r.shipper, err = ship.New(cfg.ship(), table(), r.wal, r.client, log, reg); err != nil {
+	if r.shipper, err = ship.New(cfg.ship(), Table(), r.wal, r.client, log, reg); err != nil {
 		return nil, err
 	}
 	r.writer = newWriter(r.wal, cfg, log)
@@ -71,15 +70,6 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 		return nil, err
 	}
 	return r, r.registerState(reg)
-}
-
-// table is where the blocks go.
-func table() ship.Table {
-	t := ship.Table{Name: fnlog.Table, Revision: fnlog.Revision}
-	for _, c := range fnlog.Columns() {
-		t.Columns = append(t.Columns, c.Name)
-	}
-	return t
 }
 
 func (r *Receiver) listen() (err error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
 // AllTenants in place of a tenant's name means every tenant.
@@ -99,7 +100,7 @@ func ReaderTables() []string {
 	for _, r := range Rollups() {
 		names = append(names, r.Name)
 	}
-	return names
+	return append(names, fnlog.Table)
 }
 
 // ReaderOptions are o for the reader r: the same server, r's user and database.

@@ -53,6 +53,11 @@ func withReaders(t *testing.T) (e *embedded.Engine, app *clickhouse.Client) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		err = app.Exec(ctx, `INSERT INTO function_logs (ts, tenant, function, body) SELECT now() - number, $1, if($1 = $3, $4, 'feed'), $2 FROM numbers(1000)`,
+			tenant, path, otherTenant, otherSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return e, app
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kongdao/kongdao/collector/als"
+	"github.com/kongdao/kongdao/collector/completeness"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/collector/tally"
@@ -33,6 +34,8 @@ type Collector struct {
 	als      *als.Server     // nil without the source als
 	calls    *tally.Metrics
 	admit    *admission
+	complete *completeness.Watcher
+	stood    atomic.Pointer[time.Time] // when the log was last seen to take nothing
 	tails    tails
 	started  atomic.Bool // Run was called
 }
@@ -67,6 +70,9 @@ func New(cfg Config, server clickhouse.Options, log *slog.Logger, reg prometheus
 	if c.pipeline, err = newPipeline(c.wal, cfg.MaxRows, cfg.FlushInterval.Std(), c.durable, c.calls.Add); err != nil {
 		return nil, err
 	}
+	if err := c.openCompleteness(reg); err != nil {
+		return nil, err
+	}
 	if err := c.openSources(reg); err != nil {
 		return nil, err
 	}
@@ -80,7 +86,7 @@ func (c *Collector) openSources(reg prometheus.Registerer) (err error) {
 		}
 	}
 	if c.cfg.Source.als() {
-		c.als, err = als.New(c.cfg.als(), c.log, reg, c.putCalls)
+		c.als, err = als.New(c.cfg.als(), c.log, reg, c.putCalls, c.counting())
 	}
 	return err
 }
@@ -95,7 +101,7 @@ func (c *Collector) ALSAddr() string {
 
 // putCalls is the sink of access log streams.
 func (c *Collector) putCalls(ctx context.Context, calls iter.Seq[*calllog.Record]) error {
-	return c.pipeline.put(ctx, "", filelog.Position{}, func(b *batch) { c.admit.fill(b, calls) })
+	return c.pipeline.put(ctx, "", filelog.Position{}, func(b *batch) { c.admit.fill(b, c.counted(b, calls)) })
 }
 
 // putBatch is the sink of the log files.
@@ -104,7 +110,7 @@ func (c *Collector) putBatch(ctx context.Context, b filelog.Batch) error {
 		c.pipeline.forget(b.Source)
 		return nil
 	}
-	return c.pipeline.put(ctx, b.Source, b.Position, func(to *batch) { c.admit.fill(to, b.Records) })
+	return c.pipeline.put(ctx, b.Source, b.Position, func(to *batch) { c.admit.fill(to, c.counted(to, b.Records)) })
 }
 
 // durable is called with each block once it is in the write-ahead log.
@@ -136,13 +142,16 @@ func (c *Collector) Run(ctx context.Context) error {
 	err := c.read(reading)
 	c.lastFlush()
 	stopDelivering()
-	return errors.Join(err, delivery.Wait(), c.Close())
+	err = errors.Join(err, delivery.Wait())
+	c.complete.Finish(context.WithoutCancel(ctx))
+	return errors.Join(err, c.Close())
 }
 
 // read runs the sources and the pipeline until ctx ends or one of them fails.
 func (c *Collector) read(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.pipeline.run(running) })
+	g.Go(func() error { return c.complete.Run(running) })
 	if c.tailer != nil {
 		g.Go(func() error { return c.tailer.Run(running) })
 	}

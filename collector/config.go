@@ -10,6 +10,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector/als"
+	"github.com/kongdao/kongdao/collector/completeness"
 	"github.com/kongdao/kongdao/collector/filelog"
 	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/collector/ship"
@@ -54,6 +55,13 @@ type Config struct {
 	WALBytes      int64        `yaml:"walBytes"`      // disk that waiting blocks may use; when it is used up, reading stops
 	MaxSeries     int          `yaml:"maxSeries"`     // label combinations of a metric; calls beyond are counted as function "other"
 
+	// Counters reads what the gateway beside the collector counted; nil: nobody knows.
+	Counters func(context.Context) (completeness.Sample, error) `yaml:"-"`
+	// StatPrefix is that of the connection manager of gateways that send counters.
+	StatPrefix string `yaml:"statPrefix"`
+	// Horizon is when a call that has not arrived counts as lost.
+	Horizon api.Duration `yaml:"horizon"`
+
 	Parallel        int          `yaml:"parallel"`        // inserts at a time
 	InsertTimeout   api.Duration `yaml:"insertTimeout"`   // of one try
 	DrainTimeout    api.Duration `yaml:"drainTimeout"`    // for blocks that are left when the collector stops; the rest waits in the log
@@ -74,6 +82,8 @@ func DefaultConfig() Config {
 		MaxRows:         20_000,
 		WALBytes:        1 << 30,
 		MaxSeries:       2000,
+		StatPrefix:      als.DefaultConfig().StatPrefix,
+		Horizon:         api.Duration(completeness.DefaultConfig().Horizon),
 		Parallel:        s.Parallel,
 		InsertTimeout:   s.InsertTimeout,
 		DrainTimeout:    s.DrainTimeout,
@@ -106,6 +116,7 @@ func (c Config) Validate() error {
 	if c.WALBytes < 1<<20 {
 		wrong("walBytes: %d is less than 1 MiB", c.WALBytes)
 	}
+	errs = append(errs, c.completeness().Validate())
 	if c.MaxSeries < 1 {
 		wrong("maxSeries: %d is not above zero", c.MaxSeries)
 	}
@@ -130,6 +141,6 @@ func (c Config) ship() ship.Config {
 
 func (c Config) als() als.Config {
 	a := als.DefaultConfig()
-	a.Listen, a.Headers = c.ALSListen, c.Headers
+	a.Listen, a.Headers, a.StatPrefix = c.ALSListen, c.Headers, c.StatPrefix
 	return a
 }

@@ -175,13 +175,7 @@ func TestSkipped(t *testing.T) {
 	var n counts
 	for range s.calls(marshal(t, message(early, entry())), &n) {
 	}
-	tcp := &service.StreamAccessLogsMessage{LogEntries: &service.StreamAccessLogsMessage_TcpLogs{
-		TcpLogs: &service.StreamAccessLogsMessage_TCPAccessLogEntries{LogEntry: make([]*data.TCPAccessLogEntry, 2)},
-	}}
-	for range s.calls(marshal(t, tcp), &n) {
-		t.Error("a TCP entry is no call")
-	}
-	if want := (counts{calls: 1, tcp: 2, intermediate: 1}); n != want {
+	if want := (counts{calls: 1, intermediate: 1}); n != want {
 		t.Errorf("%+v, want %+v", n, want)
 	}
 }
@@ -248,7 +242,7 @@ func serveWith(t *testing.T, keep calllog.Headers, sink Sink) (s *Server, reg *p
 	reg = prometheus.NewRegistry()
 	cfg := DefaultConfig()
 	cfg.Headers = keep
-	s, err := New(cfg, slog.New(slog.DiscardHandler), reg, sink)
+	s, err := New(cfg, slog.New(slog.DiscardHandler), reg, sink, Counting{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,9 +29,7 @@ type decoder struct {
 // entry reads one entry. The field numbers in this file are those of
 // envoy/data/accesslog/v3/accesslog.proto.
 func (d *decoder) entry(b []byte) (ok bool) {
-	clear(d.kept)
-	*d = decoder{record: d.record, scratch: d.scratch[:0], headers: d.headers, kept: d.kept}
-	d.record.Reset()
+	d.reset()
 	f := fields{rest: b}
 	for f.next() {
 		ok := true
@@ -47,12 +45,24 @@ func (d *decoder) entry(b []byte) (ok bool) {
 			return false
 		}
 	}
+	return d.finish(f.bad)
+}
+
+// reset forgets the entry before.
+func (d *decoder) reset() {
+	clear(d.kept)
+	*d = decoder{record: d.record, scratch: d.scratch[:0], headers: d.headers, kept: d.kept}
+	d.record.Reset()
+}
+
+// finish completes the record of an entry that has been read.
+func (d *decoder) finish(bad bool) (ok bool) {
 	r := &d.record
 	if r.Time <= 0 || r.Time > maxTime {
 		r.Time = 0
 		return false
 	}
-	if f.bad {
+	if bad {
 		return false
 	}
 	d.complete(r)

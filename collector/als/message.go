@@ -41,7 +41,9 @@ func (s *stream) calls(message []byte, n *counts) iter.Seq[*calllog.Record] {
 					return
 				}
 			case 3:
-				n.tcp += countEntries(m.v)
+				if !s.connections(m.v, n, yield) {
+					return
+				}
 			}
 		}
 		if m.bad {
@@ -76,27 +78,25 @@ func (s *stream) entries(b []byte, n *counts, yield func(*calllog.Record) bool) 
 	return true
 }
 
-func countEntries(b []byte) (n int) {
-	logs := fields{rest: b}
-	for logs.next() {
-		if logs.num == 1 {
-			n++
-		}
+// identify reads StreamAccessLogsMessage.Identifier.
+func (s *stream) identify(b []byte) (ok bool) {
+	id, zone, ok := node(b)
+	if ok {
+		s.gateway, s.gatewayZone = id, zone
 	}
-	return n
+	return ok
 }
 
-// identify reads StreamAccessLogsMessage.Identifier: its node's id and zone.
-func (s *stream) identify(b []byte) (ok bool) {
-	node, _, ok := pair(b, 1, 2)
+// node reads the first field of an identifier: the node's id and its zone.
+func node(identifier []byte) (id, zone string, ok bool) {
+	n, _, ok := pair(identifier, 1, 2)
 	if !ok {
-		return false
+		return "", "", false
 	}
-	id, locality, ok := pair(node.v, 1, 4)
+	name, locality, ok := pair(n.v, 1, 4)
 	if !ok {
-		return false
+		return "", "", false
 	}
-	_, zone, ok := pair(locality.v, 1, 2)
-	s.gateway, s.gatewayZone = string(id.v), string(zone.v)
-	return ok
+	_, z, ok := pair(locality.v, 1, 2)
+	return string(name.v), string(z.v), ok
 }

@@ -13,13 +13,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kongdao_collector_als_" + name, Help: help})
 	}
 	skipped := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kongdao_collector_als_skipped_total", Help: "Access-log entries that are no calls: of TCP connections, or written before a call ended.",
+		Name: "kongdao_collector_als_skipped_total", Help: "Access-log entries that were left out, because they were written before a call ended.",
 	}, []string{"kind"})
 	m := &metrics{
 		entries:   counter("entries_total", "Calls received over the access log service, those that do not parse included."),
 		malformed: counter("malformed_total", "Entries and messages that do not parse; such an entry is stored as a call without function."),
 		bytes:     counter("bytes_total", "Bytes of messages received over the access log service."),
-		tcp:       skipped.WithLabelValues("tcp"), intermediate: skipped.WithLabelValues("intermediate"),
+		tcp:       counter("connections_total", "TCP connections received over the access log service."), intermediate: skipped.WithLabelValues("intermediate"),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "kongdao_collector_als_streams", Help: "Streams that are open over the access log service.",
 		}),
@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.entries, m.malformed, m.bytes, skipped, m.streams} {
+	for _, c := range []prometheus.Collector{m.entries, m.malformed, m.bytes, m.tcp, skipped, m.streams} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

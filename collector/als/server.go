@@ -38,10 +38,16 @@ type Config struct {
 	MaxMessageBytes int `yaml:"maxMessageBytes"`
 
 	Headers calllog.Headers `yaml:"-"` // request headers that calls keep
+
+	// StatPrefix is that of the gateways' connection manager, whose requests are
+	// counted. Default gateway.
+	StatPrefix string `yaml:"statPrefix"`
 }
 
 // DefaultConfig listens on a free loopback port.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:0", MaxMessageBytes: 4 << 20} }
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:0", MaxMessageBytes: 4 << 20, StatPrefix: "gateway"}
+}
 
 // Validate reports every field that cannot work.
 func (c Config) Validate() error {
@@ -69,12 +75,15 @@ type Server struct {
 	metrics  *metrics
 	sink     Sink
 	headers  calllog.Headers
-	failed   chan error // 1: the first failure of the sink
+
+	statPrefix string
+	counting   Counting
+	failed     chan error // 1: the first failure of the sink
 }
 
 // New binds the address and serves nothing yet. Run gives the address back. reg
 // may be nil.
-func New(c Config, log *slog.Logger, reg prometheus.Registerer, sink Sink) (*Server, error) {
+func New(c Config, log *slog.Logger, reg prometheus.Registerer, sink Sink, counting Counting) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -87,7 +96,7 @@ func New(c Config, log *slog.Logger, reg prometheus.Registerer, sink Sink) (*Ser
 		return nil, fmt.Errorf("access log service: %w", err)
 	}
 	const window = 1 << 20 // bytes of a stream that are on the way while the sink blocks
-	s := &Server{listener: listener, log: log, metrics: m, sink: sink, headers: c.Headers, failed: make(chan error, 1)}
+	s := &Server{listener: listener, log: log, metrics: m, sink: sink, headers: c.Headers, failed: make(chan error, 1), statPrefix: c.StatPrefix, counting: counting}
 	s.server = grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(c.MaxMessageBytes),
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true))
 	s.server.RegisterService(&grpc.ServiceDesc{
@@ -97,6 +106,15 @@ func New(c Config, log *slog.Logger, reg prometheus.Registerer, sink Sink) (*Ser
 			Handler: func(_ any, g grpc.ServerStream) error { return s.receive(g) },
 		}},
 	}, nil)
+	if counting.Heard != nil {
+		s.server.RegisterService(&grpc.ServiceDesc{
+			ServiceName: "envoy.service.metrics.v3.MetricsService",
+			Streams: []grpc.StreamDesc{{
+				StreamName: "StreamMetrics", ClientStreams: true,
+				Handler: func(_ any, g grpc.ServerStream) error { return s.receiveCounters(g) },
+			}},
+		}, nil)
+	}
 	return s, nil
 }
 

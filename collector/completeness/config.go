@@ -40,9 +40,9 @@ func (c Config) Validate() error {
 
 // State is what the rest of a collector says about itself.
 type State struct {
-	// Behind tells whether lines of a gateway wait to be read: then a missing call
-	// is late, however old it is.
-	Behind func(gateway string) bool
+	// Through is up to when everything that a gateway had written was read: a call
+	// that ended later is late, however old it is.
+	Through func(gateway string) time.Time
 	// Oldest is the time of the oldest call that waits for ClickHouse; zero: none.
 	Oldest func() time.Time
 }

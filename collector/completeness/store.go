@@ -71,8 +71,8 @@ func (s *store) countSome(ctx context.Context, rows []Row, longest time.Duration
 	err := s.client.Select(ctx, &found, `
 WITH {gateways:Array(String)} AS gateways, {since:Array(Int64)} AS since, {until:Array(Int64)} AS until,
   toUnixTimestamp64Micro(ts) + duration_us AS ended,
-  arrayFirstIndex((g, a, b) -> g = gateway AND ended > a AND ended <= b, gateways, since, until) AS i
-SELECT toUInt64(i) AS i, count() AS n, sum(toUInt64(sample_weight)) AS weight
+  toUInt64(arrayFirstIndex((g, a, b) -> g = gateway AND ended > a AND ended <= b, gateways, since, until)) AS i
+SELECT i, count() AS n, sum(toUInt64(sample_weight)) AS weight
 FROM calls
 WHERE ts > fromUnixTimestamp64Micro({first:Int64}) AND ts <= fromUnixTimestamp64Micro({last:Int64}) AND i > 0
 GROUP BY i SETTINGS max_execution_time = 20, max_threads = 1`,

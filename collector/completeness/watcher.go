@@ -100,10 +100,26 @@ func (r *Reading) Add(c *calllog.Record, rows int) {
 		return
 	}
 	b := bucket{at: c.Time + int64(c.DurationUS), calls: 1, rows: int64(rows), longest: int64(c.DurationUS)}
+	if connection(c) { // which the gateway's counters do not count
+		b.calls = 0
+	}
 	if c.DurationUS == math.MaxUint32 { // or more: all that is known is that it is over
 		b.at, b.longest = time.Now().UnixMicro(), 0
 	}
 	r.gateway.ledger.receive(b)
+}
+
+// connection tells whether a record is that of a TCP connection.
+func connection(c *calllog.Record) bool {
+	if len(c.Method) > 0 {
+		return false
+	}
+	for _, a := range c.Attrs {
+		if a.Key == calllog.AttrProtocol {
+			return true
+		}
+	}
+	return false
 }
 
 // Done ends the batch.
@@ -112,36 +128,43 @@ func (r *Reading) Done() { r.w.mu.Unlock() }
 // tick is how often accounts are looked at.
 const tick = 2 * time.Second
 
-// Run watches until ctx ends; then it stores where it stands and returns nil.
+// Run watches until ctx ends, which gives nil.
 func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if w.cfg.Poll != nil {
 		g.Go(func() error { return w.poll(ctx) })
 	}
-	g.Go(func() error {
-		tick := time.NewTicker(min(tick, w.cfg.Horizon))
-		defer tick.Stop()
-		failing := false
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-			}
-			err := w.look(ctx, false)
-			if err != nil && !failing && ctx.Err() == nil {
-				w.log.Warn("completeness cannot be stored; it is tried again", "error", err)
-			}
-			failing = err != nil
+	g.Go(func() error { return w.watch(ctx) })
+	return g.Wait()
+}
+
+func (w *Watcher) watch(ctx context.Context) error {
+	tick := time.NewTicker(min(tick, w.cfg.Horizon))
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
-	})
-	err := g.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if e := w.look(last, true); e != nil {
-		w.log.Warn("the last minute's completeness was not stored", "error", e)
+		err := w.look(ctx, false)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.log.Warn("completeness cannot be stored; it is tried again", "error", err)
+		}
+		failing = err != nil
 	}
-	return err
+}
+
+// Finish stores where the Watcher stands, after Run and after the last call was
+// stored: the next one goes on from there.
+func (w *Watcher) Finish(ctx context.Context) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := w.look(ctx, true); err != nil {
+		w.log.Warn("the last minute's completeness was not stored", "error", err)
+	}
 }
 
 // poll reads the counters of the gateway on this machine. With 10,000 clusters a
@@ -215,6 +238,9 @@ const (
 	fine = 5 * time.Minute
 )
 
+// written is how long a gateway may hold what it writes to its log.
+const written = 2 * time.Second
+
 // due settles accounts and gives the rows that have to be stored.
 func (w *Watcher) due(now time.Time, last bool) (rows []Row) {
 	w.mu.Lock()
@@ -225,9 +251,11 @@ func (w *Watcher) due(now time.Time, last bool) (rows []Row) {
 			delete(w.gateways, name)
 			continue
 		}
-		if w.state.Behind == nil || !w.state.Behind(name) {
-			g.settle(ripe)
+		upTo := ripe
+		if w.state.Through != nil {
+			upTo = min(ripe, w.state.Through(name).Add(-written).UnixMicro())
 		}
+		g.settle(upTo)
 		g.ledger.merge(now.Add(-fine).UnixMicro())
 		g.forget(now.Add(-Kept).UnixMicro())
 		for _, r := range g.rows(last) {
@@ -235,7 +263,7 @@ func (w *Watcher) due(now time.Time, last bool) (rows []Row) {
 				break
 			}
 			before, known := g.saved[r.Until.UnixMicro()]
-			if !known || before.differs(r, now) {
+			if !known || before.differs(r, now, last) {
 				rows = append(rows, r)
 			}
 		}
@@ -245,13 +273,13 @@ func (w *Watcher) due(now time.Time, last bool) (rows []Row) {
 
 // differs tells whether the row has to be looked at once more: because it changed,
 // or because ClickHouse did not have all of it and may now.
-func (s saved) differs(r Row, now time.Time) bool {
+func (s saved) differs(r Row, now time.Time, last bool) bool {
 	const again = 10 * time.Second
-	if now.Sub(s.at) < again {
+	if now.Sub(s.at) < again && !last {
 		return false
 	}
 	b := s.row
-	return b.Received != r.Received || b.Lost != r.Lost || b.Late != r.Late || b.Estimated != r.Estimated ||
+	return last && b.Settled != r.Settled || b.Received != r.Received || b.Lost != r.Lost || b.Late != r.Late || b.Estimated != r.Estimated ||
 		!b.Settled || b.Unstored > 0 && now.Sub(s.at) > time.Minute
 }
 
@@ -330,3 +358,34 @@ func (w *Watcher) save(ctx context.Context, rows []Row) error {
 	return nil
 }
 
+// Account is what is known of a gateway since this Watcher began, and of the
+// minutes before that it resumed.
+type Account struct {
+	Counted  int64 // calls up to the last reading
+	Received int64 // of these, those that came out of the log
+	Lost     int64 // calls that are missing, estimated ones included; not those of resumed minutes
+	Late     int64 // calls that are still expected
+	Readings int   // that are kept
+	Settled  bool  // nothing more is expected of what the last process of the gateway but one counted
+}
+
+// Account is that of a gateway; zero when it was never heard of.
+func (w *Watcher) Account(gateway string) (a Account) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g := w.gateways[gateway]
+	if g == nil || len(g.ledger.marks) == 0 {
+		return a
+	}
+	for _, m := range g.ledger.marks {
+		a.Counted += m.calls()
+		a.Received += m.received
+	}
+	a.Lost, a.Late, a.Readings = g.lost, g.late(), len(g.ledger.marks)
+	for _, m := range g.ledger.marks {
+		if m.blind {
+			a.Settled = m.at <= g.settled
+		}
+	}
+	return a
+}

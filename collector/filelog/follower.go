@@ -34,8 +34,9 @@ type follower struct {
 	reopened time.Time // keep's: when Reopen was called last
 	over     bool      // keep's: the files use more than they may
 
-	latest     atomic.Pointer[Position] // told by Stored last
-	lag, usage atomic.Int64             // bytes, as of keep's last look
+	latest     atomic.Pointer[Position]  // told by Stored last
+	lag, usage atomic.Int64              // bytes, as of keep's last look
+	through    atomic.Pointer[time.Time] // when the files had nothing more
 }
 
 // ended is a file that was read to its end.
@@ -61,6 +62,14 @@ func newFollower(c Config, s Source, resume Position, log *slog.Logger, m *metri
 			size.Add(float64(bytes))
 		}},
 	}
+}
+
+// readThrough is when everything that the files had was handed over; zero: never.
+func (f *follower) readThrough() time.Time {
+	if at := f.through.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 func (f *follower) stored(p Position) { f.latest.Store(&p) }
@@ -157,14 +166,21 @@ func (l *failure) note(err error) {
 
 // round hands over what one read gives. more tells that there may be more at once.
 func (f *follower) round(ctx context.Context) (more bool, err error) {
+	begin := time.Now()
 	if f.current == nil {
 		if more, err = f.open(); err != nil || !more {
+			if err == nil {
+				f.through.Store(&begin)
+			}
 			return false, err
 		}
 	}
 	more, err = f.read(ctx)
 	if err == nil && !more {
 		more, err = f.finish(ctx)
+	}
+	if err == nil && !more {
+		f.through.Store(&begin)
 	}
 	return more, err
 }

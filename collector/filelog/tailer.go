@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -148,3 +149,15 @@ func (t *Tailer) Stored(source string, p Position) {
 
 // errRetired ends a follower, not the Tailer.
 var errRetired = errors.New("nothing is left of the log")
+
+// Through is up to when everything that a gateway had written to its log has been
+// handed over; zero when that never was, or its log is not followed here, which
+// known tells. It may be called by any goroutine.
+func (t *Tailer) Through(gateway string) (at time.Time, known bool) {
+	for _, f := range t.all() {
+		if f.source.Gateway == gateway {
+			return f.readThrough(), true
+		}
+	}
+	return time.Time{}, false
+}

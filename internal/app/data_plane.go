@@ -142,7 +142,7 @@ func (s *System) startGateway(ctx context.Context) error {
 	if s.collector != nil {
 		cfg.ALSAddr = s.collector.ALSAddr()
 	} else if s.cfg.Collector.Source == string(collector.SourceALS) {
-		cfg.ALSAddr = s.cfg.Listen.ALS // of the collector elsewhere
+		cfg.ALSAddr, cfg.Counters = s.cfg.Listen.ALS, true // of the collector elsewhere
 	}
 	if s.xds != nil {
 		cfg.XDSAddr = s.xds.Addr()

@@ -24,6 +24,7 @@ func (s *System) startCollector() error {
 	cfg.Source = collector.Source(s.cfg.Collector.Source)
 	cfg.AccessLog = s.accessLog()
 	if s.has(PartGateway) {
+		cfg.Counters = s.gatewayCounters
 		cfg.Reopen = s.reopenLogs // without Envoy beside it the file is somebody else's to rotate
 	}
 	cfg.Gateway, cfg.Zone = s.cfg.Envoy.Node, s.cfg.Envoy.Zone

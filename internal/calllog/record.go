@@ -57,7 +57,11 @@ const (
 	AttrRequestID = "request_id"            // the request id, when it is no UUID
 	AttrMalformed = "malformed"             // what was wrong with the line that this row stands for
 	AttrLine      = "line"                  // the start of that line
+	AttrProtocol  = "protocol"              // ProtocolTCP for a connection that no HTTP was spoken on, as far as the gateway knows
 )
+
+// ProtocolTCP marks a row that is a TCP connection.
+const ProtocolTCP = "tcp"
 
 // Values of LimitedBy.
 const (

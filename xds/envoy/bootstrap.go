@@ -37,6 +37,10 @@ type Options struct {
 	HTTPAddr              string // this gateway, as a member of LocalCluster
 	MaxConnections        int64
 	MaxHeapBytes          uint64
+
+	// Counters sends what the gateway counts to the access log service, once a
+	// second: see sinks.
+	Counters bool
 }
 
 // Bootstrap is Envoy's first configuration, as JSON. The same options give the
@@ -73,7 +77,7 @@ func build(o Options) (*bootstrap.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bootstrap.Bootstrap{
+	b := &bootstrap.Bootstrap{
 		Node: &core.Node{
 			Id:       o.NodeID,
 			Cluster:  o.Cluster,
@@ -91,7 +95,11 @@ func build(o Options) (*bootstrap.Bootstrap, error) {
 		StatsConfig:     statsConfig(),
 		StatsFlush:      &bootstrap.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true}, // there is no sink to flush to
 		LayeredRuntime:  runtimeLayers(),
-	}, nil
+	}
+	if !o.Counters {
+		return b, nil
+	}
+	return b, sendCounters(b)
 }
 
 // controlPlane is delta ADS. The small back-off lets a control plane that was

@@ -21,6 +21,10 @@ type Config struct {
 	XDSAddr   string `yaml:"xdsAddr"`   // the control plane
 	ALSAddr   string `yaml:"alsAddr"`   // the collector's access log service; empty: none
 
+	// Counters sends what the gateway counted to ALSAddr once a second, so that a
+	// collector elsewhere knows how many calls it should have.
+	Counters bool `yaml:"counters"`
+
 	NodeID  string `yaml:"nodeID"`  // unique among the gateways of a control plane
 	Cluster string `yaml:"cluster"` // the gateway group
 	Zone    string `yaml:"zone"`    // where this gateway stands; empty: unknown
@@ -79,6 +83,9 @@ func (c Config) Validate() error {
 		if err := checkAddr(a.value, a.mayBeZero); err != nil {
 			add(a.field, "%v", err)
 		}
+	}
+	if c.Counters && c.ALSAddr == "" {
+		add("counters", "needs alsAddr")
 	}
 	if c.Concurrency < 0 || c.Concurrency > 1024 {
 		add("concurrency", "is %d, must be 0 to 1024", c.Concurrency)

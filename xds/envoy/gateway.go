@@ -27,6 +27,7 @@ type Gateway struct {
 	pid      atomic.Int64
 	restarts atomic.Int64
 	lived    atomic.Bool // Envoy was ready at least once
+	ended    atomic.Pointer[time.Time]
 	counter  prometheus.Counter
 }
 
@@ -102,6 +103,14 @@ func (g *Gateway) Binary() Binary { return g.binary }
 // PID is Envoy's process; 0 while none runs.
 func (g *Gateway) PID() int { return int(g.pid.Load()) }
 
+// Ended is when Envoy last ended by itself; zero: never.
+func (g *Gateway) Ended() time.Time {
+	if at := g.ended.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // Restarts counts how often Envoy was started again after it had ended by itself.
 func (g *Gateway) Restarts() int { return int(g.restarts.Load()) }
 
@@ -118,6 +127,7 @@ func (g *Gateway) writeBootstrap() error {
 		HTTPAddr:       g.Addr(),
 		MaxConnections: g.cfg.MaxConnections,
 		MaxHeapBytes:   g.cfg.MaxHeapBytes,
+		Counters:       g.cfg.Counters,
 	})
 	if err != nil {
 		return err
@@ -160,6 +170,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 			failures = 0
 			g.lived.Store(true)
 		}
+		now := time.Now()
+		g.ended.Store(&now)
 		failures++
 		if failures >= hopeless && !g.lived.Load() {
 			return fmt.Errorf("envoy ended %d times before it was ready, last with %s: %s", failures, end, g.lastWords())

@@ -7,7 +7,6 @@ import (
 	overload "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	connections "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	heap "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
-	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -72,15 +71,4 @@ var (
 	}
 )
 
-func statsConfig() *metrics.StatsConfig {
-	kept := make([]*matcher.StringMatcher, 0, len(keptPrefixes)+len(keptSuffixes))
-	for _, prefix := range keptPrefixes {
-		kept = append(kept, &matcher.StringMatcher{MatchPattern: &matcher.StringMatcher_Prefix{Prefix: prefix}})
-	}
-	for _, suffix := range keptSuffixes {
-		kept = append(kept, &matcher.StringMatcher{MatchPattern: &matcher.StringMatcher_Suffix{Suffix: suffix}})
-	}
-	return &metrics.StatsConfig{StatsMatcher: &metrics.StatsMatcher{
-		StatsMatcher: &metrics.StatsMatcher_InclusionList{InclusionList: &matcher.ListStringMatcher{Patterns: kept}},
-	}}
-}
+func statsConfig() *metrics.StatsConfig { return kept(keptPrefixes, keptSuffixes) }

@@ -36,7 +36,7 @@ func bootstrap(g *Gateway, als string, keep calllog.Headers) object {
 			object{"name": "router", "typed_config": object{"@type": types + "filters.http.router.v3.Router"}},
 		},
 	}
-	return object{
+	config := object{
 		"node":  object{"id": "gw-1", "cluster": "main", "locality": object{"zone": "zb-a"}},
 		"admin": object{"address": address("127.0.0.1:0")},
 		"static_resources": object{
@@ -46,6 +46,18 @@ func bootstrap(g *Gateway, als string, keep calllog.Headers) object {
 			}}},
 		},
 	}
+	if als != "" {
+		config["stats_sinks"], config["stats_flush_interval"] = []any{counters()}, "0.2s"
+	}
+	return config
+}
+
+// counters sends what the gateway counted to the cluster als.
+func counters() object {
+	return object{"name": "counters", "typed_config": object{
+		"@type": "type.googleapis.com/envoy.config.metrics.v3.MetricsServiceConfig", "transport_api_version": "V3",
+		"grpc_service": object{"envoy_grpc": object{"cluster_name": "als/r1"}}, "batch_size": 50,
+	}}
 }
 
 func fileLog(path string, keep calllog.Headers) object {

@@ -12,9 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,40 @@ type Gateway struct {
 	Admin   string // its admin address
 	LogPath string // its access log, written every 10 ms
 	Pod     string // the pod's address
+
+	process *os.Process
+}
+
+// StatPrefix is that of the gateway's connection manager.
+const StatPrefix = "test"
+
+// Kill ends Envoy with SIGKILL, and gives the moment.
+func (g *Gateway) Kill(t testing.TB) time.Time {
+	t.Helper()
+	if err := g.process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	return time.Now()
+}
+
+// Counters reads what Envoy's connection manager counted: requests that it began,
+// those in flight, and for how many seconds it has been up.
+func (g *Gateway) Counters(ctx context.Context) (total, active, uptime uint64, err error) {
+	text, err := g.admin(ctx, http.MethodGet, "/stats?filter="+url.QueryEscape(`^(http\.test\.downstream_rq_(total|active)|server\.uptime)$`))
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		n, err := strconv.ParseUint(value, 10, 64)
+		switch {
+		case err != nil:
+		case name == "server.uptime":
+			uptime = n
+		case strings.HasSuffix(name, "_total"):
+			total = n
+		default:
+			active = n
+		}
+	}
+	return total, active, uptime, err
 }
 
 // Start runs an Envoy, node gw-1 in zone zb-a. With als, a host:port, it logs
@@ -67,6 +103,7 @@ func Start(t testing.TB, als string, headers ...string) *Gateway {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	g.process = cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()

@@ -127,6 +127,29 @@ var packCases = []struct {
 		want:   []string{`LogFilesDropped{gateway="gw-1", severity="page"}: about 1k calls in the last 5 minutes`},
 	},
 	{
+		name: "a thousandth of a gateway's calls missing, and a gateway that went silent",
+		series: `
+			kongdao_collector_completeness_counted{gateway="gw-1",gateway_zone="zb-a"} 60000x20
+			kongdao_collector_completeness_lost{gateway="gw-1",gateway_zone="zb-a",stage="gateway"} 0 60x20
+			kongdao_collector_completeness_lost{gateway="gw-1",gateway_zone="zb-a",stage="storage"} 0x20
+			kongdao_collector_completeness_heard_seconds{gateway="gw-1",gateway_zone="zb-a"} 1x20
+			kongdao_collector_completeness_heard_seconds{gateway="gw-2",gateway_zone="zb-b"} 25x20`,
+		at: 20 * time.Second,
+		want: []string{
+			`CallLogIncomplete{gateway="gw-1", gateway_zone="zb-a", severity="ticket", stage="gateway"}: 0.1% of its calls in a minute`,
+			`GatewaySilent{gateway="gw-2", gateway_zone="zb-b", severity="ticket"}: its counters were last heard of 25s ago`,
+		},
+	},
+	{
+		name: "one call in a quiet minute, or five in a hundred thousand, are no incomplete log",
+		series: `
+			kongdao_collector_completeness_counted{gateway="gw-1",gateway_zone="zb-a"} 10x20
+			kongdao_collector_completeness_lost{gateway="gw-1",gateway_zone="zb-a",stage="gateway"} 1x20
+			kongdao_collector_completeness_counted{gateway="gw-2",gateway_zone="zb-a"} 100000x20
+			kongdao_collector_completeness_lost{gateway="gw-2",gateway_zone="zb-a",stage="storage"} 5x20`,
+		at: 20 * time.Second,
+	},
+	{
 		name: "what waits too long, and who cannot be seen",
 		series: `
 			kongdao_collector_oldest_unstored_seconds 90x20

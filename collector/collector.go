@@ -220,6 +220,7 @@ type Stats struct {
 	Waiting     string        `json:"waiting"`     // why the log takes no blocks: "", budget or disk
 	Quarantined int           `json:"quarantined"` // damaged ranges of the log that were set aside, ever
 	Failing     bool          `json:"failing"`     // ClickHouse did not take the last block that was tried
+	Failure     string        `json:"failure"`     // and why
 }
 
 // Stats returns the state of the collector.
@@ -228,6 +229,6 @@ func (c *Collector) Stats() Stats {
 	return Stats{
 		Read: c.pipeline.read(), SampledOut: c.admit.left.Load(), Stored: c.shipper.Rows(), Unstored: w.Rows, DeadRows: c.shipper.DeadRows(),
 		Oldest: w.Oldest, Lag: age(w.Oldest), WALBytes: w.Bytes, WALBudget: w.Budget,
-		Waiting: w.Waiting, Quarantined: w.Quarantined, Failing: c.shipper.Failing(),
+		Waiting: w.Waiting, Quarantined: w.Quarantined, Failing: c.shipper.Failing(), Failure: c.shipper.Failure(),
 	}
 }

@@ -121,6 +121,32 @@ var packCases = []struct {
 		want:   []string{`LatencyHigh{function="feed", severity="ticket"}: 99 % of its calls end within 3.972s`},
 	},
 	{
+		name: "what the collector cannot deliver",
+		series: `
+			kongdao_collector_wal_bytes 800x20
+			kongdao_collector_wal_budget_bytes 1000x20
+			kongdao_collector_wal_waiting 1x20
+			kongdao_collector_wal_quarantined 2x20
+			kongdao_collector_dead_letter_bytes{table="calls"} 2048x20`,
+		at: time.Minute,
+		want: []string{
+			`CallsRefused{severity="ticket", table="calls"}: 2kiB wait for kongdao collector replay`,
+			`CollectorFilling{severity="ticket"}: 80% of its budget are used`,
+			`CollectorFull{severity="page"}: files keep their lines, access log streams lose calls`,
+			`LogDamaged{severity="page"}: 2 damaged ranges in the folder quarantine`,
+		},
+	},
+	{
+		name: "a collector that delivers",
+		series: `
+			kongdao_collector_wal_bytes 100x20
+			kongdao_collector_wal_budget_bytes 1000x20
+			kongdao_collector_wal_waiting 0x20
+			kongdao_collector_wal_quarantined 0x20
+			kongdao_collector_dead_letter_bytes{table="calls"} 0x20`,
+		at: time.Minute,
+	},
+	{
 		name:   "log files dropped unread",
 		series: `kongdao_collector_file_dropped_lines_total{gateway="gw-1"} 0x4 1000x60`,
 		at:     time.Minute,

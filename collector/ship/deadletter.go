@@ -17,7 +17,7 @@ import (
 // DeadLetter is what the .json file beside a refused block says. The block itself,
 // as in the log, is in the .block file of the same name.
 type DeadLetter struct {
-	Table    string    `json:"table"` // empty: calls
+	Table    string    `json:"table"`
 	Token    string    `json:"token"`
 	Rows     int       `json:"rows"`
 	MinTime  time.Time `json:"minTime"`
@@ -67,6 +67,9 @@ func readLetter(name string) (l DeadLetter, err error) {
 	if l.Token == "" {
 		return l, errors.New("names no token")
 	}
+	if l.Table == "" {
+		l.Table = "calls" // what the first version wrote
+	}
 	l.base = strings.TrimSuffix(name, letterSuffix)
 	return l, nil
 }
@@ -85,30 +88,36 @@ func (l DeadLetter) Record() (wal.Record, error) {
 
 var errDeadLettersFull = errors.New("dead-letter folder is full")
 
-// deadLetters is the folder of refused blocks.
+// deadLetters is the folder of refused blocks. Letters may be taken out by hand, and
+// two shippers may share it, so what it holds is looked up each time.
 type deadLetters struct {
 	dir   string
 	limit int64
-
-	mu   sync.Mutex
-	used int64
+	mu    sync.Mutex // held while a letter is put or removed
 }
 
 func openDeadLetters(dir string, limit int64) (*deadLetters, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("dead-letter folder: %w", err)
 	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
+	if _, err := os.ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("dead-letter folder: %w", err)
 	}
-	d := &deadLetters{dir: dir, limit: limit}
+	return &deadLetters{dir: dir, limit: limit}, nil
+}
+
+// size is how many bytes the folder holds.
+func (d *deadLetters) size() (n int64) {
+	files, err := os.ReadDir(d.dir)
+	if err != nil {
+		return 0 // put finds out
+	}
 	for _, f := range files {
 		if info, err := f.Info(); err == nil {
-			d.used += info.Size()
+			n += info.Size()
 		}
 	}
-	return d, nil
+	return n
 }
 
 func (d *deadLetters) base(token string) string {
@@ -128,8 +137,8 @@ func (d *deadLetters) put(table string, rec wal.Record, reason error) error {
 	}
 	base := d.base(rec.Token)
 	size := int64(len(rec.Block)+len(letter)) - sizeOf(base)
-	if size > 0 && d.used+size > d.limit {
-		return fmt.Errorf("%w: %d of %d bytes in %s are used; %w", errDeadLettersFull, d.used, d.limit, d.dir, reason)
+	if used := d.size(); size > 0 && used+size > d.limit {
+		return fmt.Errorf("%w: %d of %d bytes in %s are used; %w", errDeadLettersFull, used, d.limit, d.dir, reason)
 	}
 	if err := writeSynced(base+blockSuffix, rec.Block); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
@@ -137,7 +146,6 @@ func (d *deadLetters) put(table string, rec wal.Record, reason error) error {
 	if err := writeSynced(base+letterSuffix, letter); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	d.used += size
 	return nil
 }
 
@@ -146,13 +154,11 @@ func (d *deadLetters) remove(token string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	base := d.base(token)
-	size := sizeOf(base)
 	for _, suffix := range []string{letterSuffix, blockSuffix} {
 		if err := os.Remove(base + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("dead letter: %w", err)
 		}
 	}
-	d.used -= size
 	return nil
 }
 

@@ -17,7 +17,7 @@ type metrics struct {
 
 // newMetrics registers with reg, under the label table; nil means that nobody
 // reads them.
-func newMetrics(table string, reg prometheus.Registerer) (metrics, error) {
+func newMetrics(table string, dead *deadLetters, reg prometheus.Registerer) (metrics, error) {
 	m := metrics{
 		rows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kongdao_collector_rows_stored_total",
@@ -53,6 +53,18 @@ func newMetrics(table string, reg prometheus.Registerer) (metrics, error) {
 	}
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"table": table}, reg)
 	var errs []error
+	for _, c := range []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kongdao_collector_dead_letter_bytes",
+			Help: "Disk that the dead-letter folder uses now.",
+		}, func() float64 { return float64(dead.size()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kongdao_collector_dead_letter_budget_bytes",
+			Help: "Disk that it may use; delivery stops when it is used up.",
+		}, func() float64 { return float64(dead.limit) }),
+	} {
+		errs = append(errs, reg.Register(c))
+	}
 	for _, c := range []prometheus.Collector{m.rows, m.insert, m.retries, m.deadBlocks, m.deadRows, m.checked} {
 		errs = append(errs, reg.Register(c))
 	}

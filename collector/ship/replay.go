@@ -31,7 +31,7 @@ var ErrNoLetter = errors.New("no such dead letter")
 func (s *Shipper) Replay(ctx context.Context, tokens []string) ([]Replayed, error) {
 	s.replaying.Lock()
 	defer s.replaying.Unlock()
-	letters, unread := ReadDeadLetters(s.cfg.DeadLetterDir)
+	letters, unread := s.DeadLetters()
 	chosen, err := choose(letters, tokens)
 	if err != nil {
 		return nil, errors.Join(err, unread)
@@ -83,5 +83,8 @@ func (s *Shipper) replay(ctx context.Context, l DeadLetter) (r Replayed, err err
 	return r, s.dead.remove(l.Token)
 }
 
-// DeadLetters are those in the folder.
-func (s *Shipper) DeadLetters() ([]DeadLetter, error) { return ReadDeadLetters(s.cfg.DeadLetterDir) }
+// DeadLetters are those of the shipper's table in the folder.
+func (s *Shipper) DeadLetters() ([]DeadLetter, error) {
+	letters, err := ReadDeadLetters(s.cfg.DeadLetterDir)
+	return slices.DeleteFunc(letters, func(l DeadLetter) bool { return l.Table != s.table.Name }), err
+}

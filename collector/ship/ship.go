@@ -73,6 +73,7 @@ type Shipper struct {
 	replaying sync.Mutex // held by Replay
 
 	failing     atomic.Bool // the last try of some block failed
+	failure     atomic.Pointer[string]
 	gaveUp      atomic.Bool // a block was left in the log because Run is ending
 	rows        atomic.Int64
 	refusedRows atomic.Int64 // those that went to the dead-letter folder
@@ -89,7 +90,7 @@ func New(cfg Config, table Table, w *wal.Log, client *clickhouse.Client, log *sl
 	if err != nil {
 		return nil, fmt.Errorf("ship: %w", err)
 	}
-	m, err := newMetrics(table.Name, reg)
+	m, err := newMetrics(table.Name, dead, reg)
 	if err != nil {
 		return nil, fmt.Errorf("ship: %w", err)
 	}
@@ -102,6 +103,9 @@ func New(cfg Config, table Table, w *wal.Log, client *clickhouse.Client, log *sl
 	}, nil
 }
 
+// Close gives connections back, for a Shipper that does not run.
+func (s *Shipper) Close() error { return s.inserter.Close() }
+
 // Rows is how many rows were stored since New.
 func (s *Shipper) Rows() int64 { return s.rows.Load() }
 
@@ -110,6 +114,15 @@ func (s *Shipper) DeadRows() int64 { return s.refusedRows.Load() }
 
 // Failing reports that ClickHouse did not take the last block that was tried.
 func (s *Shipper) Failing() bool { return s.failing.Load() }
+
+// Failure is why ClickHouse did not take the last block that was tried; empty when
+// it did.
+func (s *Shipper) Failure() string {
+	if why := s.failure.Load(); why != nil && s.failing.Load() {
+		return *why
+	}
+	return ""
+}
 
 // Run delivers blocks until ctx ends. Then it goes on for DrainTimeout at most, as
 // long as the log has blocks and ClickHouse takes them; the rest stays in the log.
@@ -199,6 +212,8 @@ func (s *Shipper) noteStored(rows int) {
 
 func (s *Shipper) noteFailure(rec wal.Record, err error) {
 	s.metrics.retries.Inc()
+	why := err.Error()
+	s.failure.Store(&why)
 	if !s.failing.Swap(true) {
 		s.log.Warn("clickhouse does not take blocks; they wait in the write-ahead log and are tried again",
 			slog.String("token", rec.Token), slog.Any("error", err))

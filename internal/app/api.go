@@ -63,6 +63,9 @@ func (s *System) routes(mux *http.ServeMux) {
 		s.callRoutes(whole)
 		s.functionLogRoutes(whole)
 	}
+	if s.collector != nil {
+		s.collectorRoutes(h)
+	}
 	if s.alerting != nil {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)
 	}

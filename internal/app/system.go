@@ -88,29 +88,36 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	dir, err := openDataDir(cfg.DataDir)
+	s, err := prepare(cfg, log, parts...)
 	if err != nil {
 		return nil, err
-	}
-	reg := prometheus.NewRegistry()
-	s := &System{
-		cfg: cfg, log: log, reg: reg, parts: parts, dir: dir,
-		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(named(cfg, err), s.Stop())
 		}
 	}()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.addresses.write(dir.path); err != nil {
+	if err := s.addresses.write(s.dir.path); err != nil {
 		return nil, err
 	}
 	log.Info("ready", "took", time.Since(s.began).Round(time.Millisecond), "gateway", s.addresses.Gateway, "api", s.addresses.API)
 	return s, nil
+}
+
+// prepare takes the data directory and starts nothing. The caller calls Stop.
+func prepare(cfg config.Config, log *slog.Logger, parts ...Part) (*System, error) {
+	dir, err := openDataDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return &System{
+		cfg: cfg, log: log, reg: prometheus.NewRegistry(), parts: parts, dir: dir,
+		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
+	}, nil
 }
 
 func (s *System) has(p Part) bool { return slices.Contains(s.parts, p) }

@@ -24,6 +24,7 @@ const (
 
 var (
 	readerOfShop = schema.Reader{Name: "shop", Tenants: []string{"shop", "it's"}, Token: "a-token-of-some-length"}
+	alsoOfShop   = schema.Reader{Name: "shop2", Tenants: []string{"shop", "it's"}, Token: "a-third-token-of-some-length"}
 	readerOfAll  = schema.Reader{Name: "all", Tenants: []string{schema.AllTenants}, Token: "another-token-of-some-length"}
 )
 
@@ -33,7 +34,7 @@ func withReaders(t *testing.T) (e *embedded.Engine, app *clickhouse.Client) {
 	t.Helper()
 	cfg := embedded.DefaultConfig()
 	cfg.Dir = t.TempDir()
-	cfg.Readers = []schema.Reader{readerOfShop, readerOfAll}
+	cfg.Readers = []schema.Reader{readerOfShop, alsoOfShop, readerOfAll}
 	e, _ = embeddedtest.StartWith(t, cfg)
 	app = open(t, e.Options())
 	ctx := context.Background()

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
@@ -84,6 +85,8 @@ func (r *origin) get(name int) []byte {
 // batch is the records of one request. Their bytes are parts of the message and of
 // arena, so they live as long as the batch is not reset.
 type batch struct {
+	redactor *policy.Redactor // nil: nothing is hidden
+
 	limits Limits
 	now    time.Time
 
@@ -103,7 +106,12 @@ type batch struct {
 type counts struct{ cut, dropped, clock int }
 
 // begin readies an empty batch for a request.
-func (b *batch) begin(limits Limits, now time.Time) { b.limits, b.now, b.dated = limits, now, true }
+func (b *batch) begin(limits Limits, now time.Time) {
+	b.limits, b.now, b.dated = limits, now, true
+	if b.redactor != nil {
+		b.redactor.Begin()
+	}
+}
 
 // reset empties the batch, lets the message go, and keeps its own memory unless
 // that became large.
@@ -111,7 +119,7 @@ func (b *batch) reset() {
 	const keep = 4 << 20 // bytes of each
 	clear(b.records)
 	clear(b.attrs)
-	*b = batch{records: b.records[:0], attrs: b.attrs[:0], arena: b.arena[:0]}
+	*b = batch{redactor: b.redactor, records: b.records[:0], attrs: b.attrs[:0], arena: b.arena[:0]}
 	if cap(b.arena) > keep {
 		b.arena = nil
 	}
@@ -143,9 +151,16 @@ func (b *batch) recordAttribute(r *fnlog.Record, in *raw, m []byte) error {
 		b.counts.dropped++
 		return nil
 	}
+	name := unsafe.String(unsafe.SliceData(key), len(key))
+	if b.redactor != nil {
+		var keep bool
+		if text, keep = b.redactor.Attr(name, text); !keep {
+			return nil
+		}
+	}
 	text, lost := cut(text, b.limits.MaxAttributeBytes)
 	in.lost += lost
-	b.attr(r, unsafe.String(unsafe.SliceData(key), len(key)), text)
+	b.attr(r, name, text)
 	return nil
 }
 
@@ -228,6 +243,9 @@ func (b *batch) setTime(r *fnlog.Record, in *raw) {
 
 // marks cuts the body and says what is missing from the record.
 func (b *batch) marks(r *fnlog.Record, in *raw) {
+	if b.redactor != nil {
+		r.Body, in.event = b.redactor.Text(r.Body), b.redactor.Text(in.event)
+	}
 	if len(in.event) > 0 {
 		event, _ := cut(in.event, maxName)
 		b.attr(r, fnlog.AttrEvent, event)

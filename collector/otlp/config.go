@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/internal/fnlog"
 )
@@ -29,7 +30,8 @@ type Config struct {
 	// come again; that it is told means that nothing of the request is stored.
 	Patience api.Duration `yaml:"patience"`
 
-	Limits Limits `yaml:"limits"`
+	Limits Limits        `yaml:"limits"`
+	Redact policy.Redact `yaml:"-"` // what is hidden in bodies and attributes; rules for fields of calls do nothing here
 
 	// MaxRequests is how many requests are read and decoded at a time; each takes
 	// MaxMessageBytes at most, and a small multiple while it is decoded. More are
@@ -66,6 +68,7 @@ func DefaultConfig() Config {
 			MaxAge:            api.Duration(24 * time.Hour),
 			MaxSkew:           api.Duration(10 * time.Minute),
 		},
+		Redact:          policy.DefaultRedact(),
 		MaxRequests:     32,
 		MaxMessageBytes: 4 << 20,
 		Ship:            ship.DefaultConfig(),
@@ -102,7 +105,7 @@ func (c Config) Validate() error {
 	if c.MaxMessageBytes < 1 || int64(c.MaxMessageBytes) > c.WALBytes/16 {
 		wrong("maxMessageBytes: %d is not between 1 and a sixteenth of walBytes", c.MaxMessageBytes)
 	}
-	errs = append(errs, c.Limits.validate())
+	errs = append(errs, c.Limits.validate(), c.Redact.Validate())
 	if c.Dir != "" {
 		errs = append(errs, c.ship().Validate())
 	}

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -69,6 +70,30 @@ func TestWithoutTime(t *testing.T) {
 	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT count() FROM function_logs").Scan(&rows))
 	if rows != 2 {
 		t.Errorf("%d rows, want 2", rows)
+	}
+}
+
+// TestRedacted: what is to be hidden reaches neither the table nor the log on disk.
+func TestRedacted(t *testing.T) {
+	engine := migrated(t)
+	cfg := testConfig(t.TempDir())
+	cfg.Redact.Drop = []string{"attrs.user"}
+	r := start(t, cfg, engine.Options())
+	c := newClient(t, r.Receiver)
+	m := request(kvs("service.name", "feed"), &logs.LogRecord{
+		Body:       str("call 13812345678 now"),
+		Attributes: kvs("user", "zhang", "password", "hunter2", "list", array(str("13912345678"))),
+	})
+	if code, _, body := c.post(bytesOf(t, m)); code != http.StatusOK {
+		t.Fatalf("%d %s", code, body)
+	}
+	must(t, r.Drain(ctxFor(t)))
+	var body string
+	var attrs map[string]string
+	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT body, attrs FROM function_logs").Scan(&body, &attrs))
+	want := map[string]string{"password": "[token]", "list": `["[phone]"]`}
+	if body != "call [phone] now" || !maps.Equal(attrs, want) {
+		t.Errorf("%s %v, want %v", body, attrs, want)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+
+	"github.com/kongdao/kongdao/collector/policy"
 )
 
 // answer is what a client is told: a response, or an error that is one of
@@ -21,12 +23,13 @@ type answer struct {
 // and returns once the records are on disk.
 func (r *Receiver) export(ctx context.Context, protocol string, message []byte) answer {
 	r.metrics.bytes.Add(float64(len(message)))
-	b, _ := r.batches.Get().(*batch)
-	if b == nil {
-		b = &batch{}
+	b, err := r.newBatch()
+	if err != nil {
+		r.release()
+		return answer{err: err} // the configuration was checked
 	}
 	b.begin(r.cfg.Limits, time.Now())
-	err := b.decode(message)
+	err = b.decode(message)
 	records, refused, changed := len(b.records), b.refused, b.counts
 	taken := func() {
 		b.reset()
@@ -48,6 +51,18 @@ func (r *Receiver) export(ctx context.Context, protocol string, message []byte) 
 		r.metrics.stored(records, refused, changed)
 	}
 	return answer{refused: refused, err: err}
+}
+
+// newBatch is a batch from the pool, or a new one.
+func (r *Receiver) newBatch() (*batch, error) {
+	if b, ok := r.batches.Get().(*batch); ok {
+		return b, nil
+	}
+	redactor, err := policy.NewRedactor(r.cfg.Redact)
+	if err != nil {
+		return nil, err
+	}
+	return &batch{redactor: redactor}, nil
 }
 
 func outcomeOf(err error, repeated bool) outcome {

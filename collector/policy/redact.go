@@ -29,6 +29,7 @@ type Redactor struct {
 	query   []param
 	anyRule bool // there is a rule for a field, a parameter or an attribute
 	attrs   map[string]action
+	tokens  bool // among the patterns
 
 	out [2][]byte // scratch of one text, in turns
 	mem []byte    // what the record's fields point to
@@ -69,7 +70,7 @@ func NewRedactor(c Redact) (*Redactor, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	d := &Redactor{attrs: map[string]action{}, whole: c.IPv4Bits == 32 && c.IPv6Bits == 128, wholeLine: c.wholeLine()}
+	d := &Redactor{attrs: map[string]action{}, whole: c.IPv4Bits == 32 && c.IPv6Bits == 128, wholeLine: c.wholeLine(), tokens: slices.Contains(c.Patterns, Token)}
 	d.ipv4 = netip.PrefixFrom(netip.IPv4Unspecified(), c.IPv4Bits)
 	d.ipv6 = netip.PrefixFrom(netip.IPv6Unspecified(), c.IPv6Bits)
 	for _, p := range builtin() {

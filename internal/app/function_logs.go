@@ -22,6 +22,7 @@ func (s *System) startOTLP() error {
 	cfg := otlp.DefaultConfig()
 	cfg.Dir = s.dir.sub("collector")
 	cfg.ListenGRPC, cfg.ListenHTTP = s.cfg.Listen.OTLPGRPC, s.cfg.Listen.OTLPHTTP
+	cfg.Redact = s.cfg.Collector.Policy()
 	r, err := otlp.New(cfg, s.chOptions, s.log.With("part", "otlp"), s.reg)
 	if err != nil {
 		return err

@@ -34,8 +34,8 @@ type Config struct {
 	Redact policy.Redact `yaml:"-"` // what is hidden in bodies and attributes; rules for fields of calls do nothing here
 
 	// MaxRequests is how many requests are read and decoded at a time; each takes
-	// MaxMessageBytes at most, and a small multiple while it is decoded. More are
-	// told to come again.
+	// MaxMessageBytes at most, and a small multiple while it is decoded. More wait,
+	// unread, and are told to come again after Patience.
 	MaxRequests     int `yaml:"maxRequests"`
 	MaxMessageBytes int `yaml:"maxMessageBytes"` // of a request, after decompression
 

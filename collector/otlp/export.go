@@ -92,14 +92,23 @@ func (a answer) response() plogotlp.ExportResponse {
 	return res
 }
 
-// acquire takes a place for one request, or says that there is none.
-func (r *Receiver) acquire() bool {
+// acquire takes a place for one request, whose body has not been read. It waits for
+// one as long as requests wait for room.
+func (r *Receiver) acquire(ctx context.Context) bool {
 	select {
 	case r.slots <- struct{}{}:
 		return true
 	default:
-		return false
 	}
+	patience := time.NewTimer(r.cfg.Patience.Std())
+	defer patience.Stop()
+	select {
+	case r.slots <- struct{}{}:
+		return true
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 func (r *Receiver) release() { <-r.slots }

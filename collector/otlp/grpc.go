@@ -35,7 +35,7 @@ func (r *Receiver) newGRPC() *grpc.Server {
 }
 
 func (r *Receiver) exportGRPC(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	if !r.acquire() {
+	if !r.acquire(ctx) {
 		r.metrics.requests[protocolGRPC][outcomeBusy].Inc()
 		return nil, grpcError(errBusy)
 	}

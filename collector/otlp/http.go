@@ -74,7 +74,7 @@ func (r *Receiver) receiveHTTP(w http.ResponseWriter, req *http.Request, kind st
 	if kind != typeProto && kind != typeJSON {
 		return nil, fmt.Errorf("%w: content type %q, want %s or %s", errMedia, kind, typeProto, typeJSON)
 	}
-	if !r.acquire() {
+	if !r.acquire(req.Context()) {
 		return nil, errBusy
 	}
 	message, err := r.readBody(w, req)

@@ -29,6 +29,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/kongdao/kongdao/api"
 )
 
 // exporters are OpenTelemetry's own, as functions use them.
@@ -241,6 +243,7 @@ func TestAnswers(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	cfg := testConfig(t.TempDir())
 	cfg.MaxRequests = 1
+	cfg.Patience = api.Duration(20 * time.Millisecond)
 	r := start(t, cfg, nowhere())
 	c := newClient(t, r.Receiver)
 	conn, err := net.Dial("tcp", r.AddrHTTP())

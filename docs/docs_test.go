@@ -113,7 +113,7 @@ is a row too, without a function and with what is wrong in ` + "`attrs`" + `.
 
 ## Rollups
 
-Counts are weighted by ` + "`sample_weight`" + `; ` + "`duration`" + ` is not, because a sample is drawn evenly.
+Counts and ` + "`duration`" + ` are weighted by ` + "`sample_weight`" + `: a stored call counts as many as it stands for.
 
 | table | interval | kept |
 |---|---|---|

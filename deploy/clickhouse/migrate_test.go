@@ -198,3 +198,25 @@ func TestRollupQuantilesAreWithinOnePercent(t *testing.T) {
 		}
 	}
 }
+
+// TestRollupQuantilesAreWeighted has what sampling stores of 99,900 calls that take
+// 1 ms and 100 slow ones: one in a hundred of the former, and all of the latter.
+func TestRollupQuantilesAreWeighted(t *testing.T) {
+	c := migrated(t)
+	err := c.Exec(context.Background(), `INSERT INTO calls (ts, function, status, duration_us, sample_weight)
+		SELECT now(), 'feed', 200, if(number < 999, 1000, 2000000), if(number < 999, 100, 1) FROM numbers(1099)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range schema.Rollups() {
+		var calls uint64
+		var q []float64
+		row := c.QueryRow(context.Background(), "SELECT sum(calls), quantilesDDMerge(0.01, 0.5, 0.9, 0.99)(duration) FROM "+r.Name)
+		if err := row.Scan(&calls, &q); err != nil {
+			t.Fatal(err)
+		}
+		if calls != 100_000 || q[2] < 990 || q[2] > 1010 {
+			t.Errorf("%s: %d calls with quantiles %v, want 100000 of which 99%% take 1000", r.Name, calls, q)
+		}
+	}
+}

@@ -28,8 +28,8 @@ func DefaultTenant() Tenant { return Tenant{Sample: 1, Slow: api.Duration(time.S
 // SampleOneIn is Sample as the whole number it is 1 divided by.
 func (t Tenant) SampleOneIn() uint32 { return uint32(math.Round(1 / t.Sample)) }
 
-// maxOneIn keeps weights far from what their column holds.
-const maxOneIn = 1_000_000
+// maxOneIn bounds weights: rollups count a duration as often as its call's weight.
+const maxOneIn = 1000
 
 func (k *check) tenants(all map[string]Tenant) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {

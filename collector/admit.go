@@ -34,6 +34,9 @@ type admission struct {
 	sampler  *policy.Sampler
 	redactor *policy.Redactor
 	left     atomic.Int64 // calls that sampling left out
+
+	to  *batch                     // of the fill that is under way
+	one func(*calllog.Record) bool // takes one call: made once, as a message has few
 }
 
 func newAdmission(cfg Config) (*admission, error) {
@@ -45,21 +48,26 @@ func newAdmission(cfg Config) (*admission, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admission{sampler: sampler, redactor: redactor}, nil
+	a := &admission{sampler: sampler, redactor: redactor}
+	a.one = a.take
+	return a, nil
 }
 
-// fill takes calls into a batch. They are counted before they are sampled, and
-// sampled before they are redacted, which may take ids away.
+// fill takes calls into a batch.
 func (a *admission) fill(b *batch, calls iter.Seq[*calllog.Record]) {
-	left := int64(0)
-	for r := range calls {
-		b.all.Add(r)
-		if !a.sampler.Keep(r) {
-			left++
-			continue
-		}
-		a.redactor.Record(r)
-		b.Append(r)
+	a.to = b
+	calls(a.one)
+}
+
+// take counts a call before it is sampled, and samples it before it is redacted,
+// which may take ids away.
+func (a *admission) take(r *calllog.Record) bool {
+	a.to.all.Add(r)
+	if !a.sampler.Keep(r) {
+		a.left.Add(1)
+		return true
 	}
-	a.left.Add(left)
+	a.redactor.Record(r)
+	a.to.Append(r)
+	return true
 }

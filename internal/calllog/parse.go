@@ -58,10 +58,10 @@ func (h Headers) ParseText(line []byte, r *Record) error {
 // and a whole one behind it, as when a killed Envoy starts again and appends to
 // its file. torn is empty for nearly every line.
 func Torn(line []byte) (torn, whole []byte) {
-	i := bytes.LastIndexByte(line, lineStart)
-	if i <= 0 {
+	if len(line) < 2 || bytes.IndexByte(line[1:], lineStart) < 0 { // much faster than from behind
 		return nil, line
 	}
+	i := bytes.LastIndexByte(line, lineStart)
 	return line[:i:i], line[i:]
 }
 
@@ -212,24 +212,28 @@ func ParseTraceparent(header []byte, id *[16]byte) bool {
 
 // hex decodes digits, twice as many as dst has bytes.
 func hex(dst, digits []byte) bool {
+	bad := byte(0)
 	for i := range dst {
-		hi, lo := nibble(digits[2*i]), nibble(digits[2*i+1])
-		if hi > 15 || lo > 15 {
-			return false
-		}
+		hi, lo := nibbles[digits[2*i]], nibbles[digits[2*i+1]]
+		bad |= hi | lo
 		dst[i] = hi<<4 | lo
 	}
-	return true
+	return bad <= 15
 }
 
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// nibbles are the values of hex digits, and 255 for all else.
+var nibbles = func() (n [256]byte) {
+	for c := range n {
+		switch {
+		case '0' <= c && c <= '9':
+			n[c] = byte(c) - '0'
+		case 'a' <= c && c <= 'f':
+			n[c] = byte(c) - 'a' + 10
+		case 'A' <= c && c <= 'F':
+			n[c] = byte(c) - 'A' + 10
+		default:
+			n[c] = 255
+		}
 	}
-	return 255
-}
+	return n
+}()

@@ -10,40 +10,82 @@ import (
 
 // Names is a LowCardinality(String) column. Each block has its own dictionary,
 // which is what bounds the memory: at most one name for each row.
+//
+// Names of former blocks are remembered over Reset, up to a bound, because the
+// next block has mostly the same ones: then Append allocates nothing.
 type Names struct {
 	column proto.ColLowCardinalityRaw
 	index  Texts
 	keys   []uint32
-	seen   map[string]uint32 // name → its place in index
-	last   string            // the name before, as many rows in a row have the same
-	at     uint32
+	seen   map[string]*place
+	recent [recent]*place // of seen, by a cheap hash
+	block  uint64         // counts Resets
 }
+
+// place is where a name is in the index of a block.
+type place struct {
+	name  string
+	block uint64 // the place is in this one
+	at    uint32
+}
+
+const (
+	recent = 256 // a power of two
+
+	// maxSeen bounds the names that are remembered, at about 100 bytes each. A block
+	// may have more; then they are forgotten with it.
+	maxSeen = 20_000
+)
 
 // NewNames returns a column without rows.
 func NewNames() *Names {
-	n := &Names{seen: map[string]uint32{}}
+	n := &Names{seen: map[string]*place{}}
 	n.column.Index = &n.index
 	return n
 }
 
 // Append adds a row. It copies.
 func (n *Names) Append(name []byte) {
-	if len(n.keys) > 0 && string(name) == n.last {
-		n.keys = append(n.keys, n.at)
-		return
+	slot := &n.recent[hash(name)]
+	p := *slot
+	if p == nil || p.name != string(name) {
+		p = n.find(name)
+		*slot = p
 	}
-	at, ok := n.seen[string(name)]
+	if p.block != n.block {
+		n.add(p)
+	}
+	n.keys = append(n.keys, p.at)
+}
+
+// find is the place of a name, which may be one in a former block.
+func (n *Names) find(name []byte) *place {
+	p, ok := n.seen[string(name)]
 	if !ok {
-		at = uint32(n.index.Rows())
-		n.last = string(name)
-		n.seen[n.last] = at
-		n.index.AppendBytes(name)
-	} else {
-		// The map's own key is not at hand, but the index holds the same bytes.
-		n.last = Text(n.index.RowBytes(int(at)))
+		p = &place{name: string(name), block: n.block - 1}
+		n.seen[p.name] = p
 	}
-	n.at = at
-	n.keys = append(n.keys, at)
+	return p
+}
+
+// add gives a name its place in this block.
+func (n *Names) add(p *place) {
+	p.block, p.at = n.block, uint32(n.index.Rows())
+	n.index.Append(p.name)
+}
+
+// hash tells names apart by how they end, where most differ, and their length.
+func hash(name []byte) uint8 {
+	n := len(name)
+	if n < 4 {
+		h := uint32(n)
+		for _, b := range name {
+			h = h*31 + uint32(b)
+		}
+		return uint8(h)
+	}
+	end := uint32(name[n-1]) | uint32(name[n-2])<<8 | uint32(name[n-3])<<16 | uint32(name[n-4])<<24
+	return uint8((end + uint32(n)) * 0x9e3779b1 >> 24)
 }
 
 // AppendString adds a row.
@@ -107,8 +149,12 @@ func (n *Names) WriteColumn(w *proto.Writer) { n.ready().WriteColumn(w) }
 // Reset implements proto.Resettable.
 func (n *Names) Reset() {
 	n.column.Reset()
-	n.keys, n.last, n.at = n.keys[:0], "", 0
-	clear(n.seen)
+	n.keys = n.keys[:0]
+	n.block++
+	if len(n.seen) > maxSeen {
+		clear(n.seen)
+		clear(n.recent[:])
+	}
 }
 
 // DecodeState implements proto.StateDecoder.
@@ -162,10 +208,9 @@ func (n *Names) takeKeys(known uint32) error {
 		}
 	}
 	for i := range int(known) {
-		n.seen[n.index.Row(i)] = uint32(i)
+		p := n.find(n.index.RowBytes(i))
+		p.block, p.at = n.block, uint32(i)
 	}
-	n.at = n.keys[len(n.keys)-1]
-	n.last = Text(n.index.RowBytes(int(n.at)))
 	return nil
 }
 

@@ -17,7 +17,47 @@ type fields struct {
 }
 
 // next moves to the next field. It returns false at the end and at an error.
-func (f *fields) next() bool {
+func (f *fields) next() bool { return f.short() || f.any() }
+
+// short reads a field whose tag takes one byte, or two, and whose length or value
+// does as well: nearly every one. It does nothing when there is none.
+func (f *fields) short() bool {
+	const more = 0x80 // the number goes on in the next byte
+	b := f.rest
+	if len(b) < 4 {
+		return false
+	}
+	tag, at := uint(b[0]), 1
+	if tag&more != 0 {
+		if b[1]&more != 0 {
+			return false
+		}
+		tag, at = tag&^more|uint(b[1])<<7, 2
+	}
+	v := uint(b[at])
+	if at++; v&more != 0 {
+		if b[at]&more != 0 {
+			return false
+		}
+		v = v&^more | uint(b[at])<<7
+		at++
+	}
+	const varint, length = 0, 2
+	switch kind := tag & 7; {
+	case tag>>3 == 0:
+		return false
+	case kind == length && v <= uint(len(b)-at):
+		end := at + int(v)
+		f.num, f.v, f.u, f.rest = protowire.Number(tag>>3), b[at:end:end], 0, b[end:]
+		return true
+	case kind == varint:
+		f.num, f.v, f.u, f.rest = protowire.Number(tag>>3), nil, uint64(v), b[at:]
+		return true
+	}
+	return false
+}
+
+func (f *fields) any() bool {
 	for len(f.rest) > 0 {
 		num, kind, n := protowire.ConsumeTag(f.rest)
 		if n < 0 {

@@ -66,6 +66,7 @@ func (c *Collector) counting() als.Counting {
 		Heard: func(n als.Counters) {
 			c.complete.Sample(completeness.Sample{
 				Gateway: n.Gateway, Zone: n.Zone, Time: n.Time, Total: n.Total, Active: n.Active, Dropped: n.Dropped, Uptime: n.Uptime,
+				Took: 2 * als.Guard,
 			})
 		},
 		Gone: c.complete.Gone,

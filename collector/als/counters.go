@@ -68,9 +68,9 @@ type counterStream struct {
 	counts                       bool // the gateway took a request, ever: counters of zero are not sent
 }
 
-// guard is subtracted from the time of a reading. Envoy takes it after it has read
+// Guard is subtracted from the time of a reading. Envoy takes it after it has read
 // its counters; a call that ended in between would seem to be in the log too early.
-const guard = 5 * time.Millisecond
+const Guard = 5 * time.Millisecond
 
 // read takes a message and gives a reading once it is complete.
 func (s *counterStream) read(message []byte) (c Counters, complete bool) {
@@ -87,7 +87,7 @@ func (s *counterStream) read(message []byte) (c Counters, complete bool) {
 		return Counters{}, false
 	}
 	s.hasTime, s.hasTotal, s.hasActive = false, false, false
-	s.now.Time = time.UnixMilli(s.ms).Add(-guard)
+	s.now.Time = time.UnixMilli(s.ms).Add(-Guard)
 	return s.now, true
 }
 

@@ -53,6 +53,9 @@ func (g *gateway) account(s Sample) {
 	case at <= g.ledger.end():
 		return // a clock that was set back: the next one will do
 	case s.restarted(g.last):
+		if read := g.ledger.end() + g.last.Took.Microseconds() + finest; read < at { // calls are known to within that
+			g.ledger.close(mark{at: read, grey: true})
+		}
 		death, known := s.death(g.last, g.gone)
 		g.ledger.close(mark{at: death, blind: true, killed: known, cut: int64(g.last.Active)})
 		g.ledger.close(s.mark(Sample{}))
@@ -95,9 +98,9 @@ func (g *gateway) resume(rows []Row) {
 		}
 		g.ledger.begin(marks...)
 		if i := slices.IndexFunc(g.ledger.marks, func(m mark) bool { return m.shared }); i > 1 {
-			g.forgotten = -g.lostUpTo(i - 1) // was told of before
+			g.forgotten = -g.ledger.lostUpTo(g.ledger.sheet(), i-1) // was told of before
 		} else if i < 0 {
-			g.forgotten = -g.lostUpTo(len(g.ledger.marks) - 1)
+			g.forgotten = -g.ledger.lostUpTo(g.ledger.sheet(), len(g.ledger.marks)-1)
 		}
 		g.last = rows[len(rows)-1].sample()
 	}
@@ -130,16 +133,7 @@ func (g *gateway) settle(before int64) {
 	}
 	g.settled = max(g.settled, marks[i].at)
 	g.ledger.guess()
-	g.lost = max(g.lost, g.forgotten+g.lostUpTo(i))
-}
-
-func (g *gateway) lostUpTo(i int) int64 {
-	missing := g.ledger.missing()
-	lost := missing[i] - missing[0]
-	for _, m := range g.ledger.marks[1 : i+1] {
-		lost += m.estimate
-	}
-	return lost
+	g.lost = max(g.lost, g.forgotten+g.ledger.lostUpTo(g.ledger.sheet(), i))
 }
 
 // window is the account of the last settled minute.
@@ -156,15 +150,16 @@ func (g *gateway) window() (calls, lost int64) {
 	for j > 0 && marks[j].at > marks[k].at-minute {
 		j--
 	}
-	for _, m := range marks[j+1 : k+1] {
-		calls += m.calls()
+	s := g.ledger.sheet()
+	for i := j + 1; i <= k; i++ {
+		calls += s.counted[i] + marks[i].estimate
 	}
-	return calls, g.lostUpTo(k) - g.lostUpTo(j)
+	return calls, g.ledger.lostUpTo(s, k) - g.ledger.lostUpTo(s, j)
 }
 
 // late is how many calls were counted and are still expected.
 func (g *gateway) late() int64 {
-	missing := g.ledger.missing()
+	missing := g.ledger.sheet().missing
 	n := len(missing)
 	i := 0
 	for i < n-1 && g.ledger.marks[i+1].at <= g.settled {
@@ -179,11 +174,11 @@ func (g *gateway) late() int64 {
 // rows are the minutes that are over, oldest first. With all, the one that is not
 // is there, too.
 func (g *gateway) rows(all bool) (rows []Row) {
-	marks, missing := g.ledger.marks, g.ledger.missing()
+	marks, s := g.ledger.marks, g.ledger.sheet()
 	from := 0
 	for i := 1; i < len(marks); i++ {
 		if marks[i].edge || all && i == len(marks)-1 {
-			rows = append(rows, g.row(from, i, missing))
+			rows = append(rows, g.row(from, i, s))
 			from = i
 		}
 	}
@@ -191,24 +186,22 @@ func (g *gateway) rows(all bool) (rows []Row) {
 }
 
 // row is the account of the marks after from up to to.
-func (g *gateway) row(from, to int, missing []int64) Row {
+func (g *gateway) row(from, to int, s sheet) Row {
 	marks := g.ledger.marks
 	r := Row{
 		Minute: time.UnixMicro(minuteOf(marks[from].at)), Gateway: g.name, GatewayZone: g.zone,
 		Since: time.UnixMicro(marks[from].at), Until: time.UnixMicro(marks[to].at),
 	}
-	for _, m := range marks[from+1 : to+1] {
-		r.Counted += m.counted
-		if m.blind {
-			r.Counted += m.received
-		}
+	for i := from + 1; i <= to; i++ {
+		m := marks[i]
+		r.Counted += s.counted[i]
 		r.Received += m.received
 		r.Rows += m.rows
 		r.Estimated += m.estimate
 		r.InFlight += m.cut
 		r.Dropped += m.dropped
 	}
-	if gap := missing[to] - missing[from]; marks[to].at <= g.settled {
+	if gap := s.missing[to] - s.missing[from]; marks[to].at <= g.settled {
 		r.Lost, r.Settled = gap, true
 	} else {
 		r.Late = gap

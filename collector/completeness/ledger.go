@@ -1,6 +1,9 @@
 package completeness
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // mark closes the interval since the mark before: the calls that ended within it.
 type mark struct {
@@ -15,6 +18,7 @@ type mark struct {
 
 	blind    bool  // nobody counted: between a gateway's last reading and its death
 	killed   bool  // and its moment is known
+	grey     bool  // while that last reading took place: calls may have been counted
 	cut      int64 // calls in flight at the last reading before it, which are in no log
 	estimate int64 // calls that ended in it and were never told of
 
@@ -22,22 +26,6 @@ type mark struct {
 
 	shared bool // this collector, before it was started again, received a part
 	edge   bool // the first mark of a minute, which is never merged away
-}
-
-// deficit is how many more calls the gateway counted than its log had.
-func (m mark) deficit() int64 {
-	if m.blind {
-		return 0
-	}
-	return m.counted - m.received
-}
-
-// calls is how many calls there were, as far as anybody knows.
-func (m mark) calls() int64 {
-	if m.blind {
-		return m.received + m.estimate
-	}
-	return m.counted + m.estimate
 }
 
 func (m *mark) take(b bucket) {
@@ -104,29 +92,59 @@ func (l *ledger) close(m mark) {
 	l.marks = append(l.marks, m)
 }
 
-// missing[i] is how many calls are missing up to mark i, since counting began: the
-// smallest deficit of any later moment. It never falls from one mark to the next.
-func (l *ledger) missing() []int64 {
-	sums := make([]int64, len(l.marks))
+// sheet is what follows from the marks of a ledger, by their index.
+type sheet struct {
+	// missing is how many calls are missing up to a mark, since counting began: the
+	// smallest difference of counted and received at any later moment. It never
+	// falls from one mark to the next.
+	missing []int64
+	// counted is how many calls there were in the interval of a mark: those that the
+	// gateway counted, or those that it told of where nobody counted.
+	counted []int64
+}
+
+// sheet works it out.
+func (l *ledger) sheet() sheet {
+	sums, counted := make([]int64, len(l.marks)), make([]int64, len(l.marks))
 	for i := 1; i < len(sums); i++ {
-		sums[i] = sums[i-1] + l.marks[i].deficit()
+		m := l.marks[i]
+		deficit := m.counted - m.received
+		if m.grey {
+			deficit = -min(m.received, max(0, sums[i-1]-slices.Min(sums[max(0, i-levels):i])))
+		} else if m.blind {
+			deficit = 0
+		}
+		sums[i] = sums[i-1] + deficit
+		counted[i] = m.received + deficit
 	}
 	for i := len(sums) - 2; i >= 0; i-- {
 		sums[i] = min(sums[i], sums[i+1])
 	}
-	return sums
+	return sheet{missing: sums, counted: counted}
 }
+
+// levels is how many marks before a death tell how much was missing at the time:
+// what exceeds the least of them at the last reading may be calls that ended while
+// it took place, which the log has as later ones.
+const levels = 6
 
 // guess estimates what gateways that died never told: the rate of the interval
 // before × the time between the last call in the log and the death.
 func (l *ledger) guess() {
 	for i := 2; i < len(l.marks); i++ {
-		m, before := &l.marks[i], l.marks[i-1]
-		length := before.at - l.marks[i-2].at
-		if !m.killed || m.shared || length <= 0 {
+		m := &l.marks[i]
+		k := i - 1
+		told := m.told
+		if l.marks[k].grey {
+			told = max(told, l.marks[k].told)
+			k--
+		}
+		if !m.killed || m.shared || k < 1 {
 			continue
 		}
-		silence := min(m.at-max(before.at, m.told), longestSilence)
+		before := l.marks[k]
+		length := before.at - l.marks[k-1].at
+		silence := min(m.at-max(before.at, told), longestSilence)
 		m.estimate = int64(math.Round(float64(max(0, before.counted)) / float64(length) * float64(silence)))
 	}
 }
@@ -135,7 +153,7 @@ func (l *ledger) guess() {
 const longestSilence = 10_000_000 // microseconds
 
 // merge joins the intervals before keep, until old minutes are one mark each. What
-// is blind stays by itself, with the two marks that its estimate is made from.
+// is blind stays by itself, with the marks that its estimate is made from.
 func (l *ledger) merge(keep int64) {
 	if len(l.marks) == 0 {
 		return
@@ -143,7 +161,7 @@ func (l *ledger) merge(keep int64) {
 	kept := l.marks[:1]
 	for i := 1; i < len(l.marks); i++ {
 		m := l.marks[i]
-		if n := len(kept); n > 1 && m.at < keep && !l.fixed(i-1) && kept[n-1].shared == m.shared && !m.blind {
+		if n := len(kept); n > 1 && m.at < keep && !l.fixed(i-1) && kept[n-1].shared == m.shared && !m.blind && !m.grey {
 			m.join(kept[n-1])
 			kept[n-1] = m
 			continue
@@ -156,8 +174,15 @@ func (l *ledger) merge(keep int64) {
 // fixed tells whether mark i must stay. It looks at later marks alone, which merge
 // has not touched.
 func (l *ledger) fixed(i int) bool {
-	m := l.marks[i]
-	return m.edge || m.blind || l.marks[i+1].blind || i+2 < len(l.marks) && l.marks[i+2].blind
+	if m := l.marks[i]; m.edge || m.blind || m.grey {
+		return true
+	}
+	for _, m := range l.marks[i+1 : min(i+4, len(l.marks))] {
+		if m.blind {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *mark) join(o mark) {
@@ -182,12 +207,17 @@ func (l *ledger) forget(before int64) (lost int64) {
 	if first == 0 {
 		return 0
 	}
-	lost = l.missing()[first] - l.missing()[0]
-	for _, m := range l.marks[1 : first+1] {
-		lost += m.estimate
-	}
+	lost = l.lostUpTo(l.sheet(), first)
 	l.marks = append(l.marks[:0], l.marks[first:]...)
 	return lost
+}
+
+// lostUpTo is how many calls are missing up to mark i, estimated ones included.
+func (l *ledger) lostUpTo(s sheet, i int) (lost int64) {
+	for _, m := range l.marks[1 : i+1] {
+		lost += m.estimate
+	}
+	return lost + s.missing[i] - s.missing[0]
 }
 
 const minute = int64(60e6) // microseconds

@@ -55,7 +55,7 @@ func (w *Watcher) Collect(out chan<- prometheus.Metric) {
 		gauge(d.counted, float64(calls))
 		gauge(d.lost, float64(lost), StageGateway)
 		gauge(d.lost, float64(unstored), StageStorage)
-		gauge(d.ratio, ratio(lost+unstored, calls))
+		gauge(d.ratio, Ratio(lost+unstored, calls))
 		gauge(d.late, float64(g.late()))
 		gauge(d.heard, time.Since(g.heard).Seconds())
 		count(d.total, g.lost, StageGateway)

@@ -33,9 +33,10 @@ func (r Row) Calls() int64 { return max(r.Counted, r.Received) + r.Estimated }
 func (r Row) Missing() int64 { return r.Lost + r.Unstored + r.Estimated }
 
 // Ratio is the share of calls that are stored; 1 when there were none.
-func (r Row) Ratio() float64 { return ratio(r.Missing(), r.Calls()) }
+func (r Row) Ratio() float64 { return Ratio(r.Missing(), r.Calls()) }
 
-func ratio(missing, calls int64) float64 {
+// Ratio is the share of calls that are not missing; 1 when there were none.
+func Ratio(missing, calls int64) float64 {
 	if calls <= 0 {
 		return 1
 	}

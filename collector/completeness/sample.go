@@ -6,6 +6,7 @@ import "time"
 type Sample struct {
 	Gateway, Zone string
 	Time          time.Time     // of the gateway's clock, no later than the counters were read
+	Took          time.Duration // after Time the counters had been read for sure
 	Total         uint64        // requests that it began since it was started
 	Active        uint64        // of these, requests in flight
 	Dropped       uint64        // log entries that it says it dropped

@@ -107,3 +107,29 @@ func (s *store) save(ctx context.Context, rows []Row) error {
 	}
 	return nil
 }
+
+// Query chooses rows. Zero fields choose all.
+type Query struct {
+	Since   time.Time // rows that end after it
+	Gateway string
+	Lossy   bool // rows with calls that are missing or late, alone
+	Limit   int  // the newest; 0: 1,000
+}
+
+// Read gives rows of the table, oldest first.
+func Read(ctx context.Context, client *clickhouse.Client, q Query) (rows []Row, err error) {
+	if q.Limit <= 0 {
+		q.Limit = 1000
+	}
+	const where = `until > fromUnixTimestamp64Micro({since:Int64}) AND ({gateway:String} = '' OR gateway = {gateway:String})
+  AND (NOT {lossy:Bool} OR lost + late + unstored + estimated > 0)`
+	err = client.Select(ctx, &rows, `SELECT * FROM (
+  SELECT `+columns+` FROM completeness FINAL WHERE `+where+` ORDER BY until DESC, gateway LIMIT {limit:UInt32}
+) ORDER BY minute, gateway, since`,
+		ch.Named("since", fmt.Sprint(max(0, q.Since.UnixMicro()))), ch.Named("gateway", q.Gateway),
+		ch.Named("lossy", fmt.Sprint(q.Lossy)), ch.Named("limit", fmt.Sprint(q.Limit)))
+	if err != nil {
+		return nil, fmt.Errorf("read completeness: %w", err)
+	}
+	return rows, nil
+}

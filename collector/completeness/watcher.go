@@ -183,7 +183,7 @@ func (w *Watcher) poll(ctx context.Context) error {
 		s, err := w.cfg.Poll(reading)
 		cancel()
 		if err == nil {
-			s.Time = begin
+			s.Time, s.Took = begin, time.Since(begin)
 			w.Sample(s)
 		}
 		pause = min(max(w.cfg.Interval, share*time.Since(begin)), 10*time.Second)
@@ -377,9 +377,11 @@ func (w *Watcher) Account(gateway string) (a Account) {
 	if g == nil || len(g.ledger.marks) == 0 {
 		return a
 	}
-	for _, m := range g.ledger.marks {
-		a.Counted += m.calls()
-		a.Received += m.received
+	for i, counted := range g.ledger.sheet().counted {
+		a.Counted += counted + g.ledger.marks[i].estimate
+		if i > 0 {
+			a.Received += g.ledger.marks[i].received
+		}
 	}
 	a.Lost, a.Late, a.Readings = g.lost, g.late(), len(g.ledger.marks)
 	for _, m := range g.ledger.marks {

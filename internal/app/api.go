@@ -60,6 +60,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	}
 	if s.ch != nil {
 		huma.Get(h, "/api/v1/calls/health", s.getHealth)
+		huma.Get(h, "/api/v1/completeness", s.getCompleteness)
 		s.callRoutes(whole)
 		s.functionLogRoutes(whole)
 	}

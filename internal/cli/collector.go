@@ -19,7 +19,7 @@ import (
 
 func (e *env) collectorCommand() *cobra.Command {
 	return group("collector", "the way of calls to ClickHouse: what waits, what was refused, and sending that again",
-		e.collectorStatusCommand(), e.collectorDeadCommand(), e.collectorReplayCommand())
+		e.collectorStatusCommand(), e.collectorDeadCommand(), e.collectorReplayCommand(), e.collectorCompletenessCommand())
 }
 
 func (e *env) collectorStatusCommand() *cobra.Command {

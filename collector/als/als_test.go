@@ -212,6 +212,7 @@ func FuzzCalls(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:len(b)-1])
 	f.Add(b[:len(b)/3])
+	f.Add(marshal(f, connections(connection())))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s stream
 		var n counts
@@ -219,13 +220,13 @@ func FuzzCalls(f *testing.F) {
 		for r := range s.calls(b, &n) {
 			block.Append(r)
 		}
-		if block.Rows() != n.calls {
-			t.Errorf("%d calls, %d rows", n.calls, block.Rows())
+		if block.Rows() != n.calls+n.tcp {
+			t.Errorf("%d calls, %d connections, %d rows", n.calls, n.tcp, block.Rows())
 		}
 		if _, err := block.Encode(nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := proto.Unmarshal(b, new(service.StreamAccessLogsMessage)); err == nil && n.malformed > n.calls+1 {
+		if err := proto.Unmarshal(b, new(service.StreamAccessLogsMessage)); err == nil && n.malformed > n.calls+n.tcp+1 {
 			t.Errorf("%+v of a message that is right", n)
 		}
 	})

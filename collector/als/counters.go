@@ -128,7 +128,7 @@ func (s *counterStream) family(b []byte) {
 	case s.names.dropped:
 		s.now.Dropped = n
 	case s.names.uptime:
-		s.now.Uptime, s.hasTime = time.Duration(n)*time.Second, true
+		s.now.Uptime, s.hasTime = time.Duration(min(n, 1<<30))*time.Second, true
 	}
 }
 

@@ -1,13 +1,11 @@
 package collector
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,14 +14,22 @@ import (
 )
 
 // childEnv makes the test binary a collector that is killed: folder, access log,
-// ClickHouse's address and password follow in childEnv_1 to _4.
-const childEnv = "COLLECTOR_TEST_CHILD"
+// ClickHouse's address, password and user, and Envoy's administration, if it is to
+// rotate, follow in childEnv_1 to _6.
+const (
+	childEnv    = "COLLECTOR_TEST_CHILD"
+	childRotate = 70_000
+)
 
 func collectUntilKilled() int {
 	arg := func(n int) string { return os.Getenv(fmt.Sprintf("%s_%d", childEnv, n)) }
 	cfg := testConfig(arg(1), arg(2))
 	cfg.MaxRows = 200
 	cfg.FlushInterval = api.Duration(time.Millisecond)
+	if admin := arg(6); admin != "" {
+		cfg.RotateBytes, cfg.FileBytes = childRotate, 0
+		cfg.Reopen = func(ctx context.Context) error { return reopenLogs(ctx, admin) }
+	}
 	o := clickhouse.Options{Addr: []string{arg(3)}, User: arg(5), Password: api.Secret(arg(4))}
 	c, err := New(cfg, o, slog.New(slog.NewTextHandler(os.Stderr, nil)), nil)
 	if err != nil {
@@ -45,27 +51,14 @@ func TestKilledCollector(t *testing.T) {
 	lines.write(5000)
 	o := engine.Options()
 	for range 8 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"=1")
-		for i, v := range []string{dir, lines.path, engine.Addr(), o.Password.Reveal(), o.User} {
-			cmd.Env = append(cmd.Env, fmt.Sprintf("%s_%d=%s", childEnv, i+1, v))
-		}
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		must(t, err)
-		must(t, cmd.Start())
-		said := bufio.NewScanner(out)
-		if !said.Scan() || said.Text() != "ready" {
-			t.Fatalf("child: %s", said.Text())
-		}
+		cmd := child(t, dir, lines.path, engine, "")
 		lines.write(1000)
 		enough := uint64(lines.n - rand.IntN(1500))
 		eventually(t, "child stores rows", func() bool {
 			n, ok := rows(t, o)
 			return ok && n >= enough
 		})
-		must(t, cmd.Process.Kill())
-		_ = cmd.Wait()
+		killed(t, cmd)
 	}
 	cfg := testConfig(dir, lines.path)
 	c := start(t, cfg, o)

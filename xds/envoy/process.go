@@ -66,7 +66,7 @@ func (g *Gateway) command(output *os.File) *exec.Cmd {
 		"-c", g.bootstrapFile(),
 		"--use-dynamic-base-id",
 		"--concurrency", strconv.Itoa(g.concurrency()),
-		"--file-flush-interval-msec", "100",
+		"--file-flush-interval-msec", "50", // costs no more than 100, and a kill takes half as many lines
 		"--log-level", g.cfg.LogLevel,
 	)
 	cmd.Stdout, cmd.Stderr = output, output

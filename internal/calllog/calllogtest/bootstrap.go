@@ -16,10 +16,13 @@ const (
 )
 
 func bootstrap(g *Gateway, als string, keep calllog.Headers) object {
-	loggers := []any{fileLog(g.LogPath, keep)}
+	loggers := []any{}
+	if !g.options.NoFile {
+		loggers = append(loggers, fileLog(g.LogPath, g.options.Format, keep))
+	}
 	clusters := []any{cluster("feed", g.Pod, nil), cluster("dead", "127.0.0.1:1", nil)}
 	if als != "" {
-		loggers = append(loggers, grpcLog(keep))
+		loggers = append(loggers, grpcLog(g.options.ALSDefaults, keep))
 		clusters = append(clusters, cluster("als", als, object{"typed_extension_protocol_options": object{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": object{
 				"@type":                types + "upstreams.http.v3.HttpProtocolOptions",
@@ -60,14 +63,17 @@ func counters() object {
 	}}
 }
 
-func fileLog(path string, keep calllog.Headers) object {
+func fileLog(path, format string, keep calllog.Headers) object {
+	if format == "" {
+		format = keep.TextFormat()
+	}
 	return object{"name": "file", "typed_config": object{
 		"@type": types + "access_loggers.file.v3.FileAccessLog", "path": path,
-		"log_format": object{"text_format_source": object{"inline_string": keep.TextFormat()}},
+		"log_format": object{"text_format_source": object{"inline_string": format}},
 	}}
 }
 
-func grpcLog(keep calllog.Headers) object {
+func grpcLog(defaults bool, keep calllog.Headers) object {
 	var tags []any
 	for _, tag := range calllog.ALSCustomTags() {
 		tags = append(tags, object{"tag": tag.Name, "metadata": object{
@@ -75,13 +81,17 @@ func grpcLog(keep calllog.Headers) object {
 			"metadata_key": object{"key": calllog.MetadataNamespace, "path": []any{object{"key": tag.Key}}},
 		}})
 	}
+	common := object{
+		"log_name": "calls", "transport_api_version": "V3",
+		"grpc_service": object{"envoy_grpc": object{"cluster_name": "als/r1"}}, "custom_tags": tags,
+	}
+	if !defaults {
+		common["buffer_flush_interval"] = "0.05s"
+	}
 	return object{"name": "als", "typed_config": object{
 		"@type":                             types + "access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 		"additional_request_headers_to_log": keep.ALSRequestHeaders(),
-		"common_config": object{
-			"log_name": "calls", "transport_api_version": "V3", "buffer_flush_interval": "0.05s",
-			"grpc_service": object{"envoy_grpc": object{"cluster_name": "als/r1"}}, "custom_tags": tags,
-		},
+		"common_config":                     common,
 	}}
 }
 

@@ -5,7 +5,6 @@ package calllogtest
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +19,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // Gateway is an Envoy with the routes of its configuration, a pod behind it and
@@ -32,7 +29,9 @@ type Gateway struct {
 	LogPath string // its access log, written every 10 ms
 	Pod     string // the pod's address
 
-	process *os.Process
+	options Options
+	dir     string
+	cmd     *exec.Cmd
 }
 
 // StatPrefix is that of the gateway's connection manager.
@@ -41,7 +40,7 @@ const StatPrefix = "test"
 // Kill ends Envoy with SIGKILL, and gives the moment.
 func (g *Gateway) Kill(t testing.TB) time.Time {
 	t.Helper()
-	if err := g.process.Kill(); err != nil {
+	if err := g.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	return time.Now()
@@ -77,42 +76,7 @@ func (g *Gateway) Counters(ctx context.Context) (total, active, uptime uint64, e
 // x-test-consumer says who calls. The logs keep the headers.
 func Start(t testing.TB, als string, headers ...string) *Gateway {
 	t.Helper()
-	keep, err := calllog.NewHeaders(headers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary, err := find()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	g := &Gateway{LogPath: filepath.Join(dir, "access.log"), Pod: pod(t)}
-	config, err := json.Marshal(bootstrap(g, als, keep))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "envoy.json")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	adminFile := filepath.Join(dir, "admin")
-	var stderr strings.Builder
-	cmd := exec.Command(binary, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id",
-		"--file-flush-interval-msec", "10", "--admin-address-path", adminFile)
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	g.process = cmd.Process
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("envoy: %s", stderr.String())
-		}
-	})
-	Await(t, "envoy is ready", func() bool { return g.ready(adminFile) })
-	return g
+	return StartWith(t, Options{ALS: als, Headers: headers})
 }
 
 func (g *Gateway) ready(adminFile string) bool {

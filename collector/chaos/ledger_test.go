@@ -37,6 +37,12 @@ type block struct {
 	calls []key
 }
 
+// onDisk is a block that is in the log now.
+type onDisk struct {
+	*block
+	data []byte
+}
+
 // ledger knows which calls reached the disk. It reads the write-ahead log's files
 // whenever no collector writes them, from copies. Segments that were deleted
 // in between hold acknowledged blocks only: those are known by the lines in them.
@@ -56,14 +62,13 @@ func newLedger(t testing.TB, dir string) *ledger {
 
 // look notes all blocks that are on disk and returns those that are there now, in
 // order.
-func (l *ledger) look(when string) []*block {
+func (l *ledger) look(when string) (there []onDisk) {
 	l.t.Helper()
 	dir := l.copy()
 	defer os.RemoveAll(dir)
 	w, err := wal.Open(wal.Options{Dir: dir})
 	must(l.t, err)
 	defer w.Close()
-	var there []*block
 	for {
 		rec, ok, err := w.TryNext()
 		must(l.t, err)
@@ -78,7 +83,7 @@ func (l *ledger) look(when string) []*block {
 		for _, k := range b.calls {
 			l.durable[k] = true
 		}
-		there = append(there, b)
+		there = append(there, onDisk{b, rec.Block})
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // fault is what the way to ClickHouse does to connections. The zero value lets
 // everything through.
 type fault struct {
-	refuse    bool          // connections are closed as soon as they are made
+	refuse    bool          // no connection stays open
 	latency   time.Duration // of each piece, either way
 	perSecond int           // bytes, either way; 0: no bound
 	stall     bool          // nothing passes until the fault is over; then all that was held does
@@ -56,6 +56,11 @@ func (p *proxy) set(f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = f
+	for c := range p.conns {
+		if f.refuse {
+			_ = c.Close()
+		}
+	}
 	close(p.over)
 	p.over = make(chan struct{})
 }
@@ -75,10 +80,12 @@ func (p *proxy) cut() {
 	}
 }
 
-func (p *proxy) keep(c net.Conn) {
+// keep notes an open connection, unless none may be open.
+func (p *proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[c] = struct{}{}
+	return !p.fault.refuse
 }
 
 func (p *proxy) drop(c net.Conn) {
@@ -94,23 +101,23 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		if f, _ := p.now(); f.refuse {
-			_ = c.Close()
-			continue
-		}
 		p.gone.Go(func() { p.serve(c) })
 	}
 }
 
 func (p *proxy) serve(client net.Conn) {
-	p.keep(client)
 	defer p.drop(client)
+	if !p.keep(client) {
+		return
+	}
 	server, err := net.DialTimeout("tcp", p.target(), 2*time.Second)
 	if err != nil {
 		return
 	}
-	p.keep(server)
 	defer p.drop(server)
+	if !p.keep(server) {
+		return
+	}
 	l := &link{proxy: p, client: client, server: server}
 	var both sync.WaitGroup
 	both.Go(l.up)

@@ -36,13 +36,16 @@ type rig struct {
 	log        *accessLog
 	stream     streamer
 	ledger     *ledger
-	damaged    int // records that tear damaged
+
+	away    []onDisk       // what was in the log when ClickHouse went away; nil: it did not
+	damaged map[damage]int // what tear did
+	bad     []string       // start of the name of each range that has to be set aside
 }
 
 // newRig starts everything; edit changes what the collector is told.
 func newRig(t *testing.T, edit func(*life)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), seed: seed(t)}
+	r := &rig{t: t, dir: t.TempDir(), seed: seed(t), damaged: map[damage]int{}}
 	r.random = rand.New(rand.NewPCG(r.seed, 0))
 	r.startEngine()
 	_, err := schema.Migrate(ctxFor(t), r.engine.Options())
@@ -242,6 +245,7 @@ func (r *rig) check(when string) {
 	if letters, _ := filepath.Glob(filepath.Join(r.life.deadDir(), "*")); len(letters) != 0 {
 		wrong = append(wrong, fmt.Sprintf("refused for good: %v", letters))
 	}
+	wrong = append(wrong, r.setAside()...)
 	if len(wrong) > 0 {
 		r.t.Fatalf("%s, %d lines and %d streamed calls: %s", when, r.log.n.Load(), r.stream.n.Load(), shorten(wrong))
 	}

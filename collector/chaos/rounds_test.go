@@ -44,7 +44,7 @@ func TestKills(t *testing.T) {
 			r.freshEngine(s)
 		}
 	}
-	t.Logf("seed %d: killed %v; %d lines, %d streamed calls, %d blocks seen on disk, %d records damaged, %d connections cut",
+	t.Logf("seed %d: killed %v; %d lines, %d streamed calls, %d blocks seen on disk, %v records damaged, %d connections cut",
 		r.seed, done, r.log.n.Load(), r.stream.n.Load(), len(r.ledger.blocks), r.damaged, r.proxy.cuts.Load())
 }
 
@@ -55,8 +55,7 @@ func (r *rig) round(s *sniper, n int, what target) {
 	heal := r.trouble()
 	r.kill(s, what)
 	if what == theCollector || what == both {
-		r.ledger.look("round " + strconv.Itoa(n))
-		r.tear()
+		r.tear(r.ledger.look("round " + strconv.Itoa(n)))
 		if r.random.IntN(2) == 0 { // else it starts while the trouble lasts
 			heal()
 			heal = func() {}
@@ -108,9 +107,9 @@ func (r *rig) trouble() (heal func()) {
 			r.note("clickhouse: %s", f.name)
 			r.proxy.set(f.fault)
 			if f.fault.refuse {
-				r.proxy.cut()
+				r.away = r.ledger.look("while clickhouse was away")
 			}
-			return func() { r.proxy.set(fault{}) }
+			return func() { r.proxy.set(fault{}); r.away = nil }
 		}
 	}
 	return func() {}

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -24,31 +26,38 @@ func TestFaults(t *testing.T) {
 		{"stalled", fault{stall: true}},
 	} {
 		cuts := r.proxy.cuts.Load()
-		r.suffer(f.name, func() { r.proxy.set(f.fault) }, func() { r.proxy.set(fault{}) })
+		r.suffer(f.name, 0, func() { r.proxy.set(f.fault) }, func() { r.proxy.set(fault{}) })
 		if f.fault.cutAnswer && r.proxy.cuts.Load() == cuts {
 			t.Errorf("%s: no connection was cut", f.name)
 		}
 	}
 	for _, table := range []string{"calls", "calls_10s", "calls_1h"} {
-		r.suffer("too many parts in "+table,
+		r.suffer("too many parts in "+table, 252,
 			func() { r.exec("ALTER TABLE " + table + " MODIFY SETTING parts_to_throw_insert = 1") },
 			func() { r.exec("ALTER TABLE " + table + " RESET SETTING parts_to_throw_insert") })
 	}
-	r.suffer("a rollup is not there", func() { r.exec("DETACH TABLE calls_1m") }, func() { r.exec("ATTACH TABLE calls_1m") })
-	r.suffer("the table is not there",
+	r.suffer("a rollup is not there", 60, func() { r.exec("DETACH TABLE calls_1m") }, func() { r.exec("ATTACH TABLE calls_1m") })
+	r.suffer("the table is not there", 60,
 		func() { r.exec("RENAME TABLE calls TO calls_away") }, func() { r.exec("RENAME TABLE calls_away TO calls") })
 	r.check("after all faults")
 }
 
 // suffer lets calls arrive while something is wrong until inserts fail, and then
-// waits until they are stored.
-func (r *rig) suffer(name string, begin, end func()) {
+// waits until they are stored. The server refuses them with this error code; 0: it
+// is the connection that fails.
+func (r *rig) suffer(name string, code int, begin, end func()) {
 	r.t.Helper()
 	before := r.process.stats(r.t).Metrics[retriesMetric]
+	said, _ := os.ReadFile(r.logFile()) // so far
 	begin()
 	r.note("%s", name)
 	r.load(150)()
 	eventually(r.t, "an insert fails: "+name, func() bool { return r.process.stats(r.t).Metrics[retriesMetric] > before })
+	log, err := os.ReadFile(r.logFile())
+	must(r.t, err)
+	if code != 0 && !bytes.Contains(log[len(said):], fmt.Appendf(nil, "code: %d,", code)) {
+		r.t.Errorf("%s: not refused with code %d: %s", name, code, log[len(said):])
+	}
 	end()
 	eventually(r.t, "calls are stored after: "+name, func() bool { return r.process.stats(r.t).Stats.Unstored == 0 })
 	if dead := r.process.stats(r.t).Stats.DeadRows; dead != 0 {
@@ -61,21 +70,21 @@ func TestRefusals(t *testing.T) {
 	r := newRig(t, nil)
 	for _, s := range []struct {
 		name     string
+		code     int
 		settings map[string]any
 	}{
-		{"no memory", map[string]any{"max_memory_usage": 1, "max_untracked_memory": 1}},
-		{"read only", map[string]any{"readonly": 1}},
-		{"too slow", map[string]any{"max_execution_time": 0.000001}},
+		{"no memory", 241, map[string]any{"max_memory_usage": 1, "max_untracked_memory": 1}},
+		{"read only", 164, map[string]any{"readonly": 1}},
+		{"too slow", 159, map[string]any{"max_execution_time": 0.000001}},
 	} {
 		r.killCollector()
 		r.life.Settings = s.settings
 		r.startCollector()
-		r.suffer(s.name, func() {}, func() {
+		r.suffer(s.name, s.code, func() {}, func() {
 			r.killCollector()
 			r.life.Settings = nil
 			r.startCollector()
 		})
 	}
 	r.check("after all refusals")
-	fmt.Println()
 }

@@ -19,11 +19,8 @@ const (
 	streamGateway = "gw-stream"
 )
 
-// begin is when call 0 happened: lately, because the tables drop what is old.
-var begin = time.Now().Add(-2 * time.Hour).Truncate(time.Hour)
-
-// call is what a call's number says about it. Neighbours lie in different
-// partitions of every table, so that one insert writes several parts.
+// call is what a call's number says about it, but for the time. Neighbours lie in
+// different partitions of every table, so that one insert writes several parts.
 type call struct {
 	id       string
 	at       time.Time
@@ -38,7 +35,7 @@ type call struct {
 
 func callOf(n int, stream bool) call {
 	c := call{
-		id: idOf(n), at: begin.Add(time.Duration(n) * 7 * time.Millisecond % time.Hour),
+		id: idOf(n), at: time.Now().Truncate(time.Microsecond),
 		function: fmt.Sprintf("fn-%d", n%4), revision: fmt.Sprintf("r%d", 1+n%2), zone: fmt.Sprintf("zb-%c", 'a'+n%2),
 		status: 200, loadTest: "-", duration: 500 + (n*7919)%90_000, bytes: 100 + n%1000,
 	}

@@ -46,15 +46,17 @@ func pieceOf(b *calllog.Block) (Piece, error) {
 }
 
 // identity is how a call is told from others. Ids alone do not, for a gateway may
-// take them from its clients, and calls without one have zeros.
+// take them from its clients or from a gateway in front of it, and calls without
+// one have zeros.
 type identity struct {
 	ts       int64
 	id       [16]byte
+	gateway  string
 	duration uint32
 }
 
 func identityOf(r *calllog.Record) identity {
-	return identity{ts: r.Time, id: r.RequestID, duration: r.DurationUS}
+	return identity{ts: r.Time, id: r.RequestID, gateway: r.Gateway, duration: r.DurationUS}
 }
 
 // missingCalls looks each call of the block up in the table.
@@ -94,8 +96,8 @@ func storedCalls(ctx context.Context, c *clickhouse.Client, b *calllog.Block) (m
 		return nil, err
 	}
 	from, to := b.Span()
-	rows, err := c.Query(ch.Context(ctx, ch.WithExternalTable(ids)), `SELECT ts, request_id, duration_us, count() FROM calls
-		WHERE ts BETWEEN fromUnixTimestamp64Micro($1) AND fromUnixTimestamp64Micro($2) AND request_id IN sought GROUP BY ts, request_id, duration_us`, from, to)
+	rows, err := c.Query(ch.Context(ctx, ch.WithExternalTable(ids)), `SELECT ts, request_id, gateway, duration_us, count() FROM calls
+		WHERE ts BETWEEN fromUnixTimestamp64Micro($1) AND fromUnixTimestamp64Micro($2) AND request_id IN sought GROUP BY ts, request_id, gateway, duration_us`, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -104,12 +106,13 @@ func storedCalls(ctx context.Context, c *clickhouse.Client, b *calllog.Block) (m
 	for rows.Next() {
 		var at time.Time
 		var id uuid.UUID
+		var gateway string
 		var duration uint32
 		var n uint64
-		if err := rows.Scan(&at, &id, &duration, &n); err != nil {
+		if err := rows.Scan(&at, &id, &gateway, &duration, &n); err != nil {
 			return nil, err
 		}
-		stored[identity{at.UnixMicro(), id, duration}] = n
+		stored[identity{at.UnixMicro(), id, gateway, duration}] = n
 	}
 	return stored, rows.Err()
 }

@@ -13,8 +13,8 @@ const (
 	// ledgerTable has a row for each stored block, written by the block's own insert.
 	ledgerTable = "stored_blocks"
 
-	// Tables forget tokens after so many blocks, and replicated ones after an hour.
-	// What is younger than both bounds is remembered for sure.
+	// Tables forget tokens after so many blocks, and replicated ones after an hour,
+	// too. What is younger than these bounds is remembered for sure.
 	rememberedShare = 2 // of the window, as its part
 	rememberedFor   = 10 * time.Minute
 
@@ -65,13 +65,15 @@ func (l ledger) find(ctx context.Context, token string) (e entries, err error) {
 func (l ledger) remembered(ctx context.Context, at time.Time, skew time.Duration) (bool, error) {
 	var parts, window uint64
 	var now time.Time
-	err := l.client.QueryRow(ctx, "SELECT sum(parts), now64(3), (SELECT arrayMin(arrayMap(x -> toUInt64(x),"+
-		" extractAll(engine_full, 'deduplication_window = ([0-9]+)'))) FROM system.tables WHERE database = currentDatabase() AND name = $1)"+
-		" FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew)).Scan(&parts, &now, &window)
+	var replicated bool
+	err := l.client.QueryRow(ctx, "WITH (SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = $1) AS engine"+
+		" SELECT sum(parts), now64(3), arrayMin(arrayMap(x -> toUInt64(x), extractAll(engine, 'deduplication_window = ([0-9]+)'))),"+
+		" startsWith(engine, 'Replicated') FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew)).
+		Scan(&parts, &now, &window, &replicated)
 	if err != nil {
 		return false, fmt.Errorf("ask how many blocks are remembered: %w", err)
 	}
-	return parts < window/rememberedShare && now.Sub(at) < rememberedFor, nil
+	return parts < window/rememberedShare && (!replicated || now.Sub(at) < rememberedFor), nil
 }
 
 // judge finds out what became of rec. Its rest is what of it is not stored, for

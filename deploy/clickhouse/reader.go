@@ -100,7 +100,7 @@ func ReaderTables() []string {
 	for _, r := range Rollups() {
 		names = append(names, r.Name)
 	}
-	return append(names, fnlog.Table)
+	return append(names, "call_ids", fnlog.Table)
 }
 
 // ReaderOptions are o for the reader r: the same server, r's user and database.

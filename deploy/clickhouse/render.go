@@ -39,7 +39,7 @@ func Tables() []string {
 	for _, r := range Rollups() {
 		names = append(names, r.Name)
 	}
-	return append(names, "load_runs", "stored_blocks", fnlog.Table)
+	return append(names, "call_ids", "load_runs", "stored_blocks", fnlog.Table)
 }
 
 // rendered is migrations with the templates filled in.

@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
 
+	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 	"github.com/kongdao/kongdao/internal/calllog"
 )
 
@@ -221,10 +222,10 @@ func (f parsedFilter) where() condition {
 		c.set("limited_by", "c.limited_by = {limited_by:String}", f.LimitedBy)
 	}
 	if f.requestID != [16]byte{} {
-		c.set("request_id", "c.request_id = {request_id:UUID}", uuid.UUID(f.requestID).String())
+		c.set("request_id", "c.request_id = {request_id:UUID} AND "+schema.ByHash("c", schema.RequestHash("{request_id:UUID}")), uuid.UUID(f.requestID).String())
 	}
 	if f.traceID != [16]byte{} {
-		c.set("trace_id", "c.trace_id = unhex({trace_id:String})", hex.EncodeToString(f.traceID[:]))
+		c.set("trace_id", "c.trace_id = unhex({trace_id:String}) AND "+schema.ByHash("c", schema.TraceHash("{trace_id:String}")), hex.EncodeToString(f.traceID[:]))
 	}
 	switch {
 	case f.LoadRun != "":

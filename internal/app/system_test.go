@@ -223,7 +223,10 @@ func (c caller) spreadAndStored(t *testing.T) {
 		t.Errorf("%d calls, the first %+v", len(list.Calls), list.Calls[0])
 	}
 	var one app.CallList
-	c.api("GET", "/calls?request_id="+list.Calls[3].RequestID, nil, &one)
+	c.eventually("a call found by its id", func() bool { // which is stored a moment after the call
+		c.api("GET", "/calls?request_id="+list.Calls[3].RequestID, nil, &one)
+		return len(one.Calls) > 0
+	})
 	if len(one.Calls) != 1 || one.Calls[0].RequestID != list.Calls[3].RequestID {
 		t.Errorf("by request id: %+v", one)
 	}

@@ -17,7 +17,7 @@ import (
 type Config struct {
 	ListenGRPC string `yaml:"listenGRPC"` // host:port of LogsService/Export; port 0 takes a free one
 	ListenHTTP string `yaml:"listenHTTP"` // host:port of POST /v1/logs; port 0 takes a free one
-	Dir        string `yaml:"dir"`        // folder of otlp-wal and otlp-dead
+	Dir        string `yaml:"dir"`        // folder of WALDir and DeadDir
 
 	// FlushInterval is how long the records of a request wait for others, at most,
 	// before they are written and the request is answered. Less means more, smaller
@@ -134,10 +134,16 @@ func (l Limits) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) walDir() string { return filepath.Join(c.Dir, "otlp-wal") }
+// Folders in a receiver's folder.
+const (
+	WALDir  = "otlp-wal"  // write-ahead log
+	DeadDir = "otlp-dead" // blocks that ClickHouse refused for good
+)
+
+func (c Config) walDir() string { return filepath.Join(c.Dir, WALDir) }
 
 func (c Config) ship() ship.Config {
 	s := c.Ship
-	s.DeadLetterDir = filepath.Join(c.Dir, "otlp-dead")
+	s.DeadLetterDir = filepath.Join(c.Dir, DeadDir)
 	return s
 }

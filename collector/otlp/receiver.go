@@ -189,6 +189,31 @@ func (r *Receiver) Close() error {
 	return errors.Join(errs...)
 }
 
+// DeadLetters are the blocks that ClickHouse refused for good, and why.
+func (r *Receiver) DeadLetters() ([]ship.DeadLetter, error) { return r.shipper.DeadLetters() }
+
+// Replay sends dead letters again, all when no tokens are given; see
+// ship.Shipper.Replay. It works while Run runs.
+func (r *Receiver) Replay(ctx context.Context, tokens []string) ([]ship.Replayed, error) {
+	return r.shipper.Replay(ctx, tokens)
+}
+
+// ReplayIn is Replay for the folder of a receiver that does not run, which nobody
+// else may start meanwhile.
+func ReplayIn(ctx context.Context, cfg Config, server clickhouse.Options, tokens []string) (done []ship.Replayed, err error) {
+	client, err := clickhouse.New(server)
+	if err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	s, err := ship.New(cfg.ship(), Table(), nil, client, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Replay(ctx, tokens)
+}
+
 // Drain waits until ClickHouse has stored every record that was answered so far.
 // It needs Run, and may be called by any goroutine.
 func (r *Receiver) Drain(ctx context.Context) error {

@@ -221,8 +221,11 @@ func TestEachCallOnceAcrossTheSeam(t *testing.T) {
 		query string
 		want  func(int) bool
 	}{
-		{"past=10000", all}, {"past=10000&function=feed", feeds}, {"past=10000&status=" + url.QueryEscape(">=500"), failed},
-		{"past=10000&tenant=recommend", feeds}, {"past=10000", all},
+		{"past=10000", all},
+		{"past=10000&function=feed", feeds},
+		{"past=10000&status=" + url.QueryEscape(">=500"), failed},
+		{"past=10000&tenant=recommend", feeds},
+		{"past=10000", all},
 	} {
 		views = append(views, view{c.watchCalls(ctx, v.query, ""), v.want})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kongdao/kongdao/collector"
+	"github.com/kongdao/kongdao/collector/otlp"
 	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/internal/config"
 )
@@ -60,7 +61,7 @@ func (s *System) getCollector(context.Context, *struct{}) (*body[CollectorStatus
 }
 
 func (s *System) getDeadLetters(context.Context, *struct{}) (*body[DeadLetters], error) {
-	letters, err := s.collector.DeadLetters()
+	letters, err := readDeadLetters(s.dir.sub("collector"))
 	if err != nil {
 		return nil, huma.Error500InternalServerError(err.Error())
 	}
@@ -68,7 +69,7 @@ func (s *System) getDeadLetters(context.Context, *struct{}) (*body[DeadLetters],
 }
 
 func (s *System) postReplay(ctx context.Context, in *body[ReplayRequest]) (*body[ReplayResult], error) {
-	letters, err := s.collector.Replay(ctx, in.Body.Tokens)
+	letters, err := replay(ctx, s.senders(), in.Body.Tokens)
 	if errors.Is(err, ship.ErrNoLetter) {
 		return nil, huma.Error404NotFound(err.Error())
 	}
@@ -109,7 +110,7 @@ func stateProblems(s collector.Stats) (p []string) {
 // collectorStatus is what the collector's folder says, also while nothing runs.
 func collectorStatus(dir string) (CollectorStatus, error) {
 	s := CollectorStatus{Quarantined: []string{}, Problems: []string{}}
-	letters, err := ship.ReadDeadLetters(filepath.Join(dir, "dead"))
+	letters, err := readDeadLetters(dir)
 	if err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}
@@ -120,15 +121,18 @@ func collectorStatus(dir string) (CollectorStatus, error) {
 	if s.DeadLetters > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("clickhouse refused %d rows for good: see kongdao collector dead, mend the cause, then kongdao collector replay", s.DeadRows))
 	}
-	bad, err := os.ReadDir(filepath.Join(dir, "wal", "quarantine"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return s, err
+	for _, log := range []string{"wal", otlp.WALDir} {
+		quarantine := filepath.Join(dir, log, "quarantine")
+		bad, err := os.ReadDir(quarantine)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return s, err
+		}
+		for _, f := range bad {
+			s.Quarantined = append(s.Quarantined, filepath.Join(quarantine, f.Name()))
+		}
 	}
-	for _, f := range bad {
-		s.Quarantined = append(s.Quarantined, filepath.Join(dir, "wal", "quarantine", f.Name()))
-	}
-	if len(bad) > 0 {
-		s.Problems = append(s.Problems, fmt.Sprintf("%d damaged ranges of the write-ahead log were set aside; the calls in them are not stored", len(bad)))
+	if n := len(s.Quarantined); n > 0 {
+		s.Problems = append(s.Problems, fmt.Sprintf("%d damaged ranges of the write-ahead log were set aside; the calls in them are not stored", n))
 	}
 	return s, nil
 }
@@ -140,7 +144,7 @@ func CollectorOnDisk(dataDir string) (CollectorStatus, error) {
 
 // DeadLettersOnDisk are the dead letters in a data directory, whoever runs on it.
 func DeadLettersOnDisk(dataDir string) (DeadLetters, error) {
-	letters, err := ship.ReadDeadLetters(filepath.Join(dataDir, "collector", "dead"))
+	letters, err := readDeadLetters(filepath.Join(dataDir, "collector"))
 	if letters == nil {
 		letters = []ship.DeadLetter{}
 	}
@@ -163,9 +167,7 @@ func ReplayOffline(ctx context.Context, cfg config.Config, log *slog.Logger, tok
 	if err := s.await(starting, "clickhouse", s.migrate(starting)); err != nil {
 		return r, err
 	}
-	own := collector.DefaultConfig()
-	own.Dir = s.dir.sub("collector")
-	letters, err := collector.ReplayIn(ctx, own, s.chOptions, tokens)
+	letters, err := replay(ctx, s.offlineSenders(), tokens)
 	if errors.Is(err, ship.ErrNoLetter) {
 		return r, err
 	}

@@ -2,17 +2,24 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/kongdao/kongdao/collector/otlp"
+	"github.com/kongdao/kongdao/collector/ship"
 	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
 // sendLog sends one log record of a function as a pod would: OTLP in JSON.
@@ -108,4 +115,101 @@ func TestFunctionLogs(t *testing.T) {
 	if status := c.api("GET", "/function-logs?trace_id=xyz", nil, &problem); status != http.StatusUnprocessableEntity {
 		t.Errorf("%d %s", status, problem.Detail)
 	}
+}
+
+// TestFunctionLogLookups: one record among many is found by either id, also through
+// its call, without reading the others.
+func TestFunctionLogLookups(t *testing.T) {
+	system := start(t, testConfig(t), app.PartCollector, app.PartAPI)
+	c := caller{t: t, system: system, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}}
+	const rows = 300_000
+	for _, insert := range []string{
+		`INSERT INTO function_logs (ts, tenant, function, body, request_id, trace_id) SELECT now64(9) - toIntervalMillisecond(number), 'recommend', 'feed', toString(number),
+			if(number %% 2 = 0, toUUID('00000000-0000-0000-0000-000000000000'), reinterpretAsUUID(sipHash128(number))),
+			if(number %% 2 = 1, toFixedString('', 16), sipHash128(number, 1)) FROM numbers(%d)`,
+		`INSERT INTO calls (ts, tenant, function, request_id, trace_id, status) SELECT now64(6) - toIntervalMillisecond(number), 'recommend', 'feed',
+			reinterpretAsUUID(sipHash128(number)), sipHash128(number, 1), 200 FROM numbers(%d)`,
+	} {
+		if err := system.ClickHouse().Exec(t.Context(), fmt.Sprintf(insert, rows)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int{1, 2, 150_001, 150_002} { // odd ones know their request, even ones their trace
+		var request, trace string
+		err := system.ClickHouse().QueryRow(t.Context(), "SELECT toString(reinterpretAsUUID(sipHash128(toUInt64($1)))), lower(hex(sipHash128(toUInt64($1), 1)))", n).Scan(&request, &trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []url.Values{{"request_id": {request}}, {"trace_id": {trace}}} {
+			var list app.FunctionLogs
+			if status := c.api("GET", "/function-logs?"+query.Encode(), nil, &list); status != http.StatusOK {
+				t.Fatalf("status %d", status)
+			}
+			if len(list.Logs) != 1 || list.Logs[0].Body != fmt.Sprint(n) {
+				t.Errorf("%d by %v: %v", n, query, list.Logs)
+			}
+			if list.RowsRead > rows/5 { // a few granules of 8,192 in each table
+				t.Errorf("%d by %v: %d rows read of %d", n, query, list.RowsRead, 2*rows)
+			}
+		}
+	}
+}
+
+// TestReplayFunctionLogs: refused blocks of log records lie beside those of calls,
+// and are shown and sent again with them, whether a system runs or not.
+func TestReplayFunctionLogs(t *testing.T) {
+	cfg := testConfig(t)
+	deadLetter(t, cfg.DataDir, "w/1", 3)
+	deadLogs(t, cfg.DataDir, "l/1", 4)
+	deadLogs(t, cfg.DataDir, "l/2", 5)
+	r, err := app.ReplayOffline(t.Context(), cfg, slog.New(slog.DiscardHandler), []string{"l/1"})
+	if err != nil || len(r.Letters) != 1 || r.Letters[0] != (ship.Replayed{Token: "l/1", Rows: 4, Stored: 4}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if status, err := app.CollectorOnDisk(cfg.DataDir); err != nil || status.DeadLetters != 2 || status.DeadRows != 8 {
+		t.Errorf("%+v, %v", status, err)
+	}
+	system := start(t, cfg, app.PartCollector, app.PartAPI)
+	c := caller{t: t, system: system, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}}
+	var dead app.DeadLetters
+	if code := c.api("GET", "/collector/dead", nil, &dead); code != 200 || len(dead.Letters) != 2 || dead.Letters[0].Table != "calls" || dead.Letters[1].Table != fnlog.Table {
+		t.Errorf("%d: %+v", code, dead)
+	}
+	if code := c.api("POST", "/collector/replay", app.ReplayRequest{Tokens: []string{"l/9"}}, nil); code != 404 {
+		t.Errorf("an unknown token answers %d", code)
+	}
+	var again app.ReplayResult
+	if code := c.api("POST", "/collector/replay", app.ReplayRequest{}, &again); code != 200 || len(again.Letters) != 2 || again.Letters[0].Stored != 3 || again.Letters[1].Stored != 5 || again.Error != "" {
+		t.Fatalf("%d: %+v", code, again)
+	}
+	var list app.FunctionLogs
+	if c.api("GET", "/function-logs?function=feed", nil, &list); len(list.Logs) != 9 {
+		t.Errorf("%d log records, want 9", len(list.Logs))
+	}
+}
+
+// deadLogs leaves a block of so many log records in the folder of a receiver.
+func deadLogs(t *testing.T, data, token string, records int) {
+	t.Helper()
+	b := fnlog.NewBlock()
+	for i := range records {
+		b.Append(&fnlog.Record{Time: time.Now().UnixNano(), Function: []byte("feed"), Body: fmt.Appendf(nil, "%s/%d", token, i)})
+	}
+	block, err := b.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(data, "collector", otlp.DeadDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	letter, err := json.Marshal(ship.DeadLetter{
+		Token: token, Table: fnlog.Table, Rows: records, MinTime: time.Now(), MaxTime: time.Now(), Revision: fnlog.Revision, Reason: "for the test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ReplaceAll(token, "/", "-")
+	write(t, dir, name+".block", string(block))
+	write(t, dir, name+".json", string(letter))
 }

@@ -147,6 +147,15 @@ var packCases = []struct {
 		at: time.Minute,
 	},
 	{
+		name: "log records of functions refused",
+		series: `
+			kongdao_collector_otlp_requests_total{protocol="grpc",outcome="busy"} 0 30x60
+			kongdao_collector_otlp_requests_total{protocol="http",outcome="busy"} 0x60
+			kongdao_collector_otlp_requests_total{protocol="grpc",outcome="stored"} 0+100x60`,
+		at:   time.Minute,
+		want: []string{`FunctionLogsRefused{severity="ticket"}: about 30 requests in the last 2 minutes`},
+	},
+	{
 		name:   "log files dropped unread",
 		series: `kongdao_collector_file_dropped_lines_total{gateway="gw-1"} 0x4 1000x60`,
 		at:     time.Minute,

@@ -31,13 +31,14 @@ type call struct {
 	loadTest string // "-" for none
 	duration int    // microseconds
 	bytes    int
+	path     string
 }
 
 func callOf(n int, stream bool) call {
 	c := call{
 		id: idOf(n), at: time.Now().Truncate(time.Microsecond),
 		function: fmt.Sprintf("fn-%d", n%4), revision: fmt.Sprintf("r%d", 1+n%2), zone: fmt.Sprintf("zb-%c", 'a'+n%2),
-		status: 200, loadTest: "-", duration: 500 + (n*7919)%90_000, bytes: 100 + n%1000,
+		status: 200, loadTest: "-", duration: 500 + (n*7919)%90_000, bytes: 100 + n%1000, path: "/p",
 	}
 	if n%10 == 9 {
 		c.status = 503
@@ -52,6 +53,16 @@ func callOf(n int, stream bool) call {
 		c.at = c.at.AddDate(0, 0, -1)
 	}
 	return c
+}
+
+// longPath is what no compression makes small, so that few calls fill a disk.
+func longPath(n int) string {
+	random := rand.New(rand.NewPCG(uint64(n), 0))
+	b := make([]byte, 2000)
+	for i := range b {
+		b[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_./~!$+*,;:"[random.IntN(64)]
+	}
+	return "/" + string(b)
 }
 
 func idOf(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
@@ -84,8 +95,11 @@ func cutFormat(format string) (parts []string) {
 }
 
 // line is what Envoy writes about call n.
-func line(n int) string {
+func line(n int, long bool) string {
 	c := callOf(n, false)
+	if long {
+		c.path = longPath(n)
+	}
 	var b strings.Builder
 	for i, part := range text {
 		if i%2 == 0 {
@@ -124,7 +138,7 @@ func (c call) operator(op string) string {
 		{"REQ(X-REQUEST-ID", c.id},
 		{"REQ(" + calllog.LoadTestHeader, c.loadTest},
 		{"REQ(:AUTHORITY", "h.example"},
-		{"REQ(X-ENVOY-ORIGINAL-PATH", "/p"},
+		{"REQ(X-ENVOY-ORIGINAL-PATH", c.path},
 	} {
 		if strings.HasPrefix(op, known.prefix) {
 			return fmt.Sprint(known.value)
@@ -136,6 +150,7 @@ func (c call) operator(op string) string {
 // accessLog is the file that Envoy would write.
 type accessLog struct {
 	path string
+	long bool         // lines are long
 	n    atomic.Int64 // lines so far
 
 	mu   sync.Mutex
@@ -158,7 +173,7 @@ func (a *accessLog) write(lines int, random *rand.Rand) error {
 	var b strings.Builder
 	first := int(a.n.Load())
 	for n := first; n < first+lines; n++ {
-		b.WriteString(line(n))
+		b.WriteString(line(n, a.long))
 	}
 	a.n.Add(int64(lines))
 	text := b.String()

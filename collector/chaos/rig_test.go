@@ -87,7 +87,7 @@ func (r *rig) end() {
 		log, _ := os.ReadFile(r.logFile()) // may not be there
 		lines := strings.Split(string(log), "\n")
 		r.t.Logf("KONGDAO_CHAOS_SEED=%d; what happened:\n  %s\nthe collector's last lines:\n  %s", r.seed,
-			strings.Join(r.events[max(0, len(r.events)-40):], "\n  "), strings.Join(lines[max(0, len(lines)-40):], "\n  "))
+			strings.Join(r.events[max(0, len(r.events)-40):], "\n  "), strings.Join(lines[max(0, len(lines)-400):], "\n  "))
 	}
 }
 
@@ -200,14 +200,16 @@ func pace(random *rand.Rand) { <-time.After(time.Duration(1+random.IntN(20)) * t
 func (r *rig) drained(c *clickhouse.Client) answer {
 	r.t.Helper()
 	r.stream.finish()
-	var a answer
-	var err error
+	a, err := r.process.ask("stats")
+	r.note("check: clickhouse was started %d times anew; %d calls wait, failing: %v (%v)", r.engine.Restarts(), a.Stats.Unstored, a.Stats.Failing, err)
 	ok := within(patience, func() bool {
 		a, err = r.process.ask("drain")
 		return err == nil && r.quiet(c)
 	})
 	if !ok {
 		r.note("not everything was delivered within %s: %v, %+v", patience, err, a.Stats)
+		_ = r.process.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines go to its log
+		_ = r.process.cmd.Wait()
 	}
 	return a
 }
@@ -233,9 +235,8 @@ func (r *rig) check(when string) {
 	r.t.Helper()
 	c := r.client()
 	defer c.Close()
-	r.note("check: clickhouse started %d times anew", r.engine.Restarts())
 	a := r.drained(c)
-	r.note("check: drained, %d times", r.engine.Restarts())
+	r.note("check: drained")
 	r.ledger.look(when)
 	wrong := r.ledger.calls(storedCalls(r.t, c), int(r.log.n.Load()), int(r.stream.n.Load()))
 	wrong = append(wrong, rollups(r.t, c)...)

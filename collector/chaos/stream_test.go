@@ -21,6 +21,7 @@ import (
 // streamer sends calls as Envoy does, on one stream at a time, and begins another
 // when that breaks.
 type streamer struct {
+	long    bool         // paths are
 	n       atomic.Int64 // calls handed to gRPC so far, whatever became of them
 	sending atomic.Bool  // Send has not returned
 
@@ -76,7 +77,7 @@ func (s *streamer) send(calls int) error {
 			return err
 		}
 	}
-	m := message(int(s.n.Load()), calls)
+	m := message(int(s.n.Load()), calls, s.long)
 	if first {
 		m.Identifier = &service.StreamAccessLogsMessage_Identifier{
 			Node: &core.Node{Id: streamGateway, Locality: &core.Locality{Zone: "zb-b"}}, LogName: "kongdao",
@@ -105,10 +106,14 @@ func (s *streamer) finish() {
 	s.close()
 }
 
-func message(from, n int) *service.StreamAccessLogsMessage {
+func message(from, n int, long bool) *service.StreamAccessLogsMessage {
 	logs := &service.StreamAccessLogsMessage_HTTPAccessLogEntries{}
 	for i := from; i < from+n; i++ {
-		logs.LogEntry = append(logs.LogEntry, entry(callOf(i, true)))
+		c := callOf(i, true)
+		if long {
+			c.path = longPath(i)
+		}
+		logs.LogEntry = append(logs.LogEntry, entry(c))
 	}
 	return &service.StreamAccessLogsMessage{LogEntries: &service.StreamAccessLogsMessage_HttpLogs{HttpLogs: logs}}
 }
@@ -123,7 +128,7 @@ func entry(c call) *data.HTTPAccessLogEntry {
 			},
 		},
 		Request: &data.HTTPRequestProperties{
-			RequestMethod: core.RequestMethod_GET, Authority: "h.example", Path: "/s", RequestId: c.id, RequestBodyBytes: 10,
+			RequestMethod: core.RequestMethod_GET, Authority: "h.example", Path: c.path, RequestId: c.id, RequestBodyBytes: 10,
 		},
 		Response: &data.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(uint32(c.status)), ResponseBodyBytes: uint64(c.bytes)},
 	}

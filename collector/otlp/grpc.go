@@ -34,6 +34,7 @@ func (r *Receiver) newGRPC() *grpc.Server {
 	return s
 }
 
+//nolint:revive // the order is that of grpc.MethodDesc
 func (r *Receiver) exportGRPC(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	if !r.acquire(ctx) {
 		r.metrics.requests[protocolGRPC][outcomeBusy].Inc()

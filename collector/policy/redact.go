@@ -31,6 +31,8 @@ type Redactor struct {
 	attrs   map[string]action
 	tokens  bool // among the patterns
 
+	clean clean
+
 	out [2][]byte // scratch of one text, in turns
 	mem []byte    // what the record's fields point to
 }
@@ -116,8 +118,8 @@ func (d *Redactor) Record(r *calllog.Record) {
 		d.byField(r)
 	}
 	r.Path = d.Text(r.Path)
-	r.UserAgent = d.Text(r.UserAgent)
-	r.Host = d.Text(r.Host)
+	r.UserAgent = d.repeated(r.UserAgent)
+	r.Host = d.repeated(r.Host)
 	if len(r.Consumer) > 0 {
 		r.Consumer = d.Text(r.Consumer)
 	}

@@ -167,6 +167,27 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRepeatedTexts: what was found clean is remembered, what was not is looked
+// through each time, also when both belong in one slot.
+func TestRepeatedTexts(t *testing.T) {
+	d := redactor(t, nil)
+	r := rand.New(rand.NewPCG(7, 8))
+	agents := []string{"", "short", "13812345678", "an agent 13812345678", strings.Repeat("long ", 200), "[phone] in it", "token=x"}
+	for i := range 300 {
+		agents = append(agents, fmt.Sprintf("agent/%d of many", i))
+	}
+	fresh := redactor(t, nil)
+	for range 20_000 {
+		in := agents[r.IntN(len(agents))]
+		a, b := calllog.Record{UserAgent: []byte(in), Host: []byte(in)}, calllog.Record{}
+		d.Record(&a)
+		fresh.Record(&b)
+		if want := fresh.Text([]byte(in)); !bytes.Equal(a.UserAgent, want) || !bytes.Equal(a.Host, want) {
+			t.Fatalf("%q becomes %q and %q, want %q", in, a.UserAgent, a.Host, want)
+		}
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for _, tt := range []struct {
 		v4, v6   int

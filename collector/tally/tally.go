@@ -12,6 +12,7 @@
 package tally
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"github.com/kongdao/kongdao/internal/calllog"
@@ -19,10 +20,11 @@ import (
 
 // Tally counts the calls of one block. It is for one goroutine at a time.
 type Tally struct {
-	byKey map[string]uint32
-	kinds []kind
-	calls []call
-	key   []byte
+	byKey  map[string]uint32
+	recent [recent]uint32 // kinds by a cheap hash; where they are not, byKey tells
+	kinds  []kind
+	calls  []call
+	key    []byte
 }
 
 // kind is what the metrics tell apart.
@@ -39,6 +41,8 @@ type call struct {
 	us   uint32
 }
 
+const recent = 1 << 10
+
 // maxKinds bounds the memory of the kinds of calls that a Tally knows, at about
 // 200 bytes each. Beyond, it forgets them all with the next Reset.
 const maxKinds = 50_000
@@ -48,6 +52,14 @@ func New() *Tally { return &Tally{byKey: map[string]uint32{}} }
 
 // Add counts one call. It keeps nothing of r.
 func (t *Tally) Add(r *calllog.Record) {
+	slot := &t.recent[hash(r)]
+	if int(*slot) >= len(t.kinds) || !t.kinds[*slot].is(r) {
+		*slot = t.find(r)
+	}
+	t.calls = append(t.calls, call{*slot, r.DurationUS})
+}
+
+func (t *Tally) find(r *calllog.Record) uint32 {
 	t.key = appendKey(t.key[:0], r)
 	k, ok := t.byKey[string(t.key)]
 	if !ok {
@@ -55,7 +67,29 @@ func (t *Tally) Add(r *calllog.Record) {
 		t.byKey[string(t.key)] = k
 		t.kinds = append(t.kinds, kindOf(r))
 	}
-	t.calls = append(t.calls, call{k, r.DurationUS})
+	return k
+}
+
+// is tells whether r is of the kind; one whose names had to be mended never is.
+func (k *kind) is(r *calllog.Record) bool {
+	return k.pod == string(r.Pod) && k.code == r.Status && k.function == string(r.Function) && k.revision == string(r.Revision) &&
+		k.zone == string(r.Zone) && k.limit == r.LimitedBy && k.loadTest == (len(r.LoadTest) > 0)
+}
+
+// hash is of what tells most kinds apart: the ends of the names.
+func hash(r *calllog.Record) uint32 {
+	h := uint32(r.Status)
+	for _, name := range [...][]byte{r.Function, r.Pod, r.Revision, r.Zone} {
+		h *= 0x9e3779b1
+		if n := len(name); n >= 8 {
+			h += binary.LittleEndian.Uint32(name[n-4:]) ^ binary.LittleEndian.Uint32(name[n-8:])*0x85ebca6b
+			continue
+		}
+		for _, b := range name {
+			h = h*31 + uint32(b)
+		}
+	}
+	return h * 0x9e3779b1 >> 22
 }
 
 // Calls is how many calls were added since the last Reset; each takes 8 bytes.

@@ -21,6 +21,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(ingestEnv) != "" {
+		os.Exit(ingest())
+	}
 	if os.Getenv(childEnv) != "" {
 		os.Exit(collectUntilKilled())
 	}

@@ -36,11 +36,10 @@ const ingestEnv = "COLLECTOR_TEST_INGEST"
 type usage struct {
 	CPU     float64 // seconds
 	PeakRSS float64 // MiB
-	WAL     float64 // bytes a row in the write-ahead log, at most
 }
 
 func (u usage) minus(v usage) usage {
-	return usage{CPU: u.CPU - v.CPU, PeakRSS: u.PeakRSS, WAL: u.WAL}
+	return usage{CPU: u.CPU - v.CPU, PeakRSS: u.PeakRSS}
 }
 
 // ingest is the process: it says where it listens, then answers each line on
@@ -73,22 +72,18 @@ func ingestCollector(dir string, o clickhouse.Options, budget string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	err = answer(c.ALSAddr(), func(rows int64) (float64, error) {
-		perRow := 0.0
+	err = answer(c.ALSAddr(), func(rows int64) error {
 		for c.Stats().Read < rows {
-			if s := c.Stats(); s.Unstored > 0 {
-				perRow = max(perRow, float64(s.WALBytes)/float64(s.Unstored))
-			}
 			time.Sleep(5 * time.Millisecond)
 		}
-		return perRow, c.Drain(context.Background())
+		return c.Drain(context.Background())
 	})
 	cancel()
 	return errors.Join(err, <-done)
 }
 
 // answer serves standard input.
-func answer(addr string, settle func(rows int64) (walPerRow float64, err error)) error {
+func answer(addr string, settle func(rows int64) error) error {
 	fmt.Println(addr)
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
@@ -96,15 +91,14 @@ func answer(addr string, settle func(rows int64) (walPerRow float64, err error))
 		if err != nil {
 			return err
 		}
-		wal, err := settle(rows)
-		if err != nil {
+		if err := settle(rows); err != nil {
 			return err
 		}
 		var r syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 			return err
 		}
-		u := usage{CPU: seconds(r.Utime) + seconds(r.Stime), PeakRSS: float64(r.Maxrss) / 1024, WAL: wal}
+		u := usage{CPU: seconds(r.Utime) + seconds(r.Stime), PeakRSS: float64(r.Maxrss) / 1024}
 		if err := json.NewEncoder(os.Stdout).Encode(u); err != nil {
 			return err
 		}
@@ -132,15 +126,15 @@ func ingestPeer(_ string, o clickhouse.Options, _ string) error {
 	defer s.Stop()
 	failed := make(chan error, 1)
 	go func() { failed <- p.export() }()
-	return answer(l.Addr().String(), func(want int64) (float64, error) {
+	return answer(l.Addr().String(), func(want int64) error {
 		for {
 			select {
 			case n := <-p.stored:
 				if n >= want {
-					return 0, nil
+					return nil
 				}
 			case err := <-failed:
-				return 0, err
+				return err
 			}
 		}
 	})

@@ -18,7 +18,8 @@ type cursor struct {
 	Writer    string `json:"writer"`
 	Seq       uint64 `json:"seq"`       // all records up to here are acknowledged
 	Positions []byte `json:"positions"` // the source positions of that record
-	Handed    uint64 `json:"handed"`    // no record behind this one was ever returned; 0: not known
+	Handed    uint64 `json:"handed"`    // no record behind this one was ever returned
+	Noted     bool   `json:"noted"`     // Handed is kept; false in the file of an older version
 }
 
 func cursorPath(dir string) string { return filepath.Join(dir, "cursor") }

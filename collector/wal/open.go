@@ -72,8 +72,8 @@ func (l *Log) restore() error {
 	if err := l.restoreTail(); err != nil {
 		return err
 	}
-	if l.again = min(l.cursor.Handed, l.last); l.again == 0 {
-		l.again = l.last // nobody knows
+	if err := l.restoreHanded(); err != nil {
+		return err
 	}
 	l.dropAcked()
 	for _, s := range l.segments {
@@ -95,6 +95,18 @@ func (l *Log) restoreCursor() (err error) {
 	}
 	l.opts.Log.Warn("cursor is damaged; blocks in the log are sent again", slog.String("dir", l.opts.Dir))
 	return l.setAsideFile(cursorPath(l.opts.Dir))
+}
+
+// restoreHanded finds out which records may have been returned before. A new log
+// notes at once that it was none, an old or damaged cursor means any.
+func (l *Log) restoreHanded() error {
+	l.again = min(l.cursor.Handed, l.last)
+	if l.cursor.Noted {
+		return nil
+	}
+	l.again = l.last
+	l.cursor.Handed, l.cursor.Noted = l.last, true
+	return l.cursor.save(l.opts.Dir)
 }
 
 // listSegments fills l.segments in order. Segments whose header is damaged are set

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -149,7 +150,8 @@ func (l *Log) readAt(s *segment, off, limit int64) (Record, bool, error) {
 		return Record{}, false, nil
 	}
 	l.handed = append(l.handed, &handed{
-		seq: h.seq, rows: int64(h.rows), oldest: e.MinTime, positions: e.Positions, segment: s,
+		// A copy, for the slice would keep the whole record in memory.
+		seq: h.seq, rows: int64(h.rows), oldest: e.MinTime, positions: bytes.Clone(e.Positions), segment: s,
 	})
 	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq), Again: h.seq <= l.again}, true, nil
 }

@@ -72,7 +72,7 @@ func ingestCollector(dir string, o clickhouse.Options, budget string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	err = answer(c.ALSAddr(), func(rows int64) error {
+	err = answerInput(c.ALSAddr(), func(rows int64) error {
 		for c.Stats().Read < rows {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -82,8 +82,8 @@ func ingestCollector(dir string, o clickhouse.Options, budget string) error {
 	return errors.Join(err, <-done)
 }
 
-// answer serves standard input.
-func answer(addr string, settle func(rows int64) error) error {
+// answerInput serves standard input.
+func answerInput(addr string, settle func(rows int64) error) error {
 	fmt.Println(addr)
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
@@ -126,7 +126,7 @@ func ingestPeer(_ string, o clickhouse.Options, _ string) error {
 	defer s.Stop()
 	failed := make(chan error, 1)
 	go func() { failed <- p.export() }()
-	return answer(l.Addr().String(), func(want int64) error {
+	return answerInput(l.Addr().String(), func(want int64) error {
 		for {
 			select {
 			case n := <-p.stored:
@@ -238,8 +238,8 @@ const otelLogs = `CREATE TABLE otel_logs (
 	ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)), LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1))
 ) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, Timestamp)`
 
-// child is an ingesting process seen from outside.
-type child struct {
+// ingester is an ingesting process seen from outside.
+type ingester struct {
 	t    testing.TB
 	cmd  *exec.Cmd
 	in   io.WriteCloser
@@ -247,7 +247,7 @@ type child struct {
 	addr string
 }
 
-func startChild(t testing.TB, kind, dir, server string, o clickhouse.Options, budget int64) *child {
+func startChild(t testing.TB, kind, dir, server string, o clickhouse.Options, budget int64) *ingester {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), ingestEnv+"="+kind)
@@ -260,12 +260,12 @@ func startChild(t testing.TB, kind, dir, server string, o clickhouse.Options, bu
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	c := &child{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
+	c := &ingester{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
 	c.addr = c.line()
 	return c
 }
 
-func (c *child) line() string {
+func (c *ingester) line() string {
 	c.t.Helper()
 	if !c.out.Scan() {
 		c.t.Fatalf("child ended: %v", c.out.Err())
@@ -274,7 +274,7 @@ func (c *child) line() string {
 }
 
 // settled waits until so many rows are stored since the start.
-func (c *child) settled(rows int64) (u usage) {
+func (c *ingester) settled(rows int64) (u usage) {
 	c.t.Helper()
 	_, err := fmt.Fprintln(c.in, rows)
 	must(c.t, err)
@@ -282,7 +282,7 @@ func (c *child) settled(rows int64) (u usage) {
 	return u
 }
 
-func (c *child) stop() {
+func (c *ingester) stop() {
 	c.t.Helper()
 	must(c.t, c.in.Close())
 	must(c.t, c.cmd.Wait())

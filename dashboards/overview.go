@@ -43,6 +43,7 @@ func overview() *builder {
 	p.zones()
 	p.overviewFunctions()
 	p.overviewReasons()
+	p.completeness()
 	p.overviewLoadTests()
 	return p.builder
 }

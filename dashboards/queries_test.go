@@ -57,7 +57,43 @@ func seeded(t *testing.T) *store {
 	if err := batch.Send(); err != nil {
 		t.Fatal(err)
 	}
+	s.account(t, open(t, engine.Options()))
 	return s
+}
+
+// account stores ten minutes of a gateway that lost 1 % of its calls in one of
+// them; each minute was looked at twice, and what is told first is wrong.
+func (s *store) account(t *testing.T, c *clickhouse.Client) {
+	t.Helper()
+	for version := range 2 {
+		for minute := range 10 {
+			lost := 0
+			if minute == 3 || version == 0 {
+				lost = 10
+			}
+			at := s.from.Add(time.Duration(minute) * time.Minute)
+			err := c.Exec(context.Background(), `INSERT INTO completeness (minute, gateway, gateway_zone, since, until, counted, received, lost, rows, stored, settled, version)
+VALUES (?, 'gw-1', 'zb-a', ?, ?, 1000, ?, ?, ?, ?, true, ?)`, at, at, at.Add(time.Minute), 1000-lost, lost, 1000-lost, 1000-lost, version)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (s *store) completeness(t *testing.T) {
+	rows := s.run(t, find(t, "Gateway overview", "Completeness by gateway"), s.setting())
+	if len(rows) != 1 || rows[0]["calls"] != 10_000.0 || rows[0]["lost"] != 10.0 {
+		t.Fatalf("%v, want 10 of 10000 calls lost", rows)
+	}
+	near(t, "missing", rows[0]["missing_share"], 0.001, 1e-9)
+	worst := 0.0
+	for _, r := range s.run(t, find(t, "Gateway overview", "Missing calls"), s.setting()) {
+		if v, ok := r["value"].(float64); ok {
+			worst = max(worst, v)
+		}
+	}
+	near(t, "missing in the worst minute", worst, 0.01, 1e-9)
 }
 
 func open(t *testing.T, o clickhouse.Options) *clickhouse.Client {
@@ -248,6 +284,7 @@ func TestQueries(t *testing.T) {
 	t.Run("filters", s.filters)
 	t.Run("variables", s.variables)
 	t.Run("edges of time", s.edges)
+	t.Run("completeness", s.completeness)
 	t.Run("tried at once", s.tried)
 }
 

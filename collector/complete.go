@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"context"
 	"iter"
 	"time"
 
@@ -22,8 +23,26 @@ func (c *Collector) openCompleteness(reg prometheus.Registerer) (err error) {
 
 func (c Config) completeness() completeness.Config {
 	cfg := completeness.DefaultConfig()
-	cfg.Poll, cfg.Horizon = c.Counters, c.Horizon.Std()
+	cfg.Horizon = c.Horizon.Std()
+	if c.Counters != nil {
+		cfg.Polls = append(cfg.Polls, c.Counters)
+	}
+	for _, f := range c.Files {
+		if f.Admin != "" && c.Source.file() {
+			cfg.Polls = append(cfg.Polls, f.counters(c.StatPrefix))
+		}
+	}
 	return cfg
+}
+
+// counters reads those of the gateway that writes the file.
+func (f File) counters(statPrefix string) completeness.Poll {
+	poll, source := completeness.FromAdmin(f.Admin, statPrefix), f.source()
+	return func(ctx context.Context) (completeness.Sample, error) {
+		s, err := poll(ctx)
+		s.Gateway, s.Zone = source.Gateway, source.GatewayZone
+		return s, err
+	}
 }
 
 // through is up to when all that a gateway told of has been read. While the

@@ -56,7 +56,7 @@ type Config struct {
 	MaxSeries     int          `yaml:"maxSeries"`     // label combinations of a metric; calls beyond are counted as function "other"
 
 	// Counters reads what the gateway beside the collector counted; nil: nobody knows.
-	Counters func(context.Context) (completeness.Sample, error) `yaml:"-"`
+	Counters completeness.Poll `yaml:"-"`
 	// StatPrefix is that of the connection manager of gateways that send counters.
 	StatPrefix string `yaml:"statPrefix"`
 	// Horizon is when a call that has not arrived counts as lost.

@@ -1,7 +1,6 @@
 package completeness
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,9 +8,8 @@ import (
 
 // Config is how a Watcher works.
 type Config struct {
-	// Poll reads the counters of the gateway on this machine; nil: there is none.
-	// An error means that it does not run.
-	Poll func(context.Context) (Sample, error) `yaml:"-"`
+	// Polls read the counters of gateways on this machine. Each goes by itself.
+	Polls []Poll `yaml:"-"`
 
 	Interval time.Duration `yaml:"interval"` // between two polls; longer when they are slow, so that they take 2 % of the time at most
 	Horizon  time.Duration `yaml:"horizon"`  // a call that has not arrived by then is lost, if its source has nothing left to read

@@ -131,8 +131,8 @@ const tick = 2 * time.Second
 // Run watches until ctx ends, which gives nil.
 func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	if w.cfg.Poll != nil {
-		g.Go(func() error { return w.poll(ctx) })
+	for _, p := range w.cfg.Polls {
+		g.Go(func() error { return w.poll(ctx, p) })
 	}
 	g.Go(func() error { return w.watch(ctx) })
 	return g.Wait()
@@ -167,9 +167,9 @@ func (w *Watcher) Finish(ctx context.Context) {
 	}
 }
 
-// poll reads the counters of the gateway on this machine. With 10,000 clusters a
+// poll reads the counters of a gateway on this machine. With 10,000 clusters a
 // reading takes Envoy long, and then there are fewer.
-func (w *Watcher) poll(ctx context.Context) error {
+func (w *Watcher) poll(ctx context.Context, read Poll) error {
 	const share = 50 // of the time
 	pause := w.cfg.Interval
 	for {
@@ -180,7 +180,7 @@ func (w *Watcher) poll(ctx context.Context) error {
 		}
 		begin := time.Now()
 		reading, cancel := context.WithTimeout(ctx, 10*time.Second)
-		s, err := w.cfg.Poll(reading)
+		s, err := read(reading)
 		cancel()
 		if err == nil {
 			s.Time, s.Took = begin, time.Since(begin)

@@ -11,11 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,26 +42,6 @@ func (g *Gateway) Kill(t testing.TB) time.Time {
 		t.Fatal(err)
 	}
 	return time.Now()
-}
-
-// Counters reads what Envoy's connection manager counted: requests that it began,
-// those in flight, and for how many seconds it has been up.
-func (g *Gateway) Counters(ctx context.Context) (total, active, uptime uint64, err error) {
-	text, err := g.admin(ctx, http.MethodGet, "/stats?filter="+url.QueryEscape(`^(http\.test\.downstream_rq_(total|active)|server\.uptime)$`))
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		n, err := strconv.ParseUint(value, 10, 64)
-		switch {
-		case err != nil:
-		case name == "server.uptime":
-			uptime = n
-		case strings.HasSuffix(name, "_total"):
-			total = n
-		default:
-			active = n
-		}
-	}
-	return total, active, uptime, err
 }
 
 // Start runs an Envoy, node gw-1 in zone zb-a. With als, a host:port, it logs

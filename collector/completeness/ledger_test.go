@@ -282,6 +282,7 @@ func TestRestarted(t *testing.T) {
 		want bool
 	}{
 		{"a second later", Sample{Time: at.Add(time.Second), Total: 150, Uptime: 61 * time.Second}, false},
+		{"uptime is worked out every few seconds", Sample{Time: at.Add(5 * time.Second), Total: 150, Uptime: 60 * time.Second}, false},
 		{"uptime is in whole seconds", Sample{Time: at.Add(1900 * time.Millisecond), Total: 150, Uptime: 61 * time.Second}, false},
 		{"the counter went back", Sample{Time: at.Add(time.Second), Total: 99, Uptime: 61 * time.Second}, true},
 		{"younger, and busy", Sample{Time: at.Add(10 * time.Second), Total: 1000, Uptime: 5 * time.Second}, true},

@@ -23,8 +23,10 @@ func (s Sample) restarted(before Sample) bool {
 	if s.Process != 0 && before.Process != 0 {
 		return s.Process != before.Process
 	}
-	const slack = 3 * time.Second // uptime is in whole seconds, and read a little before
-	return s.Total < before.Total || s.Uptime+slack < before.Uptime+s.Time.Sub(before.Time)
+	// Envoy works its uptime out when it flushes statistics, every 5 s unless told
+	// otherwise: it may be that old.
+	const slack = 15 * time.Second
+	return s.Total < before.Total || s.Uptime < before.Uptime || s.Uptime+slack < before.Uptime+s.Time.Sub(before.Time)
 }
 
 // death is when the process before s ended, after the sample before in any case.

@@ -223,3 +223,16 @@ func TestEndsInEveryOrder(t *testing.T) {
 		t.Errorf("%d calls answered, %d rows of %d different calls", n, got, ids)
 	}
 }
+
+// An Envoy that cannot write its log answers all the same: what the documents say of
+// a full disk. Only its own counter tells.
+func TestEnvoyOnAFullDisk(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "access.log")
+	must(t, os.Symlink("/dev/full", log))
+	g := calllogtest.StartWith(t, calllogtest.Options{LogPath: log})
+	calls := steady(g.Addr, 4, 1000)
+	calls.await(t, 200)
+	eventually(t, "writes fail", func() bool { return g.Stat(t, "filesystem.write_failed") > 0 })
+	calls.await(t, 200)
+	calls.finish()
+}

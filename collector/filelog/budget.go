@@ -100,17 +100,17 @@ func dropFile(file logFile) (lines, size int64, err error) {
 
 func countLines(r io.Reader) (lines, size int64, err error) {
 	buf := make([]byte, 256<<10)
-	last := byte('\n')
+	torn := false // the last line has no newline yet
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
 			lines += int64(bytes.Count(buf[:n], []byte{'\n'}))
 			size += int64(n)
-			last = buf[n-1]
+			torn = !bytes.HasSuffix(buf[:n], []byte{'\n'})
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			if last != '\n' {
+			if torn {
 				lines++
 			}
 			return lines, size, nil

@@ -89,7 +89,7 @@ func (f *follower) run(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.leave()
-	rounds := failure{f: f, what: "access log cannot be followed; trying again", over: "access log is followed again"}
+	rounds := failure{f: f, what: "follow"}
 	for ctx.Err() == nil {
 		more, err := f.round(ctx)
 		var refused sinkError
@@ -146,9 +146,9 @@ func (f *follower) last(ctx context.Context) {
 
 // failure logs when something begins to fail and when it works again.
 type failure struct {
-	f          *follower
-	what, over string
-	failing    bool
+	f       *follower
+	what    string
+	failing bool
 }
 
 func (l *failure) note(err error) {
@@ -157,9 +157,9 @@ func (l *failure) note(err error) {
 	}
 	switch {
 	case err != nil && !l.failing:
-		l.f.log.Warn(l.what, "path", l.f.source.Path, "err", err)
+		l.f.log.Warn("access log fails; trying again", "doing", l.what, "path", l.f.source.Path, "err", err)
 	case err == nil && l.failing:
-		l.f.log.Info(l.over, "path", l.f.source.Path)
+		l.f.log.Info("access log works again", "doing", l.what, "path", l.f.source.Path)
 	}
 	l.failing = err != nil
 }
@@ -190,10 +190,10 @@ func (f *follower) read(ctx context.Context) (more bool, err error) {
 	lines, long, err := f.current.next()
 	switch {
 	case errors.Is(err, errTruncated):
-		f.truncated("access log shrank or was overwritten; reading it from its start")
+		f.truncated("reading it from its start")
 		return true, nil
 	case errors.Is(err, errCut):
-		f.truncated("access log was cut; what is left of it was read before, going on at its end")
+		f.truncated("what is left of it was read before, going on at its end")
 		return true, nil
 	}
 	if err != nil {
@@ -213,9 +213,9 @@ func (f *follower) read(ctx context.Context) (more bool, err error) {
 	return true, err
 }
 
-func (f *follower) truncated(what string) {
+func (f *follower) truncated(then string) {
 	f.metrics.truncations.WithLabelValues(f.source.Gateway).Inc()
-	f.log.Warn(what, "path", f.source.Path)
+	f.log.Warn("access log shrank or was overwritten", "then", then, "path", f.source.Path)
 }
 
 // hand blocks while the sink does; the files are tended meanwhile.
@@ -278,7 +278,7 @@ func (f *follower) begin(files []logFile) (offset int64, err error) {
 		f.done = append(f.done, ended{end: Position{file.inode, fingerprint(head, file.size), file.size}, head: head, stored: true})
 	}
 	if offset < f.resume.Offset {
-		f.truncated("access log is shorter than what was stored of it; going on at its end")
+		f.truncated("what is left of it was stored before, going on at its end")
 	}
 	return offset, nil
 }

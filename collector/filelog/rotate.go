@@ -17,7 +17,7 @@ const (
 func (f *follower) keep(ctx context.Context) {
 	tick := time.NewTicker(f.config.PollInterval.Std())
 	defer tick.Stop()
-	tending := failure{f: f, what: "access-log files cannot be tended; trying again", over: "access-log files are tended again"}
+	tending := failure{f: f, what: "tend"}
 	for {
 		tending.note(f.tend(ctx))
 		select {

@@ -43,9 +43,9 @@ func Tables() []string {
 }
 
 // rendered is migrations with the templates filled in.
-type rendered struct{}
+type rendered struct{ cluster string }
 
-func (rendered) Open(name string) (fs.File, error) {
+func (r rendered) Open(name string) (fs.File, error) {
 	f, err := migrations.Open(path.Join("migrations", name))
 	if err != nil || path.Ext(name) != ".sql" {
 		return f, err
@@ -64,11 +64,17 @@ func (rendered) Open(name string) (fs.File, error) {
 	if err := t.Execute(&sql, data); err != nil {
 		return nil, fmt.Errorf("fill in %s: %w", name, err)
 	}
+	text := sql.String()
+	if r.cluster != "" {
+		if text, err = clustered(text, r.cluster); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return file{Reader: bytes.NewReader(sql.Bytes()), info: info}, nil
+	return file{Reader: bytes.NewReader([]byte(text)), info: info}, nil
 }
 
 // file is a rendered migration; its Stat still has the size of the template.

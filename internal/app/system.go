@@ -234,6 +234,11 @@ func (s *System) startClickHouse() (err error) {
 		if s.chOptions, err = clickhouse.ParseDSN(text); err != nil {
 			return fmt.Errorf("clickhouse.dsn: %w", err)
 		}
+		if ca := s.cfg.ClickHouse.CAFile; ca != "" {
+			if s.chOptions, err = s.chOptions.WithCA(ca); err != nil {
+				return &config.FieldError{Field: "clickhouse.caFile", Err: err}
+			}
+		}
 		s.addresses.ClickHouse = s.chOptions.Addr[0]
 	} else if err := s.startEngine(); err != nil {
 		return err
@@ -292,7 +297,7 @@ func (s *System) migrateOnce(ctx context.Context) error {
 			return &config.FieldError{Field: "clickhouse.dsn", Err: fmt.Errorf("no answer from %s: %w: start the server, or name another", s.chOptions, err)}
 		}
 	}
-	if _, err := schema.Migrate(ctx, s.chOptions); err != nil {
+	if _, err := schema.MigrateAs(ctx, s.chOptions, s.cfg.Schema()); err != nil {
 		return err
 	}
 	return s.ensureReaders(ctx)

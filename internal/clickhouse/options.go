@@ -3,12 +3,14 @@ package clickhouse
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -103,6 +105,25 @@ func ParseDSN(dsn string) (Options, error) {
 		Addr: o.Addr, Database: o.Auth.Database, User: o.Auth.Username, Password: api.Secret(o.Auth.Password),
 		TLS: o.TLS, MaxConns: o.MaxOpenConns, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, Settings: o.Settings,
 	}, nil
+}
+
+// WithCA are o with the certificates in a PEM file as the only ones that may sign the
+// server's. It is for options with TLS.
+func (o Options) WithCA(file string) (Options, error) {
+	if o.TLS == nil {
+		return o, errors.New("is for a dsn with secure=true")
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return o, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return o, fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	o.TLS = o.TLS.Clone()
+	o.TLS.RootCAs = pool
+	return o, nil
 }
 
 // driver is what clickhouse-go calls them.

@@ -49,7 +49,13 @@ type Listen struct {
 // ClickHouse says where call logs are kept.
 type ClickHouse struct {
 	DSN     api.Secret `yaml:"dsn"`     // clickhouse://user:${env:PASSWORD}@host:9000/database; empty: the embedded engine
+	CAFile  string     `yaml:"caFile"`  // certificates, PEM, that sign the server's; empty: those of the machine
 	Library string     `yaml:"library"` // libchdb.so of the embedded engine; empty: it is looked for
+
+	Cluster       string `yaml:"cluster"`                                            // name of the server's cluster; empty: one server
+	RetentionDays int    `yaml:"retentionDays" want:"a whole number from 1 to 3650"` // how long calls are kept; see tenants
+	StoragePolicy string `yaml:"storagePolicy"`                                      // of the tables; empty: as they are
+	ColdAfterDays int    `yaml:"coldAfterDays" want:"a whole number from 0 to 3650"` // when calls move to the policy's volume cold; 0: never
 }
 
 // Envoy is the gateway that this process starts.
@@ -136,7 +142,8 @@ func Default() Config {
 			ClickHouse: anyPort, ClickHouseHTTP: anyPort, API: "127.0.0.1:9080", Metrics: anyPort,
 			Alertmanager: anyPort, Prometheus: anyPort,
 		},
-		Envoy: Envoy{Node: "gateway-1"},
+		ClickHouse: ClickHouse{RetentionDays: 30},
+		Envoy:      Envoy{Node: "gateway-1"},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
 			Headers: []string{}, ClientIP: ClientIP{IPv4Bits: 32, IPv6Bits: 128},

@@ -155,7 +155,7 @@ func TestTenantsHaveDefaults(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	want := map[string]Tenant{"a": {0.33, api.Duration(time.Second)}, "b": {1, api.Duration(3 * time.Second)}}
+	want := map[string]Tenant{"a": {0.33, api.Duration(time.Second), 0}, "b": {1, api.Duration(3 * time.Second), 0}}
 	if diff := cmp.Diff(want, c.Tenants); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -17,6 +17,10 @@ type Tenant struct {
 	Sample float64 `yaml:"sample" want:"1, or a number such as 0.5 or 0.1"`
 
 	Slow api.Duration `yaml:"slow"` // as long or longer is slow; default 1s
+
+	// RetentionDays is how long the tenant's calls are kept, its rollups and the logs
+	// of its functions too where those would be kept longer. 0: clickhouse.retentionDays.
+	RetentionDays int `yaml:"retentionDays" want:"a whole number from 0 to 3650"`
 }
 
 // SetDefaults implements api.Defaulter.
@@ -42,6 +46,9 @@ func (k *check) tenants(all map[string]Tenant) {
 			k.add(field+".sample", "is %v, want 1, or a number such as 0.1 or 0.001: with none at all no total could be told", t.Sample)
 		case t.Sample > 1 || math.Abs(1/math.Round(n)-t.Sample) > 0.05*t.Sample:
 			k.add(field+".sample", "is %v, want 1 divided by a whole number, such as 1, 0.5, 0.33 or 0.1", t.Sample)
+		}
+		if t.RetentionDays < 0 || t.RetentionDays > maxDays {
+			k.add(field+".retentionDays", "is %d, want a whole number from 0 to %d, 0 for clickhouse.retentionDays", t.RetentionDays, maxDays)
 		}
 		k.between(field+".slow", t.Slow, time.Millisecond, time.Hour)
 	}

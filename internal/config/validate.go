@@ -111,6 +111,7 @@ func hostPort(address string) (netip.Addr, uint16, bool) {
 
 // clickhouse never shows the DSN: it may hold a password.
 func (k *check) clickhouse(c ClickHouse) {
+	k.storage(c)
 	const want = "want clickhouse://user:${env:PASSWORD}@host:9000/database, or empty for the embedded engine"
 	if c.DSN == "" {
 		return

@@ -1,0 +1,98 @@
+package schema_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	schema "github.com/kongdao/kongdao/deploy/clickhouse"
+	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
+)
+
+// TestRowsGoByTenant inserts rows of some ages and lets the engine expire them.
+func TestRowsGoByTenant(t *testing.T) {
+	e := embeddedtest.Start(t)
+	ctx := context.Background()
+	if _, err := schema.Migrate(ctx, e.Options()); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, e.Options())
+	cfg := schema.Config{RetentionDays: 20, Tenants: map[string]int{"short": 2, "it's": 2, "long": 60}}
+	for i, want := range []bool{true, false} { // again: nothing differs
+		r, err := schema.MigrateAs(ctx, e.Options(), cfg)
+		if err != nil || (len(r.Kept) > 0) != want {
+			t.Fatalf("start %d changed %q and %v", i, r.Kept, err)
+		}
+	}
+	for _, tenant := range []string{"short", "it's", "long", "other"} {
+		err := c.Exec(ctx, `INSERT INTO calls (ts, tenant, function, request_id, trace_id)
+			SELECT now() - toIntervalDay(number * 5), $1, 'f', generateUUIDv4(), 'x' FROM numbers(9)`, tenant) // 0 to 40 days old
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, table := range []string{"calls", "call_ids", "calls_10s", "calls_1m", "calls_1h"} {
+		if err := c.Exec(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(table string) map[string]uint64 {
+		counts := map[string]uint64{}
+		rows, err := c.Query(ctx, "SELECT tenant, count() FROM "+table+" GROUP BY tenant")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var tenant string
+			var n uint64
+			if err := rows.Scan(&tenant, &n); err != nil {
+				t.Fatal(err)
+			}
+			counts[tenant] = n
+		}
+		return counts
+	}
+	for table, want := range map[string]map[string]uint64{
+		"calls":     {"short": 1, "it's": 1, "other": 4, "long": 9},
+		"call_ids":  {"short": 2, "it's": 2, "other": 10, "long": 18}, // two ids each; a day longer
+		"calls_10s": {"short": 1, "it's": 1, "other": 2, "long": 2},
+		"calls_1m":  {"short": 1, "it's": 1, "other": 9, "long": 9},
+		"calls_1h":  {"short": 1, "it's": 1, "other": 9, "long": 9},
+	} {
+		deadline := time.Now().Add(30 * time.Second)
+		got := read(table)
+		for !same(got, want) && time.Now().Before(deadline) {
+			time.Sleep(50 * time.Millisecond)
+			got = read(table)
+		}
+		if !same(got, want) {
+			t.Errorf("%s has %v, want %v", table, got, want)
+		}
+	}
+	t.Run("back to the default", func(t *testing.T) {
+		if r, err := schema.Migrate(ctx, e.Options()); err != nil || len(r.Kept) == 0 {
+			t.Fatalf("%q and %v", r.Kept, err)
+		}
+		var engine string
+		if err := c.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE name = 'calls' AND database = 'default'").Scan(&engine); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(engine, "TTL toDateTime(ts) + toIntervalDay(30) SETTINGS ttl_only_drop_parts = 1") {
+			t.Error(engine)
+		}
+	})
+}
+
+func same(a, b map[string]uint64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"strings"
 	"sync"
 
 	"github.com/kongdao/kongdao/internal/calllog"
@@ -114,6 +113,3 @@ func (t *tails) publish(b *calllog.Block) {
 		}
 	})
 }
-
-// toValid makes s fit for labels and JSON; paths may hold any byte.
-func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -85,9 +85,11 @@ type Log struct {
 	last        uint64     // sequence number of the newest record; 0 when there never was one
 	positions   []byte     // of the newest record
 	cursor      cursor
-	again       uint64 // records up to here may have been returned before Open
-	unsaved     bool   // the cursor's file is behind it
-	rows        int64  // rows in records that are not acknowledged
+	again       uint64    // records up to here may have been returned before Open
+	unsaved     bool      // the cursor's file is behind it
+	behind      bool      // the cursor's file is behind it on purpose, for a moment
+	saved       time.Time // when the file was last written
+	rows        int64     // rows in records that are not acknowledged
 	handed      []*handed
 	moved       chan struct{} // closed, and made anew, when the cursor moves
 	reader      reader
@@ -165,7 +167,7 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var err error
-	if l.unsaved {
+	if l.unsaved || l.behind {
 		err = l.cursor.save(l.opts.Dir)
 	}
 	return errors.Join(err, l.active.Close(), l.reader.close(), l.lock.Close())

@@ -231,7 +231,8 @@ func (l *Log) nextSegment(s *segment) error {
 }
 
 // Ack says that the record with this number is stored. Records may be acknowledged
-// in any order; the cursor moves over those without a gap. An error means that the
+// in any order; the cursor moves over those without a gap. While others wait its file
+// is written ten times a second. An error means that the
 // cursor was not written, which the next Ack and Close try again: until then the
 // record would be returned again after a crash.
 func (l *Log) Ack(seq uint64) error {
@@ -247,13 +248,31 @@ func (l *Log) Ack(seq uint64) error {
 	if !moved {
 		return nil
 	}
-	err := c.save(l.opts.Dir)
-	l.mu.Lock()
-	l.unsaved = err != nil
-	l.mu.Unlock()
+	err := l.saveAcked(c)
 	l.announce()
 	l.reclaim()
 	signal(l.wake)
+	return err
+}
+
+// saveEvery is how often the cursor's file is written while there is more to
+// acknowledge. Blocks that it does not know of yet are returned again after a
+// crash, marked as such.
+const saveEvery = 100 * time.Millisecond
+
+// saveAcked writes the cursor, unless that was done just now and more will come.
+func (l *Log) saveAcked(c cursor) error {
+	l.mu.Lock()
+	later := !l.unsaved && !l.nothingLeft() && time.Since(l.saved) < saveEvery
+	l.behind = later
+	l.mu.Unlock()
+	if later {
+		return nil
+	}
+	err := c.save(l.opts.Dir)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsaved, l.saved = err != nil, time.Now()
 	return err
 }
 

@@ -44,7 +44,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	whole := humago.New(mux, cfg)
 	whole.UseMiddleware(s.authenticate(whole))
 	h := huma.NewGroup(whole)
-	h.UseMiddleware(s.forOperators(whole))
+	h.UseMiddleware(forOperators(whole))
 	if s.xds != nil {
 		huma.Get(h, "/api/v1/functions", s.listFunctions)
 		huma.Get(h, "/api/v1/functions/{name}", s.getFunction)

@@ -21,9 +21,15 @@ import (
 // and there only the rows of its tenants: the limits are ClickHouse's, whatever the
 // question.
 type reader struct {
-	name    string
-	tenants []string // whose calls it may see; empty: all
-	options clickhouse.Options
+	name     string
+	tenants  []string // whose calls it may see; empty: all
+	options  clickhouse.Options
+	slots    chan struct{} // holds one for each question of it that is being answered
+	operator bool          // whoever is on this machine
+}
+
+func newReader(name string, tenants []string, o clickhouse.Options) reader {
+	return reader{name: name, tenants: tenants, options: o, slots: make(chan struct{}, maxReaderQuestions)}
 }
 
 // sees reports whether r may see calls of the tenant. ClickHouse does not ask: this
@@ -132,9 +138,9 @@ func forReaders(h huma.API) func(huma.Context, func(huma.Context)) {
 }
 
 // forOperators lets no token of a reader through: it is for questions about calls.
-func (s *System) forOperators(h huma.API) func(huma.Context, func(huma.Context)) {
+func forOperators(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		if who := readerOf(ctx.Context()); who != nil && who != &s.readers.operator {
+		if who := readerOf(ctx.Context()); who != nil && !who.operator {
 			_ = huma.WriteErr(h, ctx, http.StatusForbidden, "reader "+who.name+" may ask about calls, and nothing else")
 			return
 		}
@@ -144,12 +150,14 @@ func (s *System) forOperators(h huma.API) func(huma.Context, func(huma.Context))
 
 // newReaders are the readers of the configuration.
 func (s *System) newReaders() *readers {
-	r := &readers{operator: reader{name: "operator", options: s.chOptions}}
+	o := schema.ReadOnly(s.chOptions) // for questions of our own only: see postSQL
 	if s.engine != nil {
-		r.operator.options = s.engine.AnalystOptions()
+		o = s.engine.AnalystOptions()
 	}
+	r := &readers{operator: newReader("operator", nil, o)}
+	r.operator.operator = true
 	for _, a := range s.asking {
-		who := reader{name: a.Name, tenants: a.Tenants, options: schema.ReaderOptions(s.chOptions, a)}
+		who := newReader(a.Name, a.Tenants, schema.ReaderOptions(s.chOptions, a))
 		if a.Everything() {
 			who.tenants = nil
 		}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -22,9 +21,6 @@ const (
 	// sqlTimeout bounds raw SQL: an export may take long. The reader's own limit in
 	// ClickHouse is usually less.
 	sqlTimeout = 15 * time.Minute
-	// maxQuestions bounds questions at a time, because each has a connection and the
-	// collector needs some as well. The embedded engine allows 50 queries.
-	maxQuestions = 16
 	// questionPatience is how long a question waits for one of them to end.
 	questionPatience = 5 * time.Second
 )
@@ -34,23 +30,50 @@ var errNoReader = errors.New("nobody asks")
 
 var errTooManyQuestions = errors.New("too many questions at a time")
 
+// statusLeft is the answer to somebody who does not wait for it, as nginx logs it.
+const statusLeft = 499
+
 // ask runs a query as the reader of ctx; see [clickhouse.Ask].
-func (s *System) ask(ctx context.Context, sql string, args []any, use func(driver.Rows) error) (clickhouse.Reading, error) {
+func (s *System) ask(ctx context.Context, sql string, args []any, use func(driver.Rows) error) (r clickhouse.Reading, err error) {
+	defer func() { s.questions.count(err) }()
 	who := readerOf(ctx)
 	if who == nil {
-		return clickhouse.Reading{}, errNoReader
+		return r, errNoReader
 	}
-	patience := time.NewTimer(questionPatience)
-	defer patience.Stop()
-	select {
-	case s.questions <- struct{}{}:
-		defer func() { <-s.questions }()
-	case <-patience.C:
-		return clickhouse.Reading{}, errTooManyQuestions
-	case <-ctx.Done():
-		return clickhouse.Reading{}, ctx.Err()
+	release, err := s.questions.take(ctx, who)
+	if err != nil {
+		return r, err
 	}
+	defer release()
+	begin := time.Now()
+	defer func() { s.questions.seconds.Observe(time.Since(begin).Seconds()) }()
 	return clickhouse.Ask(ctx, who.options, sql, args, use)
+}
+
+// take waits for a place among the questions of who, and of all; release gives it
+// back.
+func (q *questions) take(ctx context.Context, who *reader) (release func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, questionPatience, errTooManyQuestions)
+	defer cancel()
+	places := []chan struct{}{who.slots}
+	if !who.operator {
+		places = append(places, q.slots)
+	}
+	for i, place := range places {
+		select {
+		case place <- struct{}{}:
+		case <-ctx.Done():
+			free(places[:i])
+			return nil, context.Cause(ctx)
+		}
+	}
+	return func() { free(places) }, nil
+}
+
+func free(places []chan struct{}) {
+	for _, place := range places {
+		<-place
+	}
 }
 
 // question is ask with the time limit of a typed question, and an error that can be
@@ -95,9 +118,9 @@ func answerOf(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return huma.Error422UnprocessableEntity("the question takes too long: ask about less time, or one function")
 	case errors.Is(err, context.Canceled):
-		return huma.NewError(499, "whoever asked has left")
+		return huma.NewError(statusLeft, "whoever asked has left")
 	case errors.Is(err, errTooManyQuestions):
-		return huma.Error503ServiceUnavailable(fmt.Sprintf("%d questions are being answered already: try again", maxQuestions))
+		return huma.Error503ServiceUnavailable("too many questions are being answered already: try again")
 	case !errors.As(err, &refused):
 		return huma.Error503ServiceUnavailable("clickhouse does not answer: " + err.Error())
 	}

@@ -23,11 +23,14 @@ import (
 func asked(t *testing.T) (*System, context.Context) {
 	t.Helper()
 	engine := embeddedtest.Start(t)
-	s := &System{engine: engine, chOptions: engine.Options(), questions: make(chan struct{}, maxQuestions)}
+	questions, err := newQuestions(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &System{engine: engine, chOptions: engine.Options(), questions: questions}
 	if _, err := schema.Migrate(t.Context(), s.chOptions); err != nil {
 		t.Fatal(err)
 	}
-	var err error
 	if s.ch, err = clickhouse.Open(t.Context(), s.chOptions); err != nil {
 		t.Fatal(err)
 	}

@@ -89,6 +89,8 @@ func (s *System) getTail(ctx context.Context, in *TailQuery) (*huma.StreamRespon
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		ctx, cancel := untilShutdown(ctx)
 		defer cancel()
+		s.questions.views.Inc()
+		defer s.questions.views.Dec()
 		t := &tailing{system: s, filter: f, past: in.Past, to: newEvents(hc), sent: map[callKey]time.Time{}}
 		if s.collector == nil {
 			err = t.poll(ctx)
@@ -271,6 +273,7 @@ func (v *view) showBatch(b batch) error {
 		}
 	}
 	if b.dropped > 0 {
+		v.system.questions.dropped.Add(float64(b.dropped))
 		if err := v.to.add(eventDropped, TailDropped{b.dropped}); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ type System struct {
 	ch        *clickhouse.Client
 	readers   *readers        // who may ask about calls; nil without ClickHouse
 	asking    []schema.Reader // those of the configuration
-	questions chan struct{}   // holds one for each question that is being answered
+	questions *questions      // that readers ask
 	registry  *registry.Registry
 	xds       *xds.Server
 	prober    *health.Prober
@@ -116,7 +116,7 @@ func prepare(cfg config.Config, log *slog.Logger, parts ...Part) (*System, error
 	}
 	return &System{
 		cfg: cfg, log: log, reg: prometheus.NewRegistry(), parts: parts, dir: dir,
-		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
+		life: newLifecycle(log), began: time.Now(), gatewayUp: make(chan struct{}),
 	}, nil
 }
 
@@ -244,6 +244,9 @@ func (s *System) startClickHouse() (err error) {
 		return err
 	}
 	s.readers = s.newReaders()
+	if s.questions, err = newQuestions(s.reg); err != nil {
+		return err
+	}
 	s.ch, err = clickhouse.New(s.chOptions)
 	return err
 }

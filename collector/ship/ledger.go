@@ -66,9 +66,9 @@ func (l ledger) remembered(ctx context.Context, at time.Time, skew time.Duration
 	var parts, window uint64
 	var now time.Time
 	var replicated bool
-	err := l.client.QueryRow(ctx, "WITH (SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = $1) AS engine"+
+	err := l.client.QueryRow(ctx, "WITH (SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = $3) AS engine"+
 		" SELECT sum(parts), now64(3), arrayMin(arrayMap(x -> toUInt64(x), extractAll(engine, 'deduplication_window = ([0-9]+)'))),"+
-		" startsWith(engine, 'Replicated') FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew)).
+		" startsWith(engine, 'Replicated') FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew), l.table+l.client.Options().LocalSuffix).
 		Scan(&parts, &now, &window, &replicated)
 	if err != nil {
 		return false, fmt.Errorf("ask how many blocks are remembered: %w", err)

@@ -25,9 +25,9 @@ func local(table, cluster string) string {
 	return table + localSuffix
 }
 
-// InsertTable is where rows of a table are inserted: on a cluster the table of the
-// server that one is connected to.
-func (c Config) InsertTable(table string) string { return local(table, c.Cluster) }
+// LocalSuffix ends the names of tables that rows are inserted into, see
+// [clickhouse.Options].
+func (c Config) LocalSuffix() string { return local("", c.Cluster) }
 
 func onCluster(cluster string) string {
 	if cluster == "" {
@@ -42,10 +42,12 @@ var (
 	statementEnd = regexp.MustCompile(`(?m);[ \t]*$`)
 	createTable  = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+) \(`)
 	createView   = regexp.MustCompile(`(?m)^CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS$`)
+	alterView    = regexp.MustCompile(`(?m)^ALTER TABLE (\w+) MODIFY QUERY`)
 	alterTable   = regexp.MustCompile(`(?m)^ALTER TABLE (\w+) `)
 	viewSource   = regexp.MustCompile(`(?m)^FROM (\w+) AS`)
 	engine       = regexp.MustCompile(`(?m)^\) ENGINE = (\w*)MergeTree(?:\((\w+)\))?$`)
 	windowOf     = regexp.MustCompile(`non_replicated_deduplication_window`)
+	orderBy      = regexp.MustCompile(`(?m)^ORDER BY \(?(\w+)`)
 	comments     = regexp.MustCompile(`(?m)^--.*\n`)
 )
 
@@ -88,19 +90,31 @@ func clusteredStatement(statement, body, cluster string) (string, error) {
 			return ") ENGINE = Replicated" + m[1] + "MergeTree(" + arguments + ")"
 		})
 		s = windowOf.ReplaceAllString(s, "replicated_deduplication_window")
-		return s + fmt.Sprintf(";\n\nCREATE TABLE IF NOT EXISTS %s%s AS %s%s\nENGINE = Distributed(%s, currentDatabase(), %s, rand());",
-			table, on, table, localSuffix, quote(cluster), quote(table+localSuffix)), nil
+		return s + fmt.Sprintf(";\n\nCREATE TABLE IF NOT EXISTS %s%s AS %s%s\nENGINE = Distributed(%s, currentDatabase(), %s, %s);",
+			table, on, table, localSuffix, quote(cluster), quote(table+localSuffix), shardOf(body)), nil
 	case createView.MatchString(body):
 		if !viewSource.MatchString(body) {
 			return "", fmt.Errorf("%w: source of %s", errUnknown, createView.FindStringSubmatch(body)[1])
 		}
 		s := createView.ReplaceAllString(statement, "CREATE MATERIALIZED VIEW IF NOT EXISTS ${1}"+on+" TO ${2}"+localSuffix+" AS")
 		return viewSource.ReplaceAllString(s, "FROM ${1}"+localSuffix+" AS") + ";", nil
+	case alterView.MatchString(body):
+		s := alterView.ReplaceAllString(statement, "ALTER TABLE ${1}"+on+" MODIFY QUERY")
+		return viewSource.ReplaceAllString(s, "FROM ${1}"+localSuffix+" AS") + ";", nil
 	case alterTable.MatchString(body):
 		return alterTable.ReplaceAllString(statement, "ALTER TABLE ${1}"+localSuffix+on+" ") + ";", nil
 	}
 	first, _, _ := strings.Cut(body, "\n")
 	return "", fmt.Errorf("%w: %s", errUnknown, first)
+}
+
+// shardOf is which server has a row that is inserted through the table over all of
+// them: rows that replace each other have to meet.
+func shardOf(create string) string {
+	if key := orderBy.FindStringSubmatch(create); key != nil && strings.Contains(create, "= ReplacingMergeTree") {
+		return "cityHash64(" + key[1] + ")"
+	}
+	return "rand()"
 }
 
 // replicasTimeout is how long a column may take to reach all replicas.

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -146,4 +147,21 @@ func TestReadersSeeTheirTenants(t *testing.T) {
 			t.Errorf("databases of readers: %v", databases)
 		}
 	})
+}
+
+// TestUsersNeedRights: the embedded engine stores no users that are made with SQL,
+// which is how a server refuses somebody without the right.
+func TestUsersNeedRights(t *testing.T) {
+	o := embeddedtest.Start(t).Options()
+	ctx := context.Background()
+	if _, err := schema.Migrate(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.EnsureReaders(ctx, o, nil); err != nil {
+		t.Errorf("without readers: %v", err)
+	}
+	err := schema.EnsureReaders(ctx, o, []schema.Reader{readerOfShop})
+	if !errors.Is(err, schema.ErrAccess) || strings.Contains(err.Error(), readerOfShop.TokenHash()) {
+		t.Errorf("got %v, want ErrAccess without the hash of the token", err)
+	}
 }

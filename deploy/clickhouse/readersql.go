@@ -98,11 +98,11 @@ func viewSQL(o clickhouse.Options, r Reader) []string {
 func userSQL(o clickhouse.Options, r Reader) []string {
 	from := orDefault(o.Database)
 	user, definer := ReaderUser(from, r.Name), ReaderDefiner(from, r.Name)
-	profile := readerPrefix(from) + "profile"
+	profile := name(readerPrefix(from) + "profile")
 	s := []string{
-		"CREATE SETTINGS PROFILE IF NOT EXISTS " + name(profile),
-		"ALTER SETTINGS PROFILE " + name(profile) + " SETTINGS " + settingsSQL(),
-		"CREATE USER IF NOT EXISTS " + name(definer) + " HOST NONE SETTINGS PROFILE " + name(profile),
+		"CREATE SETTINGS PROFILE IF NOT EXISTS " + profile,
+		"ALTER SETTINGS PROFILE " + profile + " SETTINGS " + settingsSQL(),
+		"CREATE USER IF NOT EXISTS " + name(definer) + " HOST NONE SETTINGS PROFILE " + profile,
 	}
 	for _, table := range ReaderTables() {
 		for _, kind := range []string{"permissive", "restrictive"} {
@@ -114,18 +114,27 @@ func userSQL(o clickhouse.Options, r Reader) []string {
 		}
 		// The application's own user goes on seeing everything.
 		own := name(readerPrefix(from)+"application") + " ON " + name(from, table)
-		s = append(s, "CREATE ROW POLICY IF NOT EXISTS "+own+" FOR SELECT USING 1 AS permissive TO CURRENT_USER")
-		s = append(s, "GRANT SELECT ON "+name(from, table)+" TO "+name(definer))
+		s = append(
+			s, "CREATE ROW POLICY IF NOT EXISTS "+own+" FOR SELECT USING 1 AS permissive TO "+name(userOf(o)),
+			"GRANT SELECT ON "+name(from, table)+" TO "+name(definer),
+		)
 	}
 	password := "IDENTIFIED WITH sha256_hash BY '" + r.TokenHash() + "'"
 	return append(
 		s, "CREATE USER IF NOT EXISTS "+name(user)+" "+password,
-		"ALTER USER "+name(user)+" "+password+" SETTINGS PROFILE "+name(profile)+" DEFAULT DATABASE "+name(user),
+		"ALTER USER "+name(user)+" "+password+" SETTINGS PROFILE "+profile+" DEFAULT DATABASE "+name(user),
 		"GRANT SELECT ON "+name(user)+".* TO "+name(user),
 		"CREATE QUOTA IF NOT EXISTS "+name(user),
 		fmt.Sprintf("ALTER QUOTA %s FOR INTERVAL %d SECOND MAX queries = %d, execution_time = %d TO %s",
 			name(user), readerQuotaInterval, ReaderQueries, ReaderQuerySeconds, name(user)),
 	)
+}
+
+func userOf(o clickhouse.Options) string {
+	if o.User == "" {
+		return "default"
+	}
+	return o.User
 }
 
 // settingsSQL are the limits as in ALTER SETTINGS PROFILE.

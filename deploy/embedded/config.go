@@ -27,6 +27,9 @@ type Config struct {
 	// Readers are users besides those of the application. Their views are made with
 	// [schema.EnsureReaderViews], once there are tables.
 	Readers []schema.Reader `yaml:"-"`
+	// ServerXML is added to the engine's settings, for tests: other servers that it
+	// knows as a cluster, storage policies.
+	ServerXML string `yaml:"-"`
 }
 
 // minMemory is below what a start, a merge and one query need.

@@ -77,6 +77,7 @@ const configXML = `<clickhouse>
   <settings_constraints_replace_previous>true</settings_constraints_replace_previous>
   <table_engines_require_grant>true</table_engines_require_grant>
  </access_control_improvements>
+%[3]s
 </clickhouse>
 `
 
@@ -118,7 +119,7 @@ func writeSettings(cfg Config, app, reader api.Secret) error {
 	profile, quotas, users := readersXML(cfg.Readers, maxMemory/4)
 	return errors.Join(
 		os.MkdirAll(filepath.Join(dir, "user_files"), 0o700),
-		os.WriteFile(filepath.Join(dir, configFile), fmt.Appendf(nil, configXML, escape(dir), maxMemory), 0o600),
+		os.WriteFile(filepath.Join(dir, configFile), fmt.Appendf(nil, configXML, escape(dir), maxMemory, cfg.ServerXML), 0o600),
 		os.WriteFile(filepath.Join(dir, usersFile), fmt.Appendf(nil, usersXML, maxMemory/2, hash(app), hash(reader), profile, quotas, users), 0o600),
 	)
 }

@@ -239,6 +239,7 @@ func (s *System) startClickHouse() (err error) {
 				return &config.FieldError{Field: "clickhouse.caFile", Err: err}
 			}
 		}
+		s.chOptions.LocalSuffix = s.cfg.Schema().LocalSuffix()
 		s.addresses.ClickHouse = s.chOptions.Addr[0]
 	} else if err := s.startEngine(); err != nil {
 		return err

@@ -52,6 +52,7 @@ func NewInserter(o Options, revision int) *Inserter {
 // the server's own error; any other error leaves open whether it was stored.
 // It ends with ctx, and needs one with a deadline: it has none of its own.
 func (i *Inserter) Insert(ctx context.Context, in Insert) error {
+	in.Table += i.options.LocalSuffix
 	for {
 		l, used, err := i.take(ctx)
 		if err != nil {

@@ -42,6 +42,9 @@ type Options struct {
 	ReadTimeout time.Duration
 	// Settings are sent with every query.
 	Settings map[string]any
+	// LocalSuffix ends the names of the tables that rows are inserted into: on a
+	// cluster NAME_local is the part of the table NAME that the server itself has.
+	LocalSuffix string
 	// Dial, when set, makes the connections in place of a net.Dialer; addr is one
 	// of Addr. The embedded engine sets it, because its port can change.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)

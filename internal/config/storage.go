@@ -30,6 +30,14 @@ func (k *check) nameOnServer(field, value string) {
 	}
 }
 
+// readersHere says where readers cannot be: a server of a cluster asks the others as
+// the user who asks it, who then would need the right to their tables.
+func (k *check) readersHere(c Config) {
+	if c.ClickHouse.Cluster != "" && len(c.Readers) > 0 {
+		k.add("readers", "are not kept apart on a cluster yet: want clickhouse.cluster empty, or no readers")
+	}
+}
+
 // serverOnly is for what the embedded engine does not have.
 func (k *check) serverOnly(field, value string, c ClickHouse) {
 	if value != "" && c.DSN == "" {

@@ -51,6 +51,7 @@ func (c Config) wrongs() []wrong {
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.readers(c.Readers)
+	k.readersHere(c)
 	k.tenants(c.Tenants)
 	return k.found
 }

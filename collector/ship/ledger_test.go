@@ -2,8 +2,6 @@ package ship
 
 import (
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,18 +33,8 @@ func forgetful(t *testing.T) bench {
 	for _, table := range append([]string{"calls"}, rollups()...) {
 		must(t, client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
 	}
-	w, err := wal.Open(wal.Options{Dir: filepath.Join(t.TempDir(), "wal")})
-	must(t, err)
-	cfg := DefaultConfig()
-	cfg.DeadLetterDir = filepath.Join(t.TempDir(), "dead")
-	s, err := New(cfg, Calls(), w, client, slog.New(slog.DiscardHandler), nil)
-	must(t, err)
-	t.Cleanup(func() {
-		must(t, s.inserter.Close())
-		must(t, w.Close())
-		must(t, client.Close())
-	})
-	return bench{Shipper: s, t: t, client: client}
+	must(t, client.Close())
+	return benchOn(t, engine.Options())
 }
 
 func rollups() (names []string) {

@@ -76,7 +76,7 @@ SELECT
     sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
     sum(c.bytes_in * c.sample_weight) AS bytes_in,
     sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDState(0.01, 0.5, 0.9, 0.99)(c.duration_us) AS duration
+    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
 FROM calls_local AS c
 GROUP BY t, tenant, function, load_test, revision, zone, status;
 
@@ -117,7 +117,7 @@ SELECT
     sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
     sum(c.bytes_in * c.sample_weight) AS bytes_in,
     sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDState(0.01, 0.5, 0.9, 0.99)(c.duration_us) AS duration
+    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
 FROM calls_local AS c
 GROUP BY t, tenant, function, load_test, revision, zone, status;
 
@@ -158,7 +158,7 @@ SELECT
     sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
     sum(c.bytes_in * c.sample_weight) AS bytes_in,
     sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDState(0.01, 0.5, 0.9, 0.99)(c.duration_us) AS duration
+    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
 FROM calls_local AS c
 GROUP BY t, tenant, function, load_test, revision, zone, status;
 
@@ -200,60 +200,6 @@ SELECT
     now64(3) AS stored
 FROM calls_local AS c
 HAVING token != '';
-
-ALTER TABLE calls_10s_from_calls ON CLUSTER `main` MODIFY QUERY
-SELECT
-    toStartOfInterval(toDateTime(c.ts), INTERVAL 10 SECOND) AS t,
-    c.tenant AS tenant,
-    c.function AS function,
-    c.load_test != '' AS load_test,
-    c.revision AS revision,
-    c.zone AS zone,
-    c.status AS status,
-    sum(toUInt64(c.sample_weight)) AS calls,
-    sumIf(toUInt64(c.sample_weight), c.status >= 500) AS errors,
-    sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
-    sum(c.bytes_in * c.sample_weight) AS bytes_in,
-    sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
-FROM calls_local AS c
-GROUP BY t, tenant, function, load_test, revision, zone, status;
-
-ALTER TABLE calls_1m_from_calls ON CLUSTER `main` MODIFY QUERY
-SELECT
-    toStartOfInterval(toDateTime(c.ts), INTERVAL 1 MINUTE) AS t,
-    c.tenant AS tenant,
-    c.function AS function,
-    c.load_test != '' AS load_test,
-    c.revision AS revision,
-    c.zone AS zone,
-    c.status AS status,
-    sum(toUInt64(c.sample_weight)) AS calls,
-    sumIf(toUInt64(c.sample_weight), c.status >= 500) AS errors,
-    sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
-    sum(c.bytes_in * c.sample_weight) AS bytes_in,
-    sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
-FROM calls_local AS c
-GROUP BY t, tenant, function, load_test, revision, zone, status;
-
-ALTER TABLE calls_1h_from_calls ON CLUSTER `main` MODIFY QUERY
-SELECT
-    toStartOfInterval(toDateTime(c.ts), INTERVAL 1 HOUR) AS t,
-    c.tenant AS tenant,
-    c.function AS function,
-    c.load_test != '' AS load_test,
-    c.revision AS revision,
-    c.zone AS zone,
-    c.status AS status,
-    sum(toUInt64(c.sample_weight)) AS calls,
-    sumIf(toUInt64(c.sample_weight), c.status >= 500) AS errors,
-    sumIf(toUInt64(c.sample_weight), c.limited_by != '') AS refused,
-    sum(c.bytes_in * c.sample_weight) AS bytes_in,
-    sum(c.bytes_out * c.sample_weight) AS bytes_out,
-    quantilesDDStateArray(0.01, 0.5, 0.9, 0.99)(arrayWithConstant(least(c.sample_weight, 1000), c.duration_us)) AS duration
-FROM calls_local AS c
-GROUP BY t, tenant, function, load_test, revision, zone, status;
 
 CREATE TABLE IF NOT EXISTS function_logs_local ON CLUSTER `main` (
     ts DateTime64(9) CODEC(Delta(8), ZSTD(1)),

@@ -11,5 +11,7 @@
 // another rollup, and each table has a deduplication window of its own: a block
 // that is inserted again under the same token then counts once everywhere.
 //
-// It is for one node or one replica set per DSN; ON CLUSTER is not covered.
+// [Config] says how long rows are kept and whether the tables are on a cluster;
+// [Reader] is who asks with SQL of their own; [ByHash] finds calls by an id and
+// [RollupFor] the table that answers a question with the fewest rows.
 package schema

@@ -54,7 +54,7 @@ func TestCommandLine(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "served": served, "gone": gone, "listen": listen, "serve": serve, "stored": stored,
+			"exits": exits, "ready": ready, "served": served, "gone": gone, "listen": listen, "serve": serve, "stored": stored, "post": post,
 		},
 	})
 }
@@ -77,12 +77,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// ready DATA waits for the system on a data directory, and sets $GATEWAY and $API.
+// ready DATA waits for the system on a data directory, and sets $GATEWAY, $API and
+// $OTLP.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	within(ts, "the system is ready", func() error {
 		a, err := app.ReadAddresses(ts.MkAbs(args[0]))
 		ts.Setenv("GATEWAY", a.Gateway)
 		ts.Setenv("API", a.API)
+		ts.Setenv("OTLP", a.OTLPHTTP)
 		return err
 	})
 }
@@ -143,6 +145,17 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], s.URL)
 	ts.Setenv(args[0]+"_ADDRESS", s.Listener.Addr().String())
+}
+
+// post URL FILE sends a file of JSON, and wants 200.
+func post(ts *testscript.TestScript, _ bool, args []string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	res, err := client.Post(args[0], "application/json", strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], res.Status)
+	}
 }
 
 // stored QUERY waits until a query of the system of the last ready gives a truth.

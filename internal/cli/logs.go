@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/fnlog"
 )
 
 type logsFlags struct {
@@ -33,7 +34,8 @@ func (e *env) logsCommand() *cobra.Command {
 		Long: `Logs prints stored calls, oldest first, without any SQL. With -f it goes on with
 new ones as soon as they are on the collector's disk, before ClickHouse has them.
 With -o json it prints one call a line. Without FN it prints the calls of all
-functions; --request-id and --trace need none, and no --since.`,
+functions; --request-id and --trace need none, and no --since, and are followed
+by what the functions logged themselves.`,
 		Example: `  kongdao logs recommend-feed --status 5xx --since 1h
   kongdao logs recommend-feed -f --status '>=400' --zone zb-a
   kongdao logs recommend-feed --slowest --limit 10
@@ -76,6 +78,38 @@ func (e *env) printStored(ctx context.Context, c *client, q url.Values, f logsFl
 	}
 	for _, call := range calls {
 		if err := e.printCall(call, f.columns); err != nil {
+			return err
+		}
+	}
+	if len(calls) == 0 || len(f.columns) > 0 || !q.Has("request_id") && !q.Has("trace_id") {
+		return nil
+	}
+	return e.printOwnLines(ctx, c, q)
+}
+
+// printOwnLines prints what functions logged themselves while they answered the
+// calls of q, marked: in text with a bar, as JSON below "function_log".
+func (e *env) printOwnLines(ctx context.Context, c *client, q url.Values) error {
+	own := url.Values{"limit": {"1000"}}
+	for _, name := range []string{"request_id", "trace_id"} {
+		if q.Has(name) {
+			own.Set(name, q.Get(name))
+		}
+	}
+	lines, err := c.functionLogs(ctx, own)
+	if err != nil {
+		fmt.Fprintf(e.err, "what functions logged is not to be had: %v\n", err) // the calls are printed
+		return nil
+	}
+	enc := json.NewEncoder(e.out)
+	enc.SetEscapeHTML(false)
+	for _, l := range lines {
+		if e.output == "json" {
+			err = enc.Encode(map[string]fnlog.Line{"function_log": l})
+		} else if _, err = io.WriteString(e.out, "  | "); err == nil {
+			err = writeLine(e.out, l)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -153,7 +187,7 @@ func (e *env) printColumns(c app.Call, columns []string) error {
 	}
 	var texts []string
 	for _, name := range columns {
-		texts = append(texts, fieldText(fields[name]))
+		texts = append(texts, printable(fieldText(fields[name])))
 	}
 	_, err = fmt.Fprintln(e.out, strings.Join(texts, "\t"))
 	return err
@@ -174,6 +208,6 @@ func writeCall(w io.Writer, c app.Call) error {
 		note += " limited by " + c.LimitedBy
 	}
 	_, err := fmt.Fprintf(w, "%s  %3d  %8.1fms  %-6s %-32s  %s %s %s  %s %s\n", c.Time.Local().Format("15:04:05.000"), c.Status,
-		float64(c.DurationUS)/1000, c.Method, c.Path, c.Revision, c.Zone, c.Pod, c.RequestID, note)
+		float64(c.DurationUS)/1000, c.Method, printable(c.Path), c.Revision, c.Zone, c.Pod, c.RequestID, note)
 	return err
 }

@@ -37,11 +37,6 @@ type rig struct {
 	stream     streamer
 	ledger     *ledger
 
-	// lenient: rollups that differ are told and do not fail the test. An insert that
-	// is cut off by the death of ClickHouse can be counted twice by a rollup when it
-	// is sent again; calls themselves are exact.
-	lenient bool
-
 	away    []onDisk       // what was in the log when ClickHouse went away; nil: it did not
 	damaged map[damage]int // what tear did
 	bad     []string       // start of the name of each range that has to be set aside
@@ -244,11 +239,7 @@ func (r *rig) check(when string) {
 	r.note("check: drained")
 	r.ledger.look(when)
 	wrong := r.ledger.calls(storedCalls(r.t, c), int(r.log.n.Load()), int(r.stream.n.Load()))
-	if sums := rollups(r.t, c); len(sums) > 0 && r.lenient {
-		r.t.Logf("KNOWN DEFECT, seed %d: rollups differ from calls: %s", r.seed, shorten(sums))
-	} else {
-		wrong = append(wrong, sums...)
-	}
+	wrong = append(wrong, rollups(r.t, c)...)
 	if a.Stats.DeadRows != 0 {
 		wrong = append(wrong, fmt.Sprintf("%d calls were refused for good", a.Stats.DeadRows))
 	}

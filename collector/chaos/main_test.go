@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childEnv); text != "" {
-		os.Exit(runChild(text)) //nolint:forbidigo // the main of a collector that is killed
+		os.Exit(runChild(text)) // the main of a collector that is killed
 	}
 	embeddedtest.Main(m)
 }

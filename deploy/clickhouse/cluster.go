@@ -147,10 +147,10 @@ func lackColumns(ctx context.Context, db *sql.DB, cluster, table string, columns
 	rows, err := db.QueryContext(ctx, `
 		SELECT replica, countIf(has($1, column)) AS n FROM (
 			SELECT concat(hostName(), ':', toString(tcpPort())) AS replica, name AS column
-			FROM clusterAllReplicas(`+quote(cluster)+`, system.columns) WHERE database = currentDatabase() AND table = $2
+			FROM clusterAllReplicas($4, system.columns) WHERE database = currentDatabase() AND table = $2
 			UNION ALL
-			SELECT concat(hostName(), ':', toString(tcpPort())), '' FROM clusterAllReplicas(`+quote(cluster)+`, system.one)
-		) GROUP BY replica HAVING n < $3 ORDER BY replica`, columns, table, len(columns))
+			SELECT concat(hostName(), ':', toString(tcpPort())), '' FROM clusterAllReplicas($4, system.one)
+		) GROUP BY replica HAVING n < $3 ORDER BY replica`, columns, table, len(columns), cluster)
 	if err != nil {
 		return nil, err
 	}

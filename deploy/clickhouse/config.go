@@ -17,7 +17,7 @@ type Config struct {
 	// of a rollup are never kept longer than the rollup's own time.
 	Tenants map[string]int
 	// StoragePolicy is that of the tables, one that the server has; empty: as they
-	// are. It can be changed to one that has all disks of the policy before.
+	// are. It can be changed to one that has all volumes of the policy before.
 	StoragePolicy string
 	// ColdAfterDays is when calls move to the volume "cold" of the policy; 0: never.
 	ColdAfterDays int

@@ -2,11 +2,13 @@ package schema_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
+	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 )
 
@@ -95,4 +97,37 @@ func same(a, b map[string]uint64) bool {
 		}
 	}
 	return true
+}
+
+// TestOldCallsMoveToTheColdVolume has an engine with two disks.
+func TestOldCallsMoveToTheColdVolume(t *testing.T) {
+	cfg := embedded.DefaultConfig()
+	cfg.Dir = t.TempDir()
+	cfg.ServerXML = "<storage_configuration><disks><slow><path>" + t.TempDir() + `/</path></slow></disks>
+		<policies><tiers><volumes><default><disk>default</disk></default><cold><disk>slow</disk></cold></volumes></tiers></policies></storage_configuration>`
+	e, _ := embeddedtest.StartWith(t, cfg)
+	ctx := context.Background()
+	if _, err := schema.Migrate(ctx, e.Options()); err != nil {
+		t.Fatal(err)
+	}
+	tiers := schema.Config{RetentionDays: 30, StoragePolicy: "tiers", ColdAfterDays: 3}
+	for _, want := range []bool{true, false} {
+		if r, err := schema.MigrateAs(ctx, e.Options(), tiers); err != nil || (len(r.Kept) > 0) != want {
+			t.Fatalf("%q and %v", r.Kept, err)
+		}
+	}
+	c := open(t, e.Options())
+	if err := c.Exec(ctx, "INSERT INTO calls (ts) SELECT now() - toIntervalDay(number * 5) FROM numbers(2)"); err != nil {
+		t.Fatal(err)
+	}
+	var disks []string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err := c.QueryRow(ctx, "SELECT groupArray(disk_name) FROM (SELECT disk_name FROM system.parts WHERE active AND table = 'calls' ORDER BY partition)").Scan(&disks); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Equal(disks, []string{"slow", "default"}) {
+			return
+		}
+	}
+	t.Errorf("days are on disks %v, want the older on slow, the newer on default", disks)
 }

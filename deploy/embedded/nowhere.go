@@ -47,7 +47,7 @@ func nowhere() error {
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "engine: leave the working directory:", err)
-			os.Exit(4)
+			os.Exit(4) //nolint:forbidigo // the engine has the main thread, and does not return
 		}
 		_ = gate.Close() // nothing was written
 	}()

@@ -171,5 +171,5 @@ func writeBody(w http.ResponseWriter, kind string, code int, body []byte) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) //nolint:gosec // protobuf or JSON, and said to be; a client that left asks again
+	_, _ = w.Write(body) // a client that left asks again
 }

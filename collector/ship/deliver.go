@@ -87,6 +87,10 @@ func (s *Shipper) check(ctx context.Context, d *delivery) (send bool, err error)
 		s.log.Warn("an insert was cut off long ago; the rows that are missing are stored, rollups may lack those that were not",
 			slog.String("token", next.Token), slog.Int("rows", next.Rows), slog.Int("missing", rest.Rows))
 		s.noteStored(next.Rows - rest.Rows)
+		if rest.Rows == 0 {
+			d.left = d.left[:at]
+			return false, nil
+		}
 		next.Token, next.Block, next.Rows = next.Token+restSuffix, rest.Block, rest.Rows
 	}
 	next.Again = false

@@ -28,7 +28,7 @@ func (s *Shipper) insert(ctx context.Context, rec wal.Record) error {
 	defer cancel()
 	start := time.Now()
 	err := s.inserter.Insert(ctx, clickhouse.Insert{
-		Table: s.table.Name, Columns: s.table.Columns, Settings: settings(rec.Token), Block: rec.Block,
+		Table: s.table.Name, Columns: s.table.Columns, Settings: settings(rec.Token), Block: rec.Block, ID: queryID(s.table.Name, rec.Token),
 	})
 	if err != nil {
 		return err
@@ -36,6 +36,11 @@ func (s *Shipper) insert(ctx context.Context, rec wal.Record) error {
 	s.metrics.insert.Observe(time.Since(start).Seconds())
 	return nil
 }
+
+// queryID is the same for each try of a block, so that a try waits for the end of
+// the one before, which a server goes on with after its client has died: two
+// inserts of one token at the same time can end up twice in a rollup.
+func queryID(table, token string) string { return "kongdao/" + table + "/" + token }
 
 // checkFrames says what a server that reads the frames would wait for in vain, or
 // read beyond. It does not decompress them.

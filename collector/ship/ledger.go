@@ -2,6 +2,7 @@ package ship
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 	rememberedShare = 2 // of the window, as its part
 	rememberedFor   = 10 * time.Minute
 
-	// maxSkew is how far ahead of ClickHouse's clock those of gateways may be.
+	// maxSkew is how far ahead of ClickHouse's clock that of the collector may be.
 	maxSkew = 10 * time.Minute
 )
 
@@ -31,7 +32,7 @@ const (
 	findingUnsure finding = "unsure"
 	findingStored finding = "stored" // long ago, whole
 	findingAbsent finding = "absent"
-	findingPart   finding = "part"  // rows of it are there, the insert was cut off long ago
+	findingPart   finding = "part"  // rows of it are there, the insert was cut off long ago; rollups may lack them
 	findingSplit  finding = "split" // it was sent in pieces
 )
 
@@ -48,6 +49,16 @@ const restSuffix = "/rest"
 type entries struct {
 	whole, rest, pieces uint64
 	stored              time.Time // the first of them
+}
+
+// notRunning is an error while the server is still at an insert of the block.
+func (l ledger) notRunning(ctx context.Context, token string) error {
+	var n uint64
+	err := l.client.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id = $1", queryID(l.table, token)).Scan(&n)
+	if err == nil && n > 0 {
+		err = errors.New("an earlier insert of the block still runs")
+	}
+	return err
 }
 
 func (l ledger) find(ctx context.Context, token string) (e entries, err error) {
@@ -81,11 +92,17 @@ func (l ledger) remembered(ctx context.Context, at time.Time, skew time.Duration
 func (s *Shipper) judge(ctx context.Context, rec wal.Record) (f finding, rest Piece, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout.Std())
 	defer cancel()
+	if err := s.ledger.notRunning(ctx, rec.Token); err != nil {
+		return "", rest, err
+	}
 	found, err := s.ledger.find(ctx, rec.Token)
 	if err != nil {
 		return "", rest, err
 	}
-	at, skew := rec.MaxTime, maxSkew
+	at, skew := rec.Appended, maxSkew
+	if at.IsZero() {
+		at = rec.MaxTime
+	}
 	if found.whole > 0 {
 		at, skew = found.stored, 0
 	}
@@ -109,8 +126,6 @@ func (s *Shipper) judge(ctx context.Context, rec wal.Record) (f finding, rest Pi
 		return "", rest, err
 	case rest.Rows == rec.Rows:
 		return findingAbsent, rest, nil
-	case rest.Rows == 0:
-		return findingStored, rest, nil
 	}
 	return findingPart, rest, nil
 }

@@ -1,10 +1,12 @@
 package ship
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
@@ -25,15 +27,19 @@ type bench struct {
 // forgetful is a bench on an engine whose tables remember two blocks.
 func forgetful(t *testing.T) bench {
 	t.Helper()
+	b := remembering(t)
+	for _, table := range append([]string{"calls"}, rollups()...) {
+		must(t, b.client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
+	}
+	return b
+}
+
+// remembering is a bench on an engine whose tables remember as many blocks as ours do.
+func remembering(t *testing.T) bench {
+	t.Helper()
 	engine := embeddedtest.Start(t)
 	_, err := schema.Migrate(ctxFor(t), engine.Options())
 	must(t, err)
-	client, err := clickhouse.New(engine.Options())
-	must(t, err)
-	for _, table := range append([]string{"calls"}, rollups()...) {
-		must(t, client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
-	}
-	must(t, client.Close())
 	return benchOn(t, engine.Options())
 }
 
@@ -96,6 +102,21 @@ func (b bench) stored(n uint64) {
 			b.t.Errorf("%s: %d calls, want %d", table, calls, n)
 		}
 	}
+}
+
+// Blocks are sent again, many and in any order, while their tokens are remembered.
+func TestRememberedBlocksCountOnce(t *testing.T) {
+	b := remembering(t)
+	var all []wal.Record
+	for i := range 20 {
+		all = append(all, b.record(fmt.Sprintf("w/%d", i+1), i*200, 200))
+	}
+	for _, again := range []bool{false, true, false} {
+		for _, rec := range all {
+			b.send(rec, again)
+		}
+	}
+	b.stored(4000)
 }
 
 // The answer to a block was lost, and it is sent again when the tables have
@@ -230,4 +251,38 @@ func TestPiecesAreEqual(t *testing.T) {
 	if _, _, err := splitCalls([]byte("no block")); err == nil {
 		t.Error("split what is no block")
 	}
+}
+
+// The insert of a collector that was killed goes on in the server, and the block
+// waits for its end.
+func TestWaitsForTheInsertBefore(t *testing.T) {
+	b := remembering(t)
+	rec := b.record("w/1", 0, 10)
+	rec.Again = true
+	before, kill := context.WithCancel(ctxFor(t))
+	ended := make(chan error, 1)
+	go func() {
+		named := ch.Context(before, ch.WithQueryID(queryID("calls", rec.Token)))
+		ended <- b.client.Exec(named, "SELECT sleepEachRow(1) FROM numbers(120) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0")
+	}()
+	for running := uint64(0); running == 0; {
+		must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
+	}
+	if f, _, err := b.judge(ctxFor(t), rec); err == nil {
+		t.Errorf("judged %s while its insert runs", f)
+	}
+	rec.Again = false
+	if err := b.insert(ctxFor(t), rec); err == nil {
+		t.Error("inserted beside its insert")
+	}
+	b.stored(0)
+	kill()
+	if err := <-ended; err == nil {
+		t.Fatal("the insert before was not cut off")
+	}
+	for running := uint64(1); running > 0; {
+		must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
+	}
+	b.send(rec, true)
+	b.stored(10)
 }

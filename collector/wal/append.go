@@ -177,8 +177,9 @@ func (l *Log) write(buf []byte, group []*appending) ([]byte, error) {
 	l.mu.Lock()
 	s, seq := l.newest(), l.next
 	l.mu.Unlock()
+	now := uint32(time.Now().Unix())
 	for i, a := range group {
-		buf = appendRecord(buf, seq+uint64(i), a.entry)
+		buf = appendRecord(buf, seq+uint64(i), now, a.entry)
 	}
 	_, err := l.active.WriteAt(buf, s.size)
 	if err == nil {

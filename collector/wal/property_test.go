@@ -97,7 +97,7 @@ func (m *model) tear() {
 	must(m.t, err)
 	f, err := os.OpenFile(names[len(names)-1], os.O_APPEND|os.O_WRONLY, 0)
 	must(m.t, err)
-	torn := appendRecord(nil, 1<<40, entryOf(1, 100))
+	torn := appendRecord(nil, 1<<40, 1, entryOf(1, 100))
 	_, err = f.Write(torn[:m.r.IntN(len(torn))])
 	must(m.t, err)
 	must(m.t, f.Close())
@@ -147,8 +147,8 @@ func TestLogBehavesLikeASlice(t *testing.T) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(appendRecord(nil, 7, entryOf(3, 50)))
-	f.Add(appendRecord(nil, 1<<60, Entry{}))
+	f.Add(appendRecord(nil, 7, 1, entryOf(3, 50)))
+	f.Add(appendRecord(nil, 1<<60, 1, Entry{}))
 	f.Add([]byte("KDr1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fix(b)
@@ -159,7 +159,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			}
 			return
 		}
-		again := appendRecord(nil, h.seq, e)
+		again := appendRecord(nil, h.seq, h.appended, e)
 		// Bytes 52 to 55 are not read.
 		if n := int(h.size()); !bytes.Equal(again[8:52], b[8:52]) || !bytes.Equal(again[headerSize:], b[headerSize:n]) {
 			t.Fatal("encoded again, the record is another one")
@@ -187,7 +187,7 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(head)
-	f.Add(appendRecord(appendRecord(head, 1, entryOf(1, 20)), 2, entryOf(2, 20)))
+	f.Add(appendRecord(appendRecord(head, 1, 1, entryOf(1, 20)), 2, 1, entryOf(2, 20)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()

@@ -153,7 +153,7 @@ func (l *Log) readAt(s *segment, off, limit int64) (Record, bool, error) {
 		// A copy, for the slice would keep the whole record in memory.
 		seq: h.seq, rows: int64(h.rows), oldest: e.MinTime, positions: bytes.Clone(e.Positions), segment: s,
 	})
-	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq), Again: h.seq <= l.again}, true, nil
+	return Record{Entry: e, Seq: h.seq, Token: token(s.writer, h.seq), Again: h.seq <= l.again, Appended: h.time()}, true, nil
 }
 
 // passDamage sets the damaged bytes at off aside and moves the reader behind them.

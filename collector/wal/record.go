@@ -24,6 +24,9 @@ type Record struct {
 	Seq   uint64 // position in the log; grows, with gaps after damage
 	Token string // names the block for ever: writer id and sequence number
 	Again bool   // an earlier process may have been given it; it may be stored
+	// Appended is when it was put into the log, by this machine's clock, in whole
+	// seconds; zero in records of older versions.
+	Appended time.Time
 }
 
 const (
@@ -50,13 +53,14 @@ var (
 //	 8 sequence number        40 length of the positions
 //	16 rows                   44 length of the block
 //	20 protocol revision      48 crc32c of positions and block
-//	                          52 zero
+//	                          52 time of the append, s since 1970; 0: unknown
 type header struct {
 	seq              uint64
 	rows, revision   uint32
 	minTime, maxTime int64
 	positions, block uint32
 	bodySum          uint32
+	appended         uint32
 }
 
 // size is the length of the whole record in bytes.
@@ -66,8 +70,8 @@ func recordSize(e Entry) int64 {
 	return headerSize + int64(len(e.Positions)) + int64(len(e.Block))
 }
 
-// appendRecord appends the record's bytes to b.
-func appendRecord(b []byte, seq uint64, e Entry) []byte {
+// appendRecord appends the record's bytes to b. at is the time, s since 1970.
+func appendRecord(b []byte, seq uint64, at uint32, e Entry) []byte {
 	start := len(b)
 	b = append(b, recordMagic[:]...)
 	b = binary.LittleEndian.AppendUint32(b, 0)
@@ -80,7 +84,7 @@ func appendRecord(b []byte, seq uint64, e Entry) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(e.Block)))
 	sum := crc32.Update(crc32.Checksum(e.Positions, castagnoli), castagnoli, e.Block)
 	b = binary.LittleEndian.AppendUint32(b, sum)
-	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, at)
 	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+8:start+headerSize], castagnoli))
 	b = append(b, e.Positions...)
 	return append(b, e.Block...)
@@ -104,6 +108,7 @@ func parseHeader(b []byte) (header, error) {
 		positions: le.Uint32(b[40:]),
 		block:     le.Uint32(b[44:]),
 		bodySum:   le.Uint32(b[48:]),
+		appended:  le.Uint32(b[52:]),
 	}
 	if h.positions > maxPositions || h.block > maxBlock {
 		return header{}, errHeader
@@ -128,6 +133,14 @@ func (h header) entry(body []byte) (Entry, error) {
 		Positions: body[:h.positions:h.positions],
 		Block:     body[h.positions:],
 	}, nil
+}
+
+// time is when the record was appended.
+func (h header) time() time.Time {
+	if h.appended == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(h.appended), 0)
 }
 
 // decodeRecord reads the record at the front of b and returns its length.

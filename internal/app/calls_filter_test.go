@@ -261,9 +261,9 @@ func TestFiltersChooseTheSame(t *testing.T) {
 			t.Errorf("%d of them", len(got))
 		}
 	})
-	t.Run("top", func(t *testing.T) { testTop(t, s, ctx, r, records) })
-	t.Run("errors", func(t *testing.T) { testErrors(t, s, ctx, records) })
-	t.Run("rate", func(t *testing.T) { testRate(t, s, ctx, begin, records) })
+	t.Run("top", func(t *testing.T) { testTop(ctx, t, s, r, records) })
+	t.Run("errors", func(t *testing.T) { testErrors(ctx, t, s, records) })
+	t.Run("rate", func(t *testing.T) { testRate(ctx, t, s, begin, records) })
 }
 
 // keysOf says for each kind of top what a record counts for.
@@ -287,7 +287,7 @@ func keysOf() map[string]func(calllog.Call) string {
 
 // testTop compares sums, in which every call has its weight, from single calls and
 // from rollups.
-func testTop(t *testing.T, s *System, ctx context.Context, r *rand.Rand, records []calllog.Record) {
+func testTop(ctx context.Context, t *testing.T, s *System, r *rand.Rand, records []calllog.Record) {
 	sources := map[string]int{}
 	for by, key := range keysOf() {
 		for range 3 {
@@ -339,7 +339,7 @@ func testTop(t *testing.T, s *System, ctx context.Context, r *rand.Rand, records
 	}
 }
 
-func testErrors(t *testing.T, s *System, ctx context.Context, records []calllog.Record) {
+func testErrors(ctx context.Context, t *testing.T, s *System, records []calllog.Record) {
 	got, err := s.getErrors(ctx, &ErrorsQuery{CallFilter: CallFilter{Since: time.Now().Add(-4 * time.Hour)}, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func testErrors(t *testing.T, s *System, ctx context.Context, records []calllog.
 	}
 }
 
-func testRate(t *testing.T, s *System, ctx context.Context, begin time.Time, records []calllog.Record) {
+func testRate(ctx context.Context, t *testing.T, s *System, begin time.Time, records []calllog.Record) {
 	for _, c := range []struct {
 		step, source string
 		filter       CallFilter
@@ -447,7 +447,7 @@ func TestFilterNamesWhatItCannotRead(t *testing.T) {
 
 func TestAlike(t *testing.T) {
 	names := []string{"recommend-feed", "recommend-tour", "rail", ""}
-	for name, want := range map[string]string{"recomend-feed": "recommend-feed", "feed": "recommend-feed", "rial": "", "railx": "rail", "x": ""} {
+	for name, want := range map[string]string{"recommend-fed": "recommend-feed", "feed": "recommend-feed", "rial": "", "railx": "rail", "x": ""} {
 		if got := alike(name, names); len(got) == 0 && want != "" || len(got) > 0 && got[0] != want {
 			t.Errorf("%s: %v, want %q", name, got, want)
 		}

@@ -11,8 +11,11 @@ import (
 
 // Insert is one block on its way into a table.
 type Insert struct {
-	Table    string
-	Columns  []string       // those of the block, in its order
+	Table   string
+	Columns []string // those of the block, in its order
+	// ID is that of the query; empty: the server chooses one. A server refuses an
+	// insert while another one with its ID runs.
+	ID       string
 	Settings map[string]any // of this insert, besides those of Options; a server that does not know one refuses
 	// Block is a native block, block info included, in compressed frames, as the
 	// data packet of a client of the Inserter's revision holds it.

@@ -122,11 +122,11 @@ func (l *link) insert(ctx context.Context, revision int, settings map[string]any
 
 func (l *link) query(revision int, settings map[string]any, in Insert) {
 	proto.Query{
-		Body: in.query(), Stage: proto.StageComplete, Compression: proto.CompressionEnabled,
+		ID: in.ID, Body: in.query(), Stage: proto.StageComplete, Compression: proto.CompressionEnabled,
 		Settings: settingsOf(settings, in.Settings),
 		Info: proto.ClientInfo{
 			ProtocolVersion: revision, Major: 1, Interface: proto.InterfaceTCP, Query: proto.ClientQueryInitial,
-			InitialAddress: l.conn.LocalAddr().String(), ClientName: clientName,
+			InitialQueryID: in.ID, InitialAddress: l.conn.LocalAddr().String(), ClientName: clientName,
 		},
 	}.EncodeAware(&l.buf, revision)
 	l.buf.Buf = append(l.buf.Buf, l.end...) // there are no external tables

@@ -326,7 +326,8 @@ func (f *follower) next(files []logFile) (logFile, bool) {
 }
 
 // doneWith gives the entry of a file that was read to its end, or nil. The
-// inode alone does not tell: a removed file's may be in use again.
+// inode alone does not tell: a removed file's may be in use again. Nor does the
+// end of an empty file: what stands in it now was not read.
 func (f *follower) doneWith(file logFile) (*ended, error) {
 	i := slices.IndexFunc(f.done, func(e ended) bool { return e.end.Inode == file.inode })
 	if i < 0 {
@@ -336,7 +337,8 @@ func (f *follower) doneWith(file logFile) (*ended, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !f.done[i].end.within(head, file.size) {
+	end := f.done[i].end
+	if !end.within(head, file.size) || end.Offset == 0 && file.size > 0 {
 		return nil, nil
 	}
 	return &f.done[i], nil
@@ -364,6 +366,8 @@ func (f *follower) finish(ctx context.Context) (left bool, err error) {
 			return false, err
 		}
 	}
+	// An entry with this inode is of a file that is gone.
+	f.done = slices.DeleteFunc(f.done, func(e ended) bool { return e.end.Inode == f.current.inode })
 	f.done = append(f.done, ended{end: f.current.end(), head: slices.Clone(f.current.head)})
 	f.leave()
 	return true, nil

@@ -77,16 +77,18 @@ func TestRotate(t *testing.T) {
 	c.Sources[0].Reopen = g.reopen
 	s := newStore()
 	tailer, _, stop := start(t, c, s)
-	for range 100 {
+	for g.written < 100 {
 		g.call(t)
 		s.await(t, g.written)
+		if g.written%20 == 0 {
+			await(t, "the live file below its size", func() bool {
+				info, err := os.Stat(g.path)
+				return err == nil && info.Size() < c.RotateBytes
+			})
+		}
 	}
 	defer g.close()
 	wantCalls(t, s.await(t, 100), 100)
-	await(t, "the live file below its size", func() bool {
-		info, err := os.Stat(g.path)
-		return err == nil && info.Size() < c.RotateBytes
-	})
 	before := siblings(t, g.path)
 	if before < 3 {
 		t.Fatalf("%d files after ten times the size of one", before)

@@ -3,6 +3,7 @@ package filelog
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,5 +212,42 @@ func TestPermissionDenied(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
+
+// A file is read once, also when the inode was that of a file that was read before
+// and is gone, or is that of one that was empty when it was left.
+func TestInodeOfAnEndedFile(t *testing.T) {
+	for name, before := range map[string]Position{
+		"another file":   {Fingerprint: fingerprint([]byte(line(7)), 100), Offset: 100},
+		"the empty file": {Fingerprint: fingerprint(nil, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "access.log")
+			write(t, path+".1", line(0))
+			write(t, path, line(1))
+			files, err := list(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, s := config(path).withDefaults(), newStore()
+			c.Grace = 0
+			m, err := newMetrics(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := newFollower(c, c.Sources[0], Position{}, slog.New(slog.DiscardHandler), m, s.take)
+			before.Inode = files[0].inode
+			f.done = []ended{{end: before}}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			defer f.leave()
+			for range 20 {
+				if _, err := f.round(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantCalls(t, s.await(t, 2), 2)
+		})
 	}
 }

@@ -140,18 +140,18 @@ func (d *decoder) common(b []byte) (ok bool) {
 }
 
 func (d *decoder) tag(b []byte) (ok bool) {
-	name, value, ok := pair(b, 1, 2)
-	switch string(name.v) {
+	name, value, ok := mapEntry(b)
+	switch string(name) {
 	case calllog.TagTenant:
-		d.record.Tenant = value.v
+		d.record.Tenant = value
 	case calllog.TagFunction:
-		d.record.Function = value.v
+		d.record.Function = value
 	case calllog.TagRevision:
-		d.record.Revision = value.v
+		d.record.Revision = value
 	case calllog.TagZone:
-		d.record.Zone = value.v
+		d.record.Zone = value
 	case calllog.TagConsumer:
-		d.record.Consumer = value.v
+		d.record.Consumer = value
 	}
 	return ok
 }
@@ -226,15 +226,15 @@ func (d *decoder) request(b []byte) (ok bool) {
 }
 
 func (d *decoder) header(b []byte) (ok bool) {
-	name, value, ok := pair(b, 1, 2)
-	switch string(name.v) {
+	name, value, ok := mapEntry(b)
+	switch string(name) {
 	case "traceparent":
-		calllog.ParseTraceparent(value.v, &d.record.TraceID)
+		calllog.ParseTraceparent(value, &d.record.TraceID)
 	case calllog.LoadTestHeader:
-		d.record.LoadTest = value.v
+		d.record.LoadTest = value
 	default:
-		if i := d.headers.Index(name.v); i >= 0 {
-			d.kept[i] = value.v
+		if i := d.headers.Index(name); i >= 0 {
+			d.kept[i] = value
 		}
 	}
 	return ok

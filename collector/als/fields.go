@@ -100,12 +100,54 @@ func pair(b []byte, first, second protowire.Number) (x, y fields, ok bool) {
 	return x, y, !f.bad
 }
 
+// mapEntry reads an entry of a map of strings.
+func mapEntry(b []byte) (key, value []byte, ok bool) {
+	const keyTag, valueTag, short = 1<<3 | 2, 2<<3 | 2, 0x80
+	if len(b) >= 4 && b[0] == keyTag && b[1] < short { // nearly every one
+		at := 2 + int(b[1])
+		if at+2 <= len(b) && b[at] == valueTag && b[at+1] < short && at+2+int(b[at+1]) == len(b) {
+			return b[2:at:at], b[at+2:], true
+		}
+	}
+	k, v, ok := pair(b, 1, 2)
+	return k.v, v.v, ok
+}
+
+// numbers reads a message of two numbers with the field numbers 1 and 2, of which
+// those that are 0 are left out.
+func numbers(b []byte) (x, y uint64, ok bool) {
+	rest := b
+	if len(rest) > 0 && rest[0] == 1<<3 {
+		x, rest = varint(rest[1:])
+	}
+	if len(rest) > 0 && rest[0] == 2<<3 {
+		y, rest = varint(rest[1:])
+	}
+	if len(rest) == 0 && rest != nil {
+		return x, y, true
+	}
+	first, second, ok := pair(b, 1, 2) // in another order, or not in order
+	return first.u, second.u, ok
+}
+
+// varint reads a number; rest is nil when there is none.
+func varint(b []byte) (v uint64, rest []byte) {
+	const most = 9 // bytes: longer ones are rare, and may be too long
+	for i, c := range b[:min(len(b), most)] {
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return v, b[i+1:]
+		}
+	}
+	return 0, nil
+}
+
 // micros reads a Timestamp or a Duration in whole microseconds.
 func micros(b []byte) (us int64, ok bool) {
 	const most = math.MaxInt64 / 2_000_000 // seconds
-	seconds, nanos, ok := pair(b, 1, 2)
-	s := min(max(int64(seconds.u), -most), most)
-	return s*1_000_000 + int64(int32(nanos.u))/1000, ok
+	seconds, nanos, ok := numbers(b)
+	s := min(max(int64(seconds), -most), most)
+	return s*1_000_000 + int64(int32(nanos))/1000, ok
 }
 
 // span reads a Duration that is stored in 32 bits: less than 0 is 0.

@@ -36,7 +36,7 @@ type series struct {
 	us     uint64   // sum of durations, microseconds
 	cells  []uint64 // see grid
 	since  time.Time
-	seen   time.Time
+	seen   int64 // nanoseconds since 1970: written for each call, and a time.Time is three words
 }
 
 func newFamily(name, help string, max int, labels ...string) *family {
@@ -65,7 +65,7 @@ func (f *family) get(now time.Time, labels ...string) (s *series, removed bool) 
 		}
 		return f.rest, removed
 	}
-	s = &series{labels: slices.Clone(labels), since: now, seen: now}
+	s = &series{labels: slices.Clone(labels), since: now, seen: now.UnixNano()}
 	f.series[string(f.key)] = s
 	return s, removed
 }
@@ -91,7 +91,7 @@ func (f *family) sweep(now time.Time) (removed bool) {
 	}
 	f.swept = now
 	for key, s := range f.series {
-		if now.Sub(s.seen) >= idle {
+		if now.UnixNano()-s.seen >= int64(idle) {
 			delete(f.series, key)
 			removed = true
 		}

@@ -60,6 +60,7 @@ func (m *Metrics) Add(t *Tally) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
+	seen := now.UnixNano()
 	for _, c := range t.calls {
 		k := &t.kinds[c.kind]
 		if k.to.generation != m.generation {
@@ -70,7 +71,7 @@ func (m *Metrics) Add(t *Tally) {
 				break
 			}
 			s.n++
-			s.seen = now
+			s.seen = seen
 		}
 		for _, s := range k.to.histograms {
 			if s == nil {
@@ -79,7 +80,7 @@ func (m *Metrics) Add(t *Tally) {
 			s.n++
 			s.us += uint64(c.us)
 			s.cells[m.grid.cell(c.us)]++
-			s.seen = now
+			s.seen = seen
 		}
 	}
 }

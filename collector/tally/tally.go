@@ -41,7 +41,7 @@ type call struct {
 	us   uint32
 }
 
-const recent = 1 << 10
+const recent = 1 << 13
 
 // maxKinds bounds the memory of the kinds of calls that a Tally knows, at about
 // 200 bytes each. Beyond, it forgets them all with the next Reset.
@@ -89,7 +89,7 @@ func hash(r *calllog.Record) uint32 {
 			h = h*31 + uint32(b)
 		}
 	}
-	return h * 0x9e3779b1 >> 22
+	return h * 0x9e3779b1 >> (32 - 13)
 }
 
 // Calls is how many calls were added since the last Reset; each takes 8 bytes.

@@ -30,7 +30,8 @@ type place struct {
 }
 
 const (
-	recent = 256 // a power of two
+	recentBits = 10
+	recent     = 1 << recentBits
 
 	// maxSeen bounds the names that are remembered, at about 100 bytes each. A block
 	// may have more; then they are forgotten with it.
@@ -75,17 +76,17 @@ func (n *Names) add(p *place) {
 }
 
 // hash tells names apart by how they end, where most differ, and their length.
-func hash(name []byte) uint8 {
+func hash(name []byte) uint32 {
 	n := len(name)
 	if n < 4 {
 		h := uint32(n)
 		for _, b := range name {
 			h = h*31 + uint32(b)
 		}
-		return uint8(h)
+		return h % recent
 	}
 	end := uint32(name[n-1]) | uint32(name[n-2])<<8 | uint32(name[n-3])<<16 | uint32(name[n-4])<<24
-	return uint8((end + uint32(n)) * 0x9e3779b1 >> 24)
+	return (end + uint32(n)) * 0x9e3779b1 >> (32 - recentBits)
 }
 
 // AppendString adds a row.

@@ -225,14 +225,18 @@ func NewCall(r *rand.Rand, n int) Call {
 	f := int(r.ExpFloat64()*60) % 500 // some functions are called more than others
 	c := Call{
 		Time: 1795419896000000 + int64(n)*1000 + r.Int64N(1000), US: int64(1000 + r.ExpFloat64()*20000),
-		Tenant: fmt.Sprint("tenant-", f%10), Function: fmt.Sprint("recommend-fn-", f), Revision: fmt.Sprint("r", 10+r.IntN(3)),
-		Zone: fmt.Sprintf("zb-%c", 'a'+r.IntN(3)), Client: fmt.Sprintf("10.%d.%d.%d", r.IntN(256), r.IntN(256), r.IntN(256)),
+		Tenant: fmt.Sprint("tenant-", f%10), Function: fmt.Sprint("recommend-fn-", f), Client: fmt.Sprintf("10.%d.%d.%d", r.IntN(256), r.IntN(256), r.IntN(256)),
 		Path:      fmt.Sprintf("/v1/recommend/%d?page=%d&size=20&channel=app&lang=zh", r.IntN(1e6), r.IntN(50)),
 		UserAgent: agents[r.IntN(len(agents))], Version: fmt.Sprintf("7.%d.0", r.IntN(5)), Channel: []string{"ios", "android", "web"}[r.IntN(3)],
 		RequestID:   fmt.Sprintf("%08x-86d1-4f43-a027-%012x", r.Uint32(), r.Uint64()>>16),
 		Traceparent: fmt.Sprintf("00-%016x%016x-b7ad6b7169203331-01", r.Uint64(), r.Uint64()), Status: 200, Bytes: r.Uint64N(20000),
 	}
-	c.Pod = fmt.Sprintf("10.0.%d.%d:9000", f%250, r.IntN(3))
+	zone, revision := r.IntN(3), 0
+	if r.IntN(20) == 0 {
+		revision = 1 // a gray release
+	}
+	c.Zone, c.Revision = fmt.Sprintf("zb-%c", 'a'+zone), fmt.Sprint("r", 10+revision)
+	c.Pod = fmt.Sprintf("10.%d.%d.%d:9000", zone, f/250*2+revision, f%250) // a pod is in one zone, and of one revision
 	switch r.IntN(100) {
 	case 0:
 		c.Path += "&mobile=13812345678"

@@ -25,7 +25,7 @@ import (
 // publisher brings a World to the gateways. Only the reconciling goroutine uses it.
 type publisher struct {
 	config Config
-	serve  *serve.Server
+	serve  *serve.Group
 	log    *slog.Logger
 	gone   map[string]time.Time // clusters that no World has any more, and since when
 	broken map[string]broken    // functions that the preflight refused
@@ -147,7 +147,7 @@ func (p *publisher) bridge(d *delta, now time.Time) map[string]*anypb.Any {
 
 // wrapper collects what wrap finds.
 type wrapper struct {
-	serve    *serve.Server
+	serve    *serve.Group
 	problems []preflight.Problem
 	err      error
 }

@@ -83,7 +83,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		Rejected: s.rejected,
 		Gateways: s.gateways,
 	})
-	s.publish = publisher{config: config, serve: s.serve, log: log, gone: map[string]time.Time{}, broken: map[string]broken{}, bridged: map[string]*anypb.Any{}}
+	s.publish = publisher{config: config, serve: s.serve.Group(serve.DefaultGroup), log: log, gone: map[string]time.Time{}, broken: map[string]broken{}, bridged: map[string]*anypb.Any{}}
 	return s, nil
 }
 
@@ -305,7 +305,8 @@ func (s *Server) input() model.Input {
 
 // gateways is told how many gateways are connected. More of them share every limit
 // at once; fewer after the grace.
-func (s *Server) gateways(n int) {
+func (s *Server) gateways(members []serve.Member) {
+	n := len(members)
 	s.mu.Lock()
 	s.connected, s.counted = n, time.Now()
 	more := n > s.in.Gateways

@@ -2,7 +2,7 @@
 // discovery service in its incremental form, and no other.
 //
 // It promises that
-//   - nothing is sent before [Server.Open];
+//   - nothing is sent to a group of gateways before its [Group.Open];
 //   - a stream has at most one unanswered response of each type, and what changes
 //     meanwhile is sent as one response after the answer;
 //   - of what is to be sent at the same time, clusters go before their endpoints,
@@ -16,18 +16,17 @@ package serve
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // Types are the resource types that are served, in the order in which changes of
@@ -46,10 +45,14 @@ type Events struct {
 	Acked func(typeURL string, since time.Duration)
 	// Rejected is called when a gateway refused a response.
 	Rejected func(Rejection)
-	// Gateways is called when a gateway comes or goes, with the number of different
-	// nodes: one that reconnects before its old stream has ended counts once.
-	Gateways func(n int)
+	// Gateways is called when a gateway comes or goes, with those that are connected,
+	// sorted by node: one that reconnects before its old stream has ended is there
+	// once.
+	Gateways func([]Member)
 }
+
+// Member is a connected gateway.
+type Member struct{ Node, Group, Zone string }
 
 // Rejection is a refusal (NACK).
 type Rejection struct {
@@ -63,73 +66,53 @@ type Rejection struct {
 // Gateway is what is known of one connected gateway.
 type Gateway struct {
 	Node   string               `json:"node"`
+	Group  string               `json:"group"`
 	Zone   string               `json:"zone"`
-	Since  time.Time            `json:"since"`
+	Build  string               `json:"build"` // of Envoy, such as 1.40.0; empty: not said
+	Since  time.Time            `json:"since"` // connected
 	Acked  map[string]time.Time `json:"acked"`  // last acceptance by type
 	Silent time.Time            `json:"silent"` // when the oldest unanswered response was sent; zero: none
+	// Version is the last version that the gateway has accepted whole, and Newest
+	// the last there is for its group; 0: none.
+	Version uint64 `json:"version"`
+	Newest  uint64 `json:"newest"`
+	// LastAck is when the gateway accepted something last; zero: never.
+	LastAck time.Time `json:"last_ack"`
+	// Lag is for how long there has been a version that the gateway has not
+	// accepted, seconds; 0: it has all.
+	Lag float64 `json:"lag_seconds"`
 	// Rejected are the resources that the gateway refuses as they are now, by
 	// type and name, with its message.
 	Rejected map[string]string `json:"rejected"`
 }
 
-// Server serves the resources that Update gives it.
+// Server serves the resources that its groups are given.
 type Server struct {
 	discovery.UnimplementedAggregatedDiscoveryServiceServer
 
 	log    *slog.Logger
 	events Events
-	tables map[string]*table
 
 	mu      sync.Mutex
-	open    bool
+	groups  map[string]*Group
+	known   map[string]bool // names of groups
 	streams map[*stream]struct{}
 	moved   chan struct{} // closed and replaced whenever a stream made progress
-	nonce   uint64
+
+	nonce atomic.Uint64
 }
 
-// New makes a Server without resources.
+// New makes a Server without resources; gateways belong to DefaultGroup.
 func New(log *slog.Logger, events Events) *Server {
-	s := &Server{
-		log: log, events: events, tables: map[string]*table{},
+	return &Server{
+		log: log, events: events, groups: map[string]*Group{}, known: map[string]bool{DefaultGroup: true},
 		streams: map[*stream]struct{}{}, moved: make(chan struct{}),
 	}
-	for _, t := range Types() {
-		s.tables[t] = newTable()
-	}
-	return s
 }
 
 // Register adds the service to a gRPC server.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	discovery.RegisterAggregatedDiscoveryServiceServer(g, s)
-}
-
-// Update puts and removes resources of one type and returns the names of those
-// that differ from before. It does not wait for gateways.
-func (s *Server) Update(typeURL string, put map[string]*anypb.Any, remove []string) []string {
-	changed := s.tables[typeURL].update(put, remove, time.Now())
-	if len(changed) > 0 {
-		s.wake()
-	}
-	return changed
-}
-
-// Differs tells whether Update with this resource would change anything.
-func (s *Server) Differs(typeURL, name string, body *anypb.Any) bool {
-	e, ok := s.tables[typeURL].get(name)
-	return !ok || e.version != version(body)
-}
-
-// Names lists the resources of a type, sorted.
-func (s *Server) Names(typeURL string) []string { return s.tables[typeURL].names() }
-
-// Open starts sending. Until then gateways wait: an empty first answer would take
-// away what they have.
-func (s *Server) Open() {
-	s.mu.Lock()
-	s.open = true
-	s.mu.Unlock()
-	s.wake()
 }
 
 func (s *Server) wake() {
@@ -146,8 +129,9 @@ func (s *Server) wake() {
 // Gateways lists the connected gateways, sorted by node.
 func (s *Server) Gateways() []Gateway {
 	var all []Gateway
+	now := time.Now()
 	for _, st := range s.list() {
-		all = append(all, st.describe())
+		all = append(all, st.describe(now))
 	}
 	slices.SortFunc(all, func(a, b Gateway) int { return cmp.Compare(a.Node, b.Node) })
 	return all
@@ -161,45 +145,6 @@ func (s *Server) list() []*stream {
 		all = append(all, st)
 	}
 	return all
-}
-
-// WaitAcked blocks until every connected gateway has accepted all that these types
-// hold at the moment of the call. A gateway that left does not count; one that
-// refused a resource makes it fail, as the end of ctx does.
-func (s *Server) WaitAcked(ctx context.Context, typeURLs ...string) error {
-	want := map[string]uint64{}
-	for _, t := range typeURLs {
-		want[t] = s.tables[t].last()
-	}
-	for {
-		s.mu.Lock()
-		moved := s.moved
-		s.mu.Unlock()
-		waiting, err := s.behind(want)
-		if err != nil || waiting == "" {
-			return err
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return fmt.Errorf("gateway %s has not answered: %w", waiting, ctx.Err())
-		}
-	}
-}
-
-// behind names a gateway that has not accepted everything, or "".
-func (s *Server) behind(want map[string]uint64) (string, error) {
-	var refused []error
-	waiting := ""
-	for _, st := range s.list() {
-		reached, err := st.reached(want)
-		if err != nil {
-			refused = append(refused, err)
-		} else if !reached {
-			waiting = cmp.Or(st.nodeID(), "unknown")
-		}
-	}
-	return waiting, errors.Join(refused...)
 }
 
 // progress tells those that wait that a stream moved on.
@@ -225,28 +170,18 @@ func (s *Server) drop(st *stream) {
 	s.progress()
 }
 
-// count reports the number of different nodes.
+// count reports the connected gateways, each node once.
 func (s *Server) count() {
-	nodes := map[string]bool{}
+	if s.events.Gateways == nil {
+		return
+	}
+	nodes := map[string]Member{}
 	for _, st := range s.list() {
-		if id := st.nodeID(); id != "" {
-			nodes[id] = true
+		if m := st.member(); m.Node != "" {
+			nodes[m.Node] = m
 		}
 	}
-	if s.events.Gateways != nil {
-		s.events.Gateways(len(nodes))
-	}
+	s.events.Gateways(slices.SortedFunc(maps.Values(nodes), func(a, b Member) int { return cmp.Compare(a.Node, b.Node) }))
 }
 
-func (s *Server) nextNonce() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.nonce++
-	return fmt.Sprint(s.nonce)
-}
-
-func (s *Server) isOpen() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.open
-}
+func (s *Server) nextNonce() string { return strconv.FormatUint(s.nonce.Add(1), 10) }

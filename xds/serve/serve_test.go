@@ -25,8 +25,9 @@ const patience = 30 * time.Second
 
 // lab is a Server on a real port.
 type lab struct {
-	*Server
-	addr string
+	*Group
+	server *Server
+	addr   string
 
 	mu         sync.Mutex
 	rejections []Rejection
@@ -35,18 +36,19 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{}
-	l.Server = New(slog.New(slog.DiscardHandler), Events{Rejected: func(r Rejection) {
+	l.server = New(slog.New(slog.DiscardHandler), Events{Rejected: func(r Rejection) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.rejections = append(l.rejections, r)
 	}})
+	l.Group = l.server.Group(DefaultGroup)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.addr = listener.Addr().String()
 	g := grpc.NewServer(grpc.WaitForHandlers(true))
-	l.Register(g)
+	l.server.Register(g)
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(listener) }()
 	t.Cleanup(func() {
@@ -294,16 +296,16 @@ func TestABadResourceKeepsNoOtherBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(patience)
-	for len(l.Gateways()[0].Rejected) < 2 && time.Now().Before(deadline) {
-		l.mu.Lock()
-		moved := l.moved
-		l.mu.Unlock()
+	for len(l.server.Gateways()[0].Rejected) < 2 && time.Now().Before(deadline) {
+		l.server.mu.Lock()
+		moved := l.server.moved
+		l.server.mu.Unlock()
 		select {
 		case <-moved:
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	got := l.Gateways()[0].Rejected
+	got := l.server.Gateways()[0].Rejected
 	if len(got) != 2 || got[rds+" r07"] != "bad bad7" || got[rds+" r13"] != "bad bad13" {
 		t.Errorf("rejected %v", got)
 	}
@@ -368,7 +370,7 @@ func TestWaitNamesTheSilentGateway(t *testing.T) {
 	if err := l.WaitAcked(ctx, cds); err == nil || !strings.Contains(err.Error(), "gw") {
 		t.Errorf("wait: %v", err)
 	}
-	if l.Gateways()[0].Silent.IsZero() {
+	if l.server.Gateways()[0].Silent.IsZero() {
 		t.Error("the gateway is not silent")
 	}
 }

@@ -32,12 +32,15 @@ type change struct {
 type table struct {
 	mu      sync.RWMutex
 	entries map[string]entry
-	seq     uint64   // of the last change
+	zones   map[string]map[string]entry // what differs for gateways of a zone, by zone and name
+	seq     uint64                      // of the last change
 	log     []change // ascending by seq; may have lost its beginning
 	lost    uint64   // the log is complete for streams that have seen this or later
 }
 
-func newTable() *table { return &table{entries: map[string]entry{}} }
+func newTable() *table {
+	return &table{entries: map[string]entry{}, zones: map[string]map[string]entry{}}
+}
 
 // update puts and removes; what is already so changes nothing. It returns the
 // names that changed.
@@ -54,16 +57,24 @@ func (t *table) update(put map[string]*anypb.Any, remove []string, now time.Time
 	for _, name := range remove {
 		if _, ok := t.entries[name]; ok {
 			delete(t.entries, name)
+			for _, entries := range t.zones {
+				delete(entries, name)
+			}
 			changed = append(changed, name)
 		}
 	}
+	t.note(changed, now)
+	return changed
+}
+
+// note sorts the names of a change and writes them down. The lock must be held.
+func (t *table) note(changed []string, now time.Time) {
 	slices.Sort(changed)
 	for _, name := range changed {
 		t.seq++
 		t.log = append(t.log, change{t.seq, name, now})
 	}
 	t.trim()
-	return changed
 }
 
 // trim forgets the older half of a log that is longer than a full scan is worth.
@@ -94,9 +105,13 @@ func (t *table) since(seq uint64) (names []string, first time.Time, now uint64, 
 	return names, first, t.seq, true
 }
 
-func (t *table) get(name string) (entry, bool) {
+// get is a resource as gateways of a zone get it.
+func (t *table) get(name, zone string) (entry, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	if e, ok := t.zones[zone][name]; ok {
+		return e, true
+	}
 	e, ok := t.entries[name]
 	return e, ok
 }

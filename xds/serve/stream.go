@@ -9,6 +9,8 @@ import (
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // stream is one gateway. Its goroutine in DeltaAggregatedResources owns the
@@ -18,10 +20,16 @@ type stream struct {
 	wire    discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 	changed chan struct{} // size 1: a table changed
 
+	left    chan struct{} // size 1: the stream has to end
+
 	mu    sync.Mutex
 	node  string
+	claim string // the group that it says it is in
+	group *Group // nil until it said who it is
 	zone  string
+	build string
 	since time.Time
+	last  time.Time // of the last ACK
 	subs  map[string]*subscription
 	acked map[string]time.Time
 }
@@ -29,7 +37,7 @@ type stream struct {
 // DeltaAggregatedResources serves one gateway until it leaves.
 func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	st := &stream{
-		server: s, wire: wire, changed: make(chan struct{}, 1), since: time.Now(),
+		server: s, wire: wire, changed: make(chan struct{}, 1), left: make(chan struct{}, 1), since: time.Now(),
 		subs: map[string]*subscription{}, acked: map[string]time.Time{},
 	}
 	s.add(st)
@@ -43,6 +51,8 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 				s.count()
 			}
 		case <-st.changed:
+		case <-st.left:
+			return status.Error(codes.Unavailable, "the gateway's group is another one now")
 		case err := <-failed:
 			return err
 		}
@@ -77,20 +87,19 @@ func receive(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesS
 // request takes in what a gateway says, and tells whether it is the first time
 // that it says who it is.
 func (st *stream) request(r *discovery.DeltaDiscoveryRequest) (introduced bool) {
+	if n := r.GetNode(); st.isIn() == "" {
+		st.introduce(n)
+		introduced = n.GetId() != ""
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if n := r.GetNode(); n != nil && st.node == "" {
-		st.node, st.zone = n.GetId(), n.GetLocality().GetZone()
-		introduced = st.node != ""
-		st.server.log.Info("gateway connected", "node", st.node, "zone", st.zone)
-	}
-	table := st.server.tables[r.GetTypeUrl()]
+	table := st.group.tables[r.GetTypeUrl()]
 	if table == nil {
 		return introduced // a type that is not served here; there will never be an answer
 	}
 	sub := st.subs[r.GetTypeUrl()]
 	if sub == nil {
-		sub = newSubscription(r, table)
+		sub = newSubscription(r, table, st.zone)
 		st.subs[r.GetTypeUrl()] = sub
 	} else {
 		sub.subscribe(r.GetResourceNamesSubscribe())
@@ -109,7 +118,7 @@ func (st *stream) answer(sub *subscription, r *discovery.DeltaDiscoveryRequest) 
 	sub.outstanding = nil
 	if r.GetErrorDetail() == nil {
 		now := time.Now()
-		st.acked[r.GetTypeUrl()] = now
+		st.acked[r.GetTypeUrl()], st.last = now, now
 		sub.accepted(out)
 		if f := st.server.events.Acked; f != nil && !out.since.IsZero() {
 			f(r.GetTypeUrl(), now.Sub(out.since))
@@ -126,7 +135,7 @@ func (st *stream) answer(sub *subscription, r *discovery.DeltaDiscoveryRequest) 
 
 // send sends what is due, in the order of Types.
 func (st *stream) send() error {
-	if !st.server.isOpen() {
+	if !st.isOpen() {
 		return nil
 	}
 	for _, typeURL := range Types() {
@@ -188,22 +197,4 @@ func (st *stream) reached(want map[string]uint64) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-func (st *stream) describe() Gateway {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	g := Gateway{Node: st.node, Zone: st.zone, Since: st.since, Acked: map[string]time.Time{}, Rejected: map[string]string{}}
-	for typeURL, at := range st.acked {
-		g.Acked[typeURL] = at
-	}
-	for typeURL, sub := range st.subs {
-		if out := sub.outstanding; out != nil && (g.Silent.IsZero() || out.sent.Before(g.Silent)) {
-			g.Silent = out.sent
-		}
-		for name, r := range sub.refused {
-			g.Rejected[typeURL+" "+name] = r.text
-		}
-	}
-	return g
 }

@@ -11,6 +11,7 @@ import (
 // subscription is what one gateway wants and has of one type.
 type subscription struct {
 	table    *table
+	zone     string // of the gateway, which may get variants
 	wildcard bool
 	wanted   map[string]bool   // by name; besides wildcard
 	known    map[string]string // version that the gateway has, or was sent last
@@ -36,16 +37,19 @@ type outstanding struct {
 }
 
 // refusal is a resource that a gateway does not take.
-type refusal struct{ version, text string }
+type refusal struct {
+	version, text string
+	seq           uint64 // the table's first change that may have brought it
+}
 
 // wildcards are the types of which a gateway wants all when it names none.
 func wildcards(typeURL string) bool {
 	return typeURL == resource.ClusterType || typeURL == resource.ListenerType || typeURL == resource.ScopedRouteType
 }
 
-func newSubscription(r *discovery.DeltaDiscoveryRequest, t *table) *subscription {
+func newSubscription(r *discovery.DeltaDiscoveryRequest, t *table, zone string) *subscription {
 	s := &subscription{
-		table: t, wanted: map[string]bool{}, known: map[string]string{}, forced: map[string]bool{}, refused: map[string]refusal{},
+		table: t, zone: zone, wanted: map[string]bool{}, known: map[string]string{}, forced: map[string]bool{}, refused: map[string]refusal{},
 	}
 	names := r.GetResourceNamesSubscribe()
 	s.wildcard = len(names) == 0 && wildcards(r.GetTypeUrl())
@@ -85,7 +89,7 @@ func (s *subscription) compare(name string) {
 	if !s.wildcard && !s.wanted[name] {
 		return
 	}
-	e, ok := s.table.get(name)
+	e, ok := s.table.get(name, s.zone)
 	if known, has := s.known[name]; ok != has || ok && known != e.version {
 		s.forced[name] = true
 	}
@@ -147,7 +151,7 @@ func (s *subscription) next() (response *discovery.DeltaDiscoveryResponse, updat
 		if had {
 			out.before[name] = before
 		}
-		e, ok := s.table.get(name)
+		e, ok := s.table.get(name, s.zone)
 		switch {
 		case ok && s.refused[name].version == e.version:
 			continue
@@ -231,8 +235,8 @@ func (s *subscription) rejected(out *outstanding, message string) {
 		return
 	}
 	for _, name := range out.names {
-		if e, ok := s.table.get(name); ok {
-			s.refused[name] = refusal{e.version, message}
+		if e, ok := s.table.get(name, s.zone); ok {
+			s.refused[name] = refusal{e.version, message, s.settled + 1}
 		}
 	}
 	s.accepted(out)

@@ -1,0 +1,45 @@
+package serve
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// updateZone sets what gateways of a zone get instead of the common resource; a
+// nil body takes that back. It returns the names that changed for the zone. A
+// resource that is not there has nothing to be different from.
+func (t *table) updateZone(zone string, put map[string]*anypb.Any, now time.Time) (changed []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own := t.zones[zone]
+	if own == nil {
+		own = map[string]entry{}
+		t.zones[zone] = own
+	}
+	for name, body := range put {
+		common, there := t.entries[name]
+		before, had := own[name]
+		if body == nil || !there {
+			if had {
+				delete(own, name)
+				changed = append(changed, name)
+			}
+			continue
+		}
+		e := entry{body, version(body)}
+		if e.version == common.version {
+			e = common // the same bytes are kept once
+		}
+		if had && before.version == e.version {
+			continue
+		}
+		own[name] = e
+		changed = append(changed, name)
+	}
+	if len(own) == 0 {
+		delete(t.zones, zone)
+	}
+	t.note(changed, now)
+	return changed
+}

@@ -22,6 +22,7 @@ func (f *Function) check(r *report) {
 		r.add("spec.healthCheck.path", "is %s, want a path such as /healthz", quote(p))
 	}
 	f.checkAccess(r)
+	f.checkHandling(r)
 }
 
 func (f *Function) checkRoutes(r *report) {
@@ -54,6 +55,7 @@ func (rev Revision) check(r *report, at string) {
 	if len(rev.Endpoints) == 0 {
 		r.add(at+".endpoints", "is missing, want at least one pod, such as {address: \"10.0.0.7:8080\", zone: zb-a}")
 	}
+	r.protocol(at+".protocol", rev.Protocol)
 	first := map[string]int{}
 	for i, e := range rev.Endpoints {
 		at := fmt.Sprintf("%s.endpoints[%d]", at, i)

@@ -20,7 +20,9 @@ func (rt Route) check(r *report, at string) {
 		r.method(fmt.Sprintf("%s.methods[%d]", at, i), m)
 	}
 	r.unique(at+".methods", rt.Methods)
-	r.headers(at+".headers", rt.Headers)
+	r.headerMatchers(at+".headers", rt.Headers)
+	r.queryMatchers(at+".query", rt.Query)
+	rt.checkHandling(r, at)
 }
 
 var hostPattern = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -92,13 +94,13 @@ func (rt Route) keys() []string {
 			segments[i] = "{}"
 		}
 	}
-	lower := make(map[string]string, len(rt.Headers))
-	for name, value := range rt.Headers {
-		lower[strings.ToLower(name)] = value
+	lower := make(map[string]Matcher, len(rt.Headers))
+	for name, m := range rt.Headers {
+		lower[strings.ToLower(name)] = m
 	}
-	tail := strings.Join(segments, "/")
-	for _, name := range sortedKeys(lower) {
-		tail += fmt.Sprintf(" %s=%q", name, lower[name])
+	tail := strings.Join(segments, "/") + keyOf("", lower) + keyOf("?", rt.Query)
+	if rt.Websocket {
+		tail += " websocket"
 	}
 	var keys []string
 	for _, host := range orAny(rt.Hosts, "*") {
@@ -107,6 +109,19 @@ func (rt Route) keys() []string {
 		}
 	}
 	return keys
+}
+
+// keyOf is conditions as a part of a key, sorted.
+func keyOf(mark string, conditions map[string]Matcher) (key string) {
+	for _, name := range sortedKeys(conditions) {
+		m := conditions[name]
+		if m.Kind == MatchExact {
+			key += fmt.Sprintf(" %s%s=%q", mark, name, m.Text)
+		} else {
+			key += fmt.Sprintf(" %s%s %s", mark, name, m)
+		}
+	}
+	return key
 }
 
 func orAny(items []string, everything string) []string {

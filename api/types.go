@@ -69,14 +69,29 @@ type FunctionSpec struct {
 	Idempotent  bool        `yaml:"idempotent" json:"idempotent"` // a request that was sent may be sent again
 	HealthCheck HealthCheck `yaml:"healthCheck" json:"healthCheck"`
 	Access      *Access     `yaml:"access" json:"access,omitempty"` // nil: closed, the gateway answers 403
+	Retries     Retries     `yaml:"retries" json:"retries,omitzero"`
+	Mirror      []Mirror    `yaml:"mirror" json:"mirror,omitempty"`
+
+	Handling // of every route that says nothing else
 }
 
 // Route is one way in. All given conditions must hold.
 type Route struct {
-	Hosts   []string          `yaml:"hosts" json:"hosts"`     // exact, or *.example.com, or *; empty: *
-	Path    string            `yaml:"path" json:"path"`       // /exact, /prefix/*, or /items/{id}
-	Methods []string          `yaml:"methods" json:"methods"` // empty: any
-	Headers map[string]string `yaml:"headers" json:"headers,omitempty"`
+	Hosts   []string           `yaml:"hosts" json:"hosts"`     // exact, or *.example.com, or *; empty: *
+	Path    string             `yaml:"path" json:"path"`       // /exact, /prefix/*, or /items/{id}
+	Methods []string           `yaml:"methods" json:"methods"` // empty: any
+	Headers map[string]Matcher `yaml:"headers" json:"headers,omitempty"`
+	Query   map[string]Matcher `yaml:"query" json:"query,omitempty"` // of parameters as they stand in the URL; of equal ones the first counts
+
+	Rewrite     string    `yaml:"rewrite" json:"rewrite,omitempty"`         // the path that pods see, such as /v2/{id} or /v2/*; empty: as it came
+	RewriteHost string    `yaml:"rewriteHost" json:"rewriteHost,omitempty"` // the host that pods see; empty: as it came
+	Redirect    *Redirect `yaml:"redirect" json:"redirect,omitempty"`       // the gateway sends callers elsewhere
+	Respond     *Respond  `yaml:"respond" json:"respond,omitempty"`         // the gateway answers
+	Websocket   bool      `yaml:"websocket" json:"websocket,omitempty"`     // only websockets take this route
+	Timeout     Duration  `yaml:"timeout" json:"timeout,omitempty"`         // of a whole call; 0: the function's
+	TryTimeout  Duration  `yaml:"tryTimeout" json:"tryTimeout,omitempty"`   // of one try; 0: the function's
+
+	Handling
 
 	Source Source `yaml:"-" json:"source"`
 }
@@ -85,6 +100,7 @@ type Route struct {
 type Revision struct {
 	Name      string     `yaml:"name" json:"name"`
 	Endpoints []Endpoint `yaml:"endpoints" json:"endpoints"`
+	Protocol  Protocol   `yaml:"protocol" json:"protocol,omitempty" want:"http1, h2 or grpc"` // what pods speak; empty: http1
 
 	Source Source `yaml:"-" json:"source"`
 }

@@ -25,6 +25,7 @@ func Validate(s Set) Problems {
 	v.duplicateRoutes(s.Functions)
 	for _, f := range s.Functions {
 		v.references(f)
+		v.mirrors(f, s.Functions)
 	}
 	for _, g := range s.GatewayGroups {
 		for i, name := range g.Spec.Functions {

@@ -85,7 +85,7 @@ func TestFunctionIsReadWhole(t *testing.T) {
 		Spec: FunctionSpec{
 			Routes: []Route{
 				{Hosts: []string{"api.example.com"}, Path: "/recommend/feed", Methods: []string{"GET"}, Source: in(6)},
-				{Path: "/recommend/items/{id}/*", Headers: map[string]string{"x-app": "7"}, Source: in(7)},
+				{Path: "/recommend/items/{id}/*", Headers: map[string]Matcher{"x-app": Is("7")}, Source: in(7)},
 			},
 			Revisions: []Revision{
 				{Name: "r12", Endpoints: []Endpoint{{"127.0.0.1:9101", "zb-a"}, {"127.0.0.1:9102", "zb-b"}}, Source: in(10)},

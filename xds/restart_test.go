@@ -82,7 +82,7 @@ func TestGatewaysShareLimits(t *testing.T) {
 func TestABrokenFunctionIsQuarantined(t *testing.T) {
 	a := newPod(t, "a", "z")
 	bad := function("bad", "/bad", a)
-	bad.Spec.Routes[0].Headers = map[string]string{"not a\nheader": "1"}
+	bad.Spec.Routes[0].Headers = map[string]api.Matcher{"not a\nheader": api.Is("1")}
 	bad.Spec.Routes = append(bad.Spec.Routes, api.Route{Path: "/bad/open"})
 	r := newRig(t, functions(bad, function("good", "/good", a)))
 	r.want(r.call("GET", "any", "/good"), 200, "a")

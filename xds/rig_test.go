@@ -296,6 +296,7 @@ type pod struct {
 	mu                  sync.Mutex
 	seconds             map[int64]int
 	header              http.Header // of the last call
+	path, host          string      // likewise
 	stop                func()
 }
 
@@ -331,7 +332,7 @@ func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.calls.Add(1)
 	p.mu.Lock()
 	p.seconds[time.Now().Unix()]++
-	p.header = r.Header.Clone()
+	p.header, p.path, p.host = r.Header.Clone(), r.RequestURI, r.Host
 	p.mu.Unlock()
 	if p.status.Load() == breakOff {
 		panic(http.ErrAbortHandler)

@@ -15,7 +15,7 @@ func TestRequestsFindTheirFunction(t *testing.T) {
 	suffix.Spec.Routes = []api.Route{{Hosts: []string{"*.example.com"}, Path: "/s"}, {Hosts: []string{"*.example.com"}, Path: "/x", Methods: []string{"POST", "PUT"}}}
 	star := function("star", "/items/{id}", c)
 	post := function("post", "/x", d)
-	post.Spec.Routes = []api.Route{{Path: "/x", Headers: map[string]string{"x-kind": "d"}}}
+	post.Spec.Routes = []api.Route{{Path: "/x", Headers: map[string]api.Matcher{"x-kind": api.Is("d")}}}
 	closed := function("closed", "/closed", a)
 	closed.Spec.Access = nil
 	bad := function("bad", "/bad", a)

@@ -68,7 +68,7 @@ func startPods(t *testing.T) (pods []api.Endpoint, dead map[string]bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+		s := &http.Server{Handler: http.HandlerFunc(echo)}
 		end := make(chan struct{})
 		go func() {
 			defer close(end)
@@ -92,10 +92,10 @@ func compare(t *testing.T, c chance, w *model.World, n int) {
 		Timeout:       patience,
 	}
 	sent := make([]Request, n)
-	statuses := make([]int, n)
+	got := make([]seen, n)
 	for i := range sent {
 		sent[i] = c.request()
-		statuses[i] = send(t, client, addr, sent[i], i)
+		got[i] = send(t, client, addr, sent[i], i)
 	}
 	client.CloseIdleConnections()
 	stop() // Envoy writes its log to the end
@@ -103,7 +103,7 @@ func compare(t *testing.T, c chance, w *model.World, n int) {
 	bad := 0
 	for i, r := range sent {
 		a := Explain(w, r)
-		problem := disagreement(a, statuses[i], logged[i])
+		problem := cmp.Or(disagreement(a, got[i].status, logged[i]), carriedWrongly(a, got[i]))
 		if problem == "" {
 			continue
 		}
@@ -114,7 +114,7 @@ func compare(t *testing.T, c chance, w *model.World, n int) {
 	}
 }
 
-func send(t *testing.T, client *http.Client, addr string, r Request, seq int) int {
+func send(t *testing.T, client *http.Client, addr string, r Request, seq int) seen {
 	t.Helper()
 	path, query, asked := strings.Cut(r.Path, "?")
 	req := &http.Request{
@@ -132,10 +132,11 @@ func send(t *testing.T, client *http.Client, addr string, r Request, seq int) in
 		t.Fatalf("%s %s %s: %v", r.Method, r.Host, r.Path, err)
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode
+	return seen{resp.StatusCode, string(body), resp.Header.Get("location"), resp.Header.Get("access-control-allow-origin")}
 }
 
 // call is what Envoy logged of a request; empty where it logged "-".

@@ -19,6 +19,8 @@ type Answer struct {
 	Consumer string `json:"consumer,omitempty"` // whose key it was
 	Pinned   bool   `json:"pinned,omitempty"`   // the request goes to one pod that is being tested
 
+	Handling *Handling `json:"handling,omitempty"` // nil where the gateway refuses
+
 	Filters   []string        `json:"filters"`             // Envoy's HTTP filters that act on it, in order
 	Limits    []Limit         `json:"limits"`              // none: not limited
 	Revisions []Revision      `json:"revisions,omitempty"` // all that may get such a request, most first

@@ -41,6 +41,9 @@ func Explain(w *model.World, r Request) Answer {
 	if wild {
 		a.Filters = append(a.Filters, filterAnyHostScope, filterAnyHostReroute)
 	}
+	if rule != nil && rule.CORS != nil && r.Headers.Get("origin") != "" {
+		a.Filters = append(a.Filters, filterCORS)
+	}
 	a.Filters = append(a.Filters, filterLimit, filterRouter)
 	if rule == nil {
 		a.Status, a.Reason = http.StatusNotFound, "no function has a route for this host, path, method and headers"
@@ -48,8 +51,25 @@ func Explain(w *model.World, r Request) Answer {
 	}
 	f := rule.Function
 	a.Function, a.Route, a.Source, a.Match = f.Name, rule.Name, rule.Source.String(), describe(rule)
-	a.follow(f, f.Decide(r.values))
+	if f.Invalid == "" && rule.Preflight(r.Method, path, r.query(), r.values) {
+		a.preflight(rule)
+		return a
+	}
+	v := f.Decide(r.values)
+	a.follow(f, v)
+	if v.Status == 0 {
+		a.handle(rule, path)
+	}
+	if a.Handling != nil {
+		a.Handling.CORS = a.origin(rule)
+	}
 	return a
+}
+
+// takes tells whether a rule is the one for a request, or for a preflight of it.
+func takes(rule *model.Rule, r Request, path string) bool {
+	return rule.Matches(r.Method, path, r.query(), r.values) ||
+		rule.Function.Invalid == "" && rule.Preflight(r.Method, path, r.query(), r.values)
 }
 
 // find returns the rule that takes the request, or nil, and whether wildcard
@@ -64,7 +84,7 @@ func find(w *model.World, r Request, path string) (rule *model.Rule, wild bool) 
 			rules, exact = rules[exact:], 0
 		}
 	}
-	i := slices.IndexFunc(rules, func(rule *model.Rule) bool { return rule.Matches(r.Method, path, r.values) })
+	i := slices.IndexFunc(rules, func(rule *model.Rule) bool { return takes(rule, r, path) })
 	if i < 0 {
 		return nil, true
 	}

@@ -56,6 +56,8 @@ func TestText(t *testing.T) {
   route     feed/0 at feed.yaml:7: path /feed, method GET
   function  feed
   access    public
+  timeout   15s
+  retries   4 at most, on connect-failure, refused, reset-before-request
   revision  r12 gets 90%, 5 of 6 pods ready
             r13 gets 10%, 0 of 0 pods ready: answered 503 by the gateway
   limit     capacity: 666.67/s, bursts of 20 (5 ready pods × 120/s of r12, which gets 90% of the traffic)

@@ -34,14 +34,17 @@ func (c chance) headers() map[string]string {
 }
 
 func (c chance) route(line int) api.Route {
-	return api.Route{
+	rt := api.Route{
 		Hosts: some(c, "a.test", "b.test", "x.b.test", "*.b.test", "*.test", "*", "MiXed.test"),
 		Path: pick(c, "/", "/x", "/x/", "/x/y", "/x/*", "/x/%7Bid%7D", "/x/%2Fy", "/x/{id}", "/x/{id}/z", "/{a}/{b}", "/*", "/x/y/*", "/x.y", "/x+(y)/{id}",
 			"/{deep}/y/*", "/x/{id}/*", "/long/er/path"),
 		Methods: some(c, "GET", "POST", "DELETE"),
-		Headers: c.headers(),
+		Headers: c.matchers(),
+		Query:   c.query(),
 		Source:  api.Source{File: "random.yaml", Line: line},
 	}
+	c.handle(&rt)
+	return rt
 }
 
 // function has one to three revisions over some of the pods.
@@ -101,14 +104,15 @@ func (c chance) request() Request {
 		Headers: http.Header{},
 	}
 	if c.IntN(4) == 0 {
-		r.Path += pick(c, "?", "?a=b", "?/x/y", "?a=/../b")
+		r.Path += pick(c, "?", "?a=b", "?/x/y", "?a=/../b", "?a=1", "?a=2&a=1", "?q=12&a=1", "?&a", "?a=", "?a=1=2", "?a%20b=1", "?q=%31", "?b=1&q=2")
 	}
 	for name, value := range c.headers() {
 		r.Headers.Add(name, value)
 	}
 	if c.IntN(20) == 0 {
-		r.Headers.Add("x-gray", "1")
+		r.Headers.Add("x-gray", pick(c, "1", "12", "", "ä", "\xff"))
 	}
+	c.origin(&r)
 	if c.IntN(2) == 0 {
 		r.Headers.Set(model.KeyHeader, pick(c, "key-a", "key-b", "key-c", "wrong"))
 	}

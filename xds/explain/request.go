@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/kongdao/kongdao/xds/model"
 )
 
 // Request is what a client sends.
@@ -81,4 +83,10 @@ func (r Request) values(name string) []string {
 		return []string{r.Host}
 	}
 	return r.Headers.Values(name)
+}
+
+// query gives the parameters of the request's query.
+func (r Request) query() model.Values {
+	_, query, _ := strings.Cut(r.Path, "?")
+	return model.Query(query)
 }

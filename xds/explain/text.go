@@ -31,6 +31,7 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if a.Access != "" {
 		line("access", "%s", a.Access)
 	}
+	a.handlingStory(line)
 	for i, r := range a.Revisions {
 		text := fmt.Sprintf("%s gets %s, %d of %d pods ready", r.Name, percent(r.Share), r.Ready, r.Total)
 		if r.Status != 0 {
@@ -84,7 +85,10 @@ func describe(r *model.Rule) string {
 		parts = append(parts, "method "+strings.Join(r.Methods, " or "))
 	}
 	for _, h := range r.Headers {
-		parts = append(parts, fmt.Sprintf("header %s: %s", h.Name, h.Value))
+		parts = append(parts, fmt.Sprintf("header %s: %s", h.Name, h.Matcher))
+	}
+	for _, q := range r.Query {
+		parts = append(parts, fmt.Sprintf("query %s: %s", q.Name, q.Matcher))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -46,15 +46,17 @@ func Build(in Input) *World {
 }
 
 // rulesOf are a function's rules, each with its host.
-func rulesOf(f *Function, spec *api.Function) (all []hostRule) {
+func (b *builder) rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 	for i, route := range spec.Spec.Routes {
 		r := &Rule{
 			Function: f,
 			Name:     fmt.Sprintf("%s/%d", f.Name, i),
 			Path:     ParsePath(route.Path),
 			Methods:  slices.Sorted(slices.Values(route.Methods)),
-			Headers:  headers(route.Headers),
+			Headers:  conditions(route.Headers, strings.ToLower),
+			Query:    conditions(route.Query, strings.Clone),
 			Source:   route.Source,
+			Handling: b.handling(spec, route),
 		}
 		hosts := route.Hosts
 		if len(hosts) == 0 {
@@ -147,6 +149,8 @@ func (b *builder) function(spec *api.Function) *Function {
 		Idempotent: s.Idempotent,
 		HealthPath: s.HealthCheck.Path,
 		Access:     b.access(s.Access),
+		Retries:    s.Retries,
+		Mirrors:    mirrors(spec),
 
 		spec: spec, gateways: b.in.Gateways, broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
 	}
@@ -159,12 +163,12 @@ func (b *builder) function(spec *api.Function) *Function {
 		addTraffic(f, s)
 	}
 	b.limit(f, s.Capacity.Rate())
-	f.rules = rulesOf(f, spec)
+	f.rules = b.rulesOf(f, spec)
 	return f
 }
 
 func (b *builder) revision(function string, spec api.Revision) *Revision {
-	r := &Revision{Function: function, Name: spec.Name}
+	r := &Revision{Function: function, Name: spec.Name, Protocol: cmp.Or(spec.Protocol, api.HTTP1)}
 	for _, e := range spec.Endpoints {
 		p := b.pod(e)
 		r.Pods = append(r.Pods, &p)
@@ -254,7 +258,13 @@ func firstProblem(f *Function, s api.FunctionSpec) string {
 	if len(f.Revisions) == 0 {
 		return "the function has no revision"
 	}
+	if problem := wrongOrigins(s.CORS); problem != "" {
+		return problem
+	}
 	for _, route := range s.Routes {
+		if problem := cmp.Or(wrongConditions(route), wrongOrigins(route.CORS)); problem != "" {
+			return problem
+		}
 		for _, h := range route.Hosts {
 			if !ValidHost(CleanHost(h)) {
 				return fmt.Sprintf("host %q is not a name, *.name or *", h)

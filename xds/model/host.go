@@ -101,21 +101,25 @@ type Rule struct {
 	Function *Function
 	Name     string // function/number, as in the column route of the call log
 	Path     Path
-	Methods  []string // sorted; empty: any
-	Headers  []Header // sorted by name; all must be there
+	Methods  []string    // sorted; empty: any
+	Headers  []Condition // sorted by name; all must hold
+	Query    []Condition // likewise
 	Source   api.Source
+
+	Handling
 }
 
 // Values gives the values of a request's header, one for each line of that name.
 // Envoy compares each on its own; one that is equal is enough.
 type Values func(name string) []string
 
-// Matches tells whether the rule takes a request; path has no query.
-func (r *Rule) Matches(method, path string, values Values) bool {
+// Matches tells whether the rule takes a request; path has no query, whose
+// parameters query gives.
+func (r *Rule) Matches(method, path string, query, values Values) bool {
 	if !r.Path.Matches(path) || len(r.Methods) > 0 && !slices.Contains(r.Methods, method) {
 		return false
 	}
-	return matchHeaders(r.Headers, values)
+	return allHold(r.Headers, values) && allHold(r.Query, query)
 }
 
 func matchHeaders(want []Header, values Values) bool {
@@ -135,7 +139,7 @@ func compareRules(a, b *Rule) int {
 		cmp.Compare(a.Path.Kind, b.Path.Kind),
 		cmp.Compare(len(b.Path.Text), len(a.Path.Text)),
 		cmp.Compare(a.Path.Text, b.Path.Text),
-		cmp.Compare(len(b.Headers), len(a.Headers)),
+		cmp.Compare(len(b.Headers)+len(b.Query), len(a.Headers)+len(a.Query)),
 		cmp.Compare(anyMethod(a), anyMethod(b)),
 		cmp.Compare(a.Name, b.Name),
 	)

@@ -80,6 +80,8 @@ type Function struct {
 	Idempotent bool
 	HealthPath string // empty: a TCP connection is enough
 	Access     Access
+	Retries    api.Retries
+	Mirrors    []Mirror
 
 	// Limit is the rate of ordinary requests that all gateways together admit,
 	// requests a second; 0: not limited.
@@ -119,7 +121,8 @@ func (f *Function) Revision(name string) *Revision {
 type Revision struct {
 	Function string
 	Name     string
-	Pods     []*Pod // in rotation or not, in the order in which they were written
+	Protocol api.Protocol // never empty
+	Pods     []*Pod       // in rotation or not, in the order in which they were written
 
 	// Capacity is the rate that the revision takes in all when every request goes
 	// to it, requests a second; 0: not limited.

@@ -15,6 +15,7 @@ import (
 
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -91,6 +92,16 @@ func checkRoute(r *route.Route) error {
 	for _, h := range r.GetMatch().GetHeaders() {
 		if m := h.GetStringMatch().GetSafeRegex(); m != nil {
 			errs = append(errs, compiles(m.GetRegex()))
+		}
+	}
+	for _, q := range r.GetMatch().GetQueryParameters() {
+		if m := q.GetStringMatch().GetSafeRegex(); m != nil {
+			errs = append(errs, compiles(m.GetRegex()))
+		}
+	}
+	for _, rewrite := range []*matcher.RegexMatchAndSubstitute{r.GetRoute().GetRegexRewrite(), r.GetRedirect().GetRegexRewrite()} {
+		if rewrite != nil {
+			errs = append(errs, compiles(rewrite.GetPattern().GetRegex()))
 		}
 	}
 	return errors.Join(errs...)

@@ -50,13 +50,17 @@ func (t *translator) cluster(f *model.Function, r *model.Revision) *cluster.Clus
 	c.OutlierDetection = outlierDetection()
 	c.IgnoreHealthOnHostRemoval = true
 	c.CommonLbConfig.IgnoreNewHostsUntilFirstHc = true
+	t.speak(c, r)
+	retryBudget(c, f)
 	return c
 }
 
 // pinnedCluster is the cluster of one pod that is being measured. Nothing checks
 // or ejects the pod: the test is to see what the pod itself does.
 func (t *translator) pinnedCluster(p *model.PinnedPod) *cluster.Cluster {
-	return baseCluster(p.Cluster(), p.Revision)
+	c := baseCluster(p.Cluster(), p.Revision)
+	t.speak(c, p.Revision)
+	return c
 }
 
 func baseCluster(name string, r *model.Revision) *cluster.Cluster {

@@ -3,6 +3,7 @@ package translate
 import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	cors "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -19,7 +20,7 @@ func (t *translator) listener() *listener.Listener {
 		StatPrefix:                    ListenerName,
 		RouteSpecifier:                scopedRoutes(),
 		EarlyHeaderMutationExtensions: []*core.TypedExtensionConfig{t.earlyHeaders()},
-		HttpFilters:                   append(t.anyHostFilters(), t.limits(), t.filter("envoy.filters.http.router", &router.Router{})),
+		HttpFilters:                   t.httpFilters(),
 		AccessLog:                     t.accessLogs(),
 		LocalReplyConfig:              localReplies(),
 		// Clients are outside, whatever their address: their x-envoy-* and
@@ -42,4 +43,14 @@ func (t *translator) listener() *listener.Listener {
 
 func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 	return &hcm.HttpFilter{Name: name, ConfigType: &hcm.HttpFilter_TypedConfig{TypedConfig: t.pack(config)}}
+}
+
+// httpFilters are all filters, in the order of requests. Whatever a function may
+// ask for is here from the start and off; its routes switch it on.
+func (t *translator) httpFilters() []*hcm.HttpFilter {
+	return append(t.anyHostFilters(),
+		t.filter(filterCORS, &cors.Cors{}),
+		t.limits(),
+		t.filter("envoy.filters.http.router", &router.Router{}),
+	)
 }

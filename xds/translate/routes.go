@@ -79,7 +79,7 @@ func configuration(name string) *route.RouteConfiguration {
 func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
 	for _, r := range h.Rules {
-		v.Routes = append(v.Routes, t.ruleRoutes(r)...)
+		v.Routes = append(v.Routes, t.handled(r, t.ruleRoutes(r))...)
 	}
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noRoute())
@@ -190,7 +190,7 @@ func split(shares []model.Share) *route.RouteAction {
 
 // match is a rule's conditions and some more; nil ones are left out.
 func match(r *model.Rule, more ...*route.HeaderMatcher) *route.RouteMatch {
-	m := &route.RouteMatch{Headers: headerMatchers(r.Headers)}
+	m := &route.RouteMatch{Headers: conditionMatchers(r.Headers), QueryParameters: queryMatchers(r.Query)}
 	switch r.Path.Kind {
 	case model.Exact:
 		m.PathSpecifier = &route.RouteMatch_Path{Path: r.Path.Text}

@@ -12,11 +12,9 @@ func (z *Zone) check(r *report) {
 	if z.Spec.Priority > 127 { // Envoy has 128 priorities
 		r.add("spec.priority", "is %d, want a whole number from 0 to 127", z.Spec.Priority)
 	}
-}
-
-func (g *GatewayGroup) check(r *report) {
-	r.metadata(&g.Metadata)
-	r.unique("spec.functions", g.Spec.Functions)
+	if z.Spec.Weight < 0 || z.Spec.Weight > 100 {
+		r.add("spec.weight", "is %d, want a whole number from 0 to 100", z.Spec.Weight)
+	}
 }
 
 func (c *Consumer) check(r *report) {

@@ -180,18 +180,8 @@ type Zone struct {
 
 // ZoneSpec says how traffic prefers a zone.
 type ZoneSpec struct {
-	Priority uint32 `yaml:"priority" json:"priority" want:"a whole number from 0 to 127"` // 0 first; zones of equal priority share by pods
-}
-
-// GatewayGroup is a set of gateways that serve the same functions.
-type GatewayGroup struct {
-	Metadata `yaml:"metadata" json:"metadata"`
-	Spec     GatewayGroupSpec `yaml:"spec" json:"spec"`
-}
-
-// GatewayGroupSpec selects the functions of a group.
-type GatewayGroupSpec struct {
-	Functions []string `yaml:"functions" json:"functions"` // empty: all
+	Priority uint32 `yaml:"priority" json:"priority" want:"a whole number from 0 to 127"` // 0 first; among zones of equal priority a gateway prefers its own
+	Weight   int    `yaml:"weight" json:"weight" want:"a whole number from 0 to 100"`     // percent of its even share that each pod takes; 0: 100, and not drained: see kongdao zone drain
 }
 
 // Consumer is a caller with keys.

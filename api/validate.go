@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -28,9 +27,7 @@ func Validate(s Set) Problems {
 		v.mirrors(f, s.Functions)
 	}
 	for _, g := range s.GatewayGroups {
-		for i, name := range g.Spec.Functions {
-			v.mustExist(g, fmt.Sprintf("spec.functions[%d]", i), name, v.functions, KindFunction)
-		}
+		v.groupReferences(g)
 	}
 	problems.Sort()
 	return problems

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/serve"
 )
 
 // BenchmarkReadiness publishes the change of one pod's readiness among many
@@ -28,12 +29,12 @@ func BenchmarkReadiness(b *testing.B) {
 			if err := s.Apply(context.Background(), set); err != nil {
 				b.Fatal(err)
 			}
-			s.publishOnce(context.Background())
+			s.publishOnce(context.Background(), s.lines[serve.DefaultGroup])
 			b.ReportAllocs()
 			start := time.Now()
 			for i := range b.N {
 				s.SetReadiness(set.Functions[i%n].Spec.Revisions[0].Endpoints[0].Address, i/n%2 == 0)
-				s.publishOnce(context.Background())
+				s.publishOnce(context.Background(), s.lines[serve.DefaultGroup])
 			}
 			b.ReportMetric(float64(time.Since(start).Microseconds())/1000/float64(b.N), "ms/change")
 		})

@@ -31,8 +31,9 @@ type publisher struct {
 	broken map[string]broken    // functions that the preflight refused
 	last   *model.World         // the last one that was published; nil before
 
-	bridged map[string]*anypb.Any // endpoints that follow their bridge
-	cross   time.Time             // when they follow
+	bridged map[string]*anypb.Any            // endpoints that follow their bridge
+	viewed  map[string]map[string]*anypb.Any // the same of zones, by zone
+	cross   time.Time                        // when they follow
 }
 
 // bridgeTime is how long the replaced pods of a revision stay beside the new ones:
@@ -50,6 +51,7 @@ type broken struct {
 type delta struct {
 	put      map[string]map[string]*anypb.Any // by type and name
 	bridges  map[string]*anypb.Any            // endpoints to be sent before those in put
+	views    map[string]map[string]*anypb.Any // endpoints by zone and name, see translate.Delta
 	removed  []string                         // clusters that left the World
 	present  []string                         // clusters that are in it, changed or not
 	unscoped []string                         // scopes
@@ -65,6 +67,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	p.keep(d, time.Now())
 	changed := p.serve.Update(resource.ClusterType, d.put[resource.ClusterType], nil)
 	p.serve.Update(resource.EndpointType, p.bridge(d, time.Now()), nil)
+	p.updateViews(world, d)
 	if len(changed) > 0 && p.last != nil {
 		p.warm(ctx)
 	}
@@ -127,6 +130,7 @@ func (p *publisher) pack(world *model.World) (*delta, []preflight.Problem, error
 		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
 	}}
 	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
+	d.views = wrapViews(&w, c.Views)
 	return d, w.problems, w.err
 }
 
@@ -214,6 +218,7 @@ func (p *publisher) sweep(now time.Time) {
 	if len(p.bridged) > 0 && !p.cross.After(now) {
 		p.serve.Update(resource.EndpointType, p.bridged, nil)
 		clear(p.bridged)
+		p.crossViews()
 	}
 	var names []string
 	for name, since := range p.gone {

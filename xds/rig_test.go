@@ -180,7 +180,7 @@ func (r *rig) adminGet(path string) string {
 }
 
 const bootstrap = `{
- "node": {"id": "%[1]s", "cluster": "test", "locality": {"zone": "zb-a"}},
+ "node": {"id": "%[1]s", "cluster": "%[5]s", "locality": {"zone": "%[6]s"}},
  "dynamic_resources": {
   "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
   "cds_config": {"ads": {}, "resource_api_version": "V3"},
@@ -215,13 +215,25 @@ func startEnvoy(t testing.TB, node, xds, admin string) (kill func()) {
 // startEnvoyALS also tells Envoy where the access log service is.
 func startEnvoyALS(t testing.TB, node, xds, admin, als string) (kill func()) {
 	t.Helper()
+	return startEnvoyIn(t, "test", "zb-a", node, xds, admin, als)
+}
+
+// startEnvoyIn also tells Envoy which group it is in, and where it stands.
+func startEnvoyIn(t testing.TB, group, zone, node, xds, admin, als string) (kill func()) {
+	t.Helper()
+	_, kill = runEnvoy(t, group, zone, node, xds, admin, als)
+	return kill
+}
+
+func runEnvoy(t testing.TB, group, zone, node, xds, admin, als string) (cmd *exec.Cmd, kill func()) {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin)), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin), group, zone), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	logFile := filepath.Join(dir, "envoy.log")
-	cmd := exec.Command(envoyBinary(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1",
+	cmd = exec.Command(envoyBinary(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1",
 		"--log-level", "warning", "--log-path", logFile, "--file-flush-interval-msec", "100")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -235,7 +247,7 @@ func startEnvoyALS(t testing.TB, node, xds, admin, als string) (kill func()) {
 		}
 	})
 	t.Cleanup(kill)
-	return kill
+	return cmd, kill
 }
 
 func envoyBinary(t testing.TB) string {

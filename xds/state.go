@@ -13,7 +13,8 @@ type State struct {
 	Zones      []ZoneState       `json:"zones"`     // sorted by name
 	Gateways   []GatewayState    `json:"gateways"`  // sorted by node
 	Rejections []serve.Rejection `json:"rejections"`
-	Fault      string            `json:"fault,omitempty"` // why the last change was not published at all
+	Rollout    *RolloutState     `json:"rollout,omitempty"` // resources that only canary groups have so far
+	Fault      string            `json:"fault,omitempty"`   // why the last change was not published at all
 }
 
 // FunctionState is one function.
@@ -50,29 +51,26 @@ type GatewayState struct {
 	Faulty bool `json:"faulty"` // silent for longer than the threshold
 }
 
-// State describes the last published World and the gateways.
+// State describes the last published Worlds and the gateways.
 func (s *Server) State() State {
 	s.mu.Lock()
-	world := s.world
+	worlds := s.worlds()
 	state := State{Rejections: append([]serve.Rejection{}, s.reject...)}
-	if s.fault != nil {
-		state.Fault = s.fault.Error()
+	if _, fault := s.reached(0); fault != nil {
+		state.Fault = fault.Error()
 	}
 	s.mu.Unlock()
+	state.Rollout = s.Rollout()
 	for _, g := range s.serve.Gateways() {
 		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()
 		state.Gateways = append(state.Gateways, GatewayState{Gateway: g, Faulty: faulty})
 	}
-	if world == nil {
-		return state
-	}
 	zones := map[string]*ZoneState{}
-	state.Zones = make([]ZoneState, len(world.Zones))
-	for i, z := range world.Zones {
-		state.Zones[i] = ZoneState{Name: z.Name, Priority: z.Priority, Weight: z.Weight}
+	state.Zones = zonesOf(worlds)
+	for i, z := range state.Zones {
 		zones[z.Name] = &state.Zones[i]
 	}
-	for _, f := range world.Functions {
+	for _, f := range functionsOf(worlds) {
 		fs := functionState(f)
 		for _, p := range fs.Pods {
 			zones[p.Zone].Pods += p.Total

@@ -24,7 +24,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
@@ -43,22 +42,20 @@ type Server struct {
 	metrics  *metrics
 	listener net.Listener
 	serve    *serve.Server
-	publish  publisher
 
 	mu      sync.Mutex
-	in      model.Input
-	applied time.Time     // when the first set came; zero before
-	wanted  uint64        // number of the last change
-	live    uint64        // last change that was published, or failed to be
-	fault   error         // why the last publishing failed; nil: it did not
-	moved   chan struct{} // closed and replaced when live grows
-	world   *model.World  // the last one that was published; nil before
+	in      model.Input      // without what differs by group
+	newest  *parts           // the last set; nil before
+	stable  *parts           // what groups have that wait for the canary groups; nil: none does
+	rollout *rollout         // nil: none
+	applied time.Time        // when the first set came; zero before
+	wanted  uint64           // number of the last change
+	moved   chan struct{}    // closed and replaced when a line moves on
+	lines   map[string]*line // by group; the default group's is always there
+	fleet   fleet
 	reject  []serve.Rejection
 
-	connected int       // gateways
-	counted   time.Time // when connected was set
-
-	kick chan struct{} // size 1: wanted grew
+	kick chan struct{} // size 1: groups may be others
 }
 
 // New binds the listener and starts nothing. A nil resolve lets no consumer in.
@@ -72,9 +69,9 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 	}
 	s := &Server{
 		config: config, log: log, resolve: resolve, listener: listener,
-		moved: make(chan struct{}), kick: make(chan struct{}, 1),
+		moved: make(chan struct{}), kick: make(chan struct{}, 1), lines: map[string]*line{}, fleet: newFleet(config),
 	}
-	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, Gateways: config.Gateways}
+	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}}
 	if s.metrics, err = newMetrics(reg, s); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -83,7 +80,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		Rejected: s.rejected,
 		Gateways: s.gateways,
 	})
-	s.publish = publisher{config: config, serve: s.serve.Group(serve.DefaultGroup), log: log, gone: map[string]time.Time{}, broken: map[string]broken{}, bridged: map[string]*anypb.Any{}}
+	s.lines[serve.DefaultGroup] = s.newLine(serve.DefaultGroup)
 	return s, nil
 }
 
@@ -123,6 +120,7 @@ func (s *Server) Apply(_ context.Context, set api.Set) error {
 	keys, err := s.keys(set)
 	s.change(func(in *model.Input) {
 		in.Set, in.Keys = set, keys
+		s.arrive(set)
 		if s.applied.IsZero() {
 			s.applied = time.Now()
 		}
@@ -174,26 +172,33 @@ func (s *Server) SetZoneWeight(zone string, percent int) {
 	s.change(func(in *model.Input) { in.ZoneWeights[zone] = min(max(percent, 0), 100) })
 }
 
-// World is the last published World; nil before the first Apply took effect.
-func (s *Server) World() *model.World {
+// World is the last published World of the default group; nil before the first
+// Apply took effect.
+func (s *Server) World() *model.World { return s.WorldOf(serve.DefaultGroup) }
+
+// WorldOf is the last published World of a group, that of the default group where
+// there is no such group; nil before the first Apply took effect.
+func (s *Server) WorldOf(group string) *model.World {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.world
+	return s.lineOf(group).world
 }
 
 // WaitLive blocks until every connected gateway has accepted every change that was
 // made before the call. It fails when a gateway refuses something, or ctx ends.
-// Without gateways it waits for the changes to be ready for them.
+// Without gateways it waits for the changes to be ready for them. Groups that wait
+// for canary groups have accepted what they are to have now; see WaitRollout.
 func (s *Server) WaitLive(ctx context.Context) error {
 	s.mu.Lock()
 	want := s.wanted
 	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		reached, moved, fault := s.live >= want, s.moved, s.fault
+		reached, fault := s.reached(want)
+		moved := s.moved
 		s.mu.Unlock()
 		if reached && fault != nil {
-			return fmt.Errorf("publish changes: %w", fault)
+			return fault
 		}
 		if reached {
 			return s.serve.WaitAcked(ctx, serve.Types()...)
@@ -211,120 +216,74 @@ func (s *Server) change(alter func(*model.Input)) {
 	s.mu.Lock()
 	alter(&s.in)
 	s.wanted++
+	s.wakeAll()
 	s.mu.Unlock()
-	s.wake()
 }
 
+// wake makes all lines publish what is wanted.
 func (s *Server) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeAll()
+}
+
+// wakeAll is wake under the lock.
+func (s *Server) wakeAll() {
+	for _, l := range s.lines {
+		l.wake()
+	}
 	select {
 	case s.kick <- struct{}{}:
 	default:
 	}
 }
 
-// reconcile publishes the wanted state whenever it changed, and removes what is
-// past its grace.
+// reconcile runs a line for each group, and counts gateways and judges canary
+// groups from time to time.
 func (s *Server) reconcile(ctx context.Context) {
-	grace := time.NewTimer(time.Hour)
-	defer grace.Stop()
-	tick := time.NewTicker(250 * time.Millisecond)
+	var lines sync.WaitGroup
+	defer lines.Wait()
+	s.startLine(ctx, s.lines[serve.DefaultGroup], &lines)
+	s.lines[serve.DefaultGroup].wake()
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.kick:
-			s.publishOnce(ctx)
+			s.regroup(ctx, &lines)
 		case now := <-tick.C:
-			s.lessGateways(now)
-			if s.waiting() {
-				s.publishOnce(ctx)
-			}
-		case <-grace.C:
-			s.publish.sweep(time.Now())
-		}
-		if next, ok := s.publish.nextSweep(); ok {
-			grace.Reset(time.Until(next))
+			s.recount(now)
+			s.judge(now)
 		}
 	}
 }
 
-func (s *Server) publishOnce(ctx context.Context) {
-	s.mu.Lock()
-	in, number, applied := s.input(), s.wanted, s.applied
-	s.mu.Unlock()
-	if applied.IsZero() || s.tooEarly(in, time.Since(applied)) {
-		return
-	}
-	world, err := s.publish.publish(ctx, in)
-	if err != nil {
-		// A mistake in the translator, or a setting that no gateway can take; the
-		// gateways keep what they have.
-		s.log.Error("changes not published", "error", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault = err; err == nil {
-		s.world = world
-	}
-	s.live = number
-	close(s.moved)
-	s.moved = make(chan struct{})
-}
-
-// waiting tells whether the first update has not been tried yet.
-func (s *Server) waiting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.applied.IsZero() && s.world == nil && s.live < s.wanted
-}
-
-// tooEarly tells whether the first update has to wait for readiness.
-func (s *Server) tooEarly(in model.Input, waited time.Duration) bool {
-	if s.World() != nil || waited >= s.config.FirstReadiness.Std() {
-		return false
-	}
-	for _, f := range in.Set.Functions {
-		for _, r := range f.Spec.Revisions {
-			for _, e := range r.Endpoints {
-				if _, known := in.Ready[e.Address]; !known {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// input is a copy that changes do not reach. The lock must be held.
-func (s *Server) input() model.Input {
+// input is what the World of a line follows from, a copy that changes do not reach.
+// The lock must be held.
+func (s *Server) input(l *line) model.Input {
 	in := s.in
 	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
-	return in
+	return s.gets(l.group).of(l.group, &s.fleet, in)
 }
 
-// gateways is told how many gateways are connected. More of them share every limit
-// at once; fewer after the grace.
+// gateways is told which gateways are connected. More of them share every limit at
+// once; fewer after the grace.
 func (s *Server) gateways(members []serve.Member) {
-	n := len(members)
+	now := time.Now()
 	s.mu.Lock()
-	s.connected, s.counted = n, time.Now()
-	more := n > s.in.Gateways
+	s.fleet.connected(members, now)
 	s.mu.Unlock()
-	if more {
-		s.change(func(in *model.Input) { in.Gateways = max(in.Gateways, n) })
-	}
+	s.recount(now)
 }
 
-// lessGateways lowers the number that limits are shared by when it was lower for
-// the whole grace.
-func (s *Server) lessGateways(now time.Time) {
+func (s *Server) recount(now time.Time) {
 	s.mu.Lock()
-	n := max(s.connected, s.config.Gateways)
-	due := n < s.in.Gateways && now.Sub(s.counted) >= s.config.GatewayGrace.Std()
-	s.mu.Unlock()
-	if due {
-		s.change(func(in *model.Input) { in.Gateways = n })
+	defer s.mu.Unlock()
+	if s.fleet.count(now) {
+		s.wanted++
+		s.wakeAll()
 	}
 }
 

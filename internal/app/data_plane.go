@@ -136,6 +136,7 @@ func healthTargets(set api.Set) []health.Target {
 func (s *System) startGateway(ctx context.Context) error {
 	cfg := envoy.DefaultConfig()
 	cfg.Path, cfg.Concurrency, cfg.NodeID, cfg.Zone = s.cfg.Envoy.Path, s.cfg.Envoy.Concurrency, s.cfg.Envoy.Node, s.cfg.Envoy.Zone
+	cfg.Cluster = s.cfg.Envoy.Group
 	cfg.Dir = s.dir.sub("gateway")
 	cfg.AdminAddr = s.cfg.Listen.GatewayAdmin
 	cfg.XDSAddr, cfg.HTTPAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway

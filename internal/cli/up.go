@@ -16,6 +16,7 @@ import (
 type systemFlags struct {
 	config    string
 	resources string
+	group     string
 }
 
 func (f *systemFlags) add(cmd *cobra.Command) {
@@ -34,6 +35,9 @@ func (e *env) load(cmd *cobra.Command, f systemFlags) (config.Config, error) {
 	}
 	if cmd.Flags().Changed("data") || f.config == "" {
 		cfg.DataDir = e.data
+	}
+	if f.group != "" {
+		cfg.Envoy.Group = f.group
 	}
 	if f.resources != "" {
 		cfg.ResourcesDir = f.resources
@@ -78,7 +82,7 @@ func (e *env) serveCommand() *cobra.Command {
 		Short: "chosen parts of the system",
 		Long: `Serve runs chosen parts of the system, for many machines: ` + strings.Join(names, ", ") + `.
 Parts find each other by the addresses in the configuration.`,
-		Example:   "  kongdao serve xds api -c kongdao.yaml\n  kongdao serve gateway collector -c kongdao.yaml",
+		Example:   "  kongdao serve xds api -c kongdao.yaml\n  kongdao serve gateway collector -c kongdao.yaml --group back-office",
 		ValidArgs: names,
 		Args:      usage(cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,6 +94,7 @@ Parts find each other by the addresses in the configuration.`,
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().StringVar(&flags.group, "group", "", "GatewayGroup of the gateway (overrides the configuration)")
 	return cmd
 }
 

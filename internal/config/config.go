@@ -63,6 +63,7 @@ type Envoy struct {
 	Path        string `yaml:"path"`                                            // the program; empty: it is looked for
 	Concurrency int    `yaml:"concurrency" want:"a whole number from 0 to 256"` // worker threads; 0: one per CPU
 	Node        string `yaml:"node"`                                            // name among gateways, as in the column gateway
+	Group       string `yaml:"group"`                                           // the GatewayGroup that it is in
 	Zone        string `yaml:"zone"`                                            // where it stands; calls stay in the zone while it can take them; empty: nowhere
 }
 
@@ -143,7 +144,7 @@ func Default() Config {
 			Alertmanager: anyPort, Prometheus: anyPort,
 		},
 		ClickHouse: ClickHouse{RetentionDays: 30},
-		Envoy:      Envoy{Node: "gateway-1"},
+		Envoy:      Envoy{Node: "gateway-1", Group: "default"},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
 			Headers: []string{}, ClientIP: ClientIP{IPv4Bits: 32, IPv6Bits: 128},

@@ -137,12 +137,18 @@ func (k *check) clickhouse(c ClickHouse) {
 
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
+// groupName is what names of resources look like.
+var groupName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
 func (k *check) envoy(e Envoy) {
 	if e.Concurrency < 0 || e.Concurrency > 256 {
 		k.add("envoy.concurrency", "is %d, want a whole number from 0 to 256", e.Concurrency)
 	}
 	if !nodeName.MatchString(e.Node) {
 		k.add("envoy.node", "is %q, want a name such as gateway-1", e.Node)
+	}
+	if !groupName.MatchString(e.Group) {
+		k.add("envoy.group", "is %q, want the name of a GatewayGroup, or default", e.Group)
 	}
 	if e.Zone != "" && !nodeName.MatchString(e.Zone) {
 		k.add("envoy.zone", "is %q, want the name of a zone such as zb-a", e.Zone)

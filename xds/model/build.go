@@ -21,14 +21,14 @@ import (
 // can see by it what changed.
 func Build(in Input) *World {
 	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}}
-	b.in.Gateways = max(in.Gateways, 1)
+	b.same = in.Previous != nil && reflect.DeepEqual(in.Previous.group, in.Group)
 	for _, z := range in.Set.Zones {
-		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: b.zoneWeight(z.Name)}
+		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: weightOf(z, b.zoneWeight(z.Name))}
 	}
 	for _, p := range in.Pins {
 		b.pins[p.Function] = append(b.pins[p.Function], p)
 	}
-	w := &World{functions: make(map[string]*Function, len(in.Set.Functions))}
+	w := &World{functions: make(map[string]*Function, len(in.Set.Functions)), Views: in.Views, group: in.Group}
 	for _, spec := range in.Set.Functions {
 		f := b.previous(spec.Name)
 		if f == nil || !b.holds(f, spec) {
@@ -52,7 +52,7 @@ func (b *builder) rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 			Function: f,
 			Name:     fmt.Sprintf("%s/%d", f.Name, i),
 			Path:     ParsePath(route.Path),
-			Methods:  slices.Sorted(slices.Values(route.Methods)),
+			Methods:  slices.Sorted(slices.Values(b.in.Group.methods(route.Methods))),
 			Headers:  conditions(route.Headers, strings.ToLower),
 			Query:    conditions(route.Query, strings.Clone),
 			Source:   route.Source,
@@ -62,7 +62,7 @@ func (b *builder) rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 		if len(hosts) == 0 {
 			hosts = []string{"*"}
 		}
-		for _, h := range hosts {
+		for _, h := range b.in.Group.hosts(hosts) {
 			if hr := (hostRule{CleanHost(h), r}); ValidHost(hr.host) && !slices.Contains(all, hr) {
 				all = append(all, hr)
 			}
@@ -85,6 +85,7 @@ type builder struct {
 	in    Input
 	zones map[string]Zone
 	pins  map[string][]Pin // by function
+	same  bool             // the World before is the same group's, which does the same
 }
 
 // previous is the function of that name in the World before, or nil.
@@ -98,13 +99,13 @@ func (b *builder) previous(name string) *Function {
 // holds tells whether a function of the World before is what this input would
 // make of spec.
 func (b *builder) holds(f *Function, spec *api.Function) bool {
-	if f.gateways != b.in.Gateways || f.broken != b.in.Broken[f.Name] {
+	if !b.same || !f.fleet.equal(b.in.fleet(f.Name)) || f.broken != b.in.Broken[f.Name] {
 		return false
 	}
 	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
 		return false
 	}
-	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(spec.Spec.Access).Keys) {
+	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(b.in.Group.access(spec.Spec.Access)).Keys) {
 		return false
 	}
 	for _, r := range f.Revisions {
@@ -121,6 +122,15 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 func (p Pod) differs(q *Pod) bool {
 	p.Pinned = q.Pinned
 	return p != *q
+}
+
+// weightOf is the part of its share that a zone's resource leaves to it, drained to
+// a percentage of that.
+func weightOf(z *api.Zone, percent int) int {
+	if z.Spec.Weight == 0 || percent == 0 {
+		return percent
+	}
+	return max(1, (percent*z.Spec.Weight+50)/100)
 }
 
 func (b *builder) zoneWeight(name string) int {
@@ -148,11 +158,11 @@ func (b *builder) function(spec *api.Function) *Function {
 		TryTimeout: s.TryTimeout.Std(),
 		Idempotent: s.Idempotent,
 		HealthPath: s.HealthCheck.Path,
-		Access:     b.access(s.Access),
+		Access:     b.access(b.in.Group.access(s.Access)),
 		Retries:    s.Retries,
 		Mirrors:    mirrors(spec),
 
-		spec: spec, gateways: b.in.Gateways, broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
+		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
 	}
 	for _, r := range s.Revisions {
 		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
@@ -236,14 +246,15 @@ func (b *builder) limit(f *Function, q float64) {
 		r.Capacity = revisionCapacity(r.Pods, q)
 	}
 	f.Limit = functionLimit(f.Split)
-	f.Cost = cost(f.Limit, b.in.Gateways)
+	f.Cost = cost(f.Limit, f.fleet.Gateways)
 	dearest := f.Cost
 	for i := range f.Matches {
 		m := &f.Matches[i]
-		m.Cost = cost(m.Revision.Capacity, b.in.Gateways)
+		m.Cost = cost(m.Revision.Capacity, f.fleet.Gateways)
 		dearest = max(dearest, m.Cost)
 	}
 	f.Tier = tierOf(dearest, b.previousTier(f.Name))
+	f.meet()
 }
 
 func (b *builder) previousTier(function string) Tier {

@@ -88,6 +88,24 @@ func functionLimit(split []Share) float64 {
 	return limit
 }
 
+// meet tells each revision how much of the function's requests it meets at most. A
+// revision that requests are sent to by their headers may meet as much as it takes.
+func (f *Function) meet() {
+	total := 0
+	for _, s := range f.Split {
+		total += s.Weight
+	}
+	for _, r := range f.Revisions {
+		r.fleet = f.fleet
+	}
+	for _, s := range f.Split {
+		s.Revision.demand = f.Limit * float64(s.Weight) / float64(max(total, 1))
+	}
+	for _, m := range f.Matches {
+		m.Revision.demand = m.Revision.Capacity
+	}
+}
+
 // revisionCapacity is the rate C of a revision whose pods take q requests a
 // second each:
 //

@@ -35,7 +35,10 @@ type Input struct {
 	Pins        []Pin               // pods that are taken out of rotation for a test
 	Keys        map[string][]string // resolved keys by consumer
 	Broken      map[string]string   // functions that must not be served, and why
-	Gateways    int                 // gateways that share every limit evenly; below 1: 1
+	Group       *Group              // whose World it is; nil: does nothing differently
+	Fleet       *Fleet              // gateways that share limits; nil: one
+	Fleets      map[string]*Fleet   // of functions that other gateways share, by function
+	Views       []string            // zones in which the group has gateways, sorted
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
 }
 
@@ -52,9 +55,11 @@ type World struct {
 	Functions []*Function // sorted by name
 	Hosts     []*Host     // sorted by name
 	Zones     []Zone      // sorted by name; also those that only pods name
+	Views     []string    // zones in which there are gateways, sorted
 
 	functions map[string]*Function
 	hosts     map[string]*Host
+	group     *Group
 }
 
 // Zone is a place that can be lost as a whole.
@@ -98,10 +103,10 @@ type Function struct {
 	rules []hostRule
 
 	// What it was made of, to tell whether it still holds.
-	spec     *api.Function
-	pins     []Pin
-	gateways int
-	broken   string
+	spec   *api.Function
+	pins   []Pin
+	fleet  *Fleet
+	broken string
 }
 
 // Spec is the resource that the function was made of.
@@ -127,6 +132,9 @@ type Revision struct {
 	// Capacity is the rate that the revision takes in all when every request goes
 	// to it, requests a second; 0: not limited.
 	Capacity float64
+
+	fleet  *Fleet  // that admits requests
+	demand float64 // rate that it admits in all, requests a second; 0: as Capacity
 }
 
 // Cluster is the name of the revision's cluster, "function/revision".

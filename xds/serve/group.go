@@ -116,6 +116,12 @@ func (g *Group) UpdateZone(typeURL, zone string, put map[string]*anypb.Any) []st
 	return changed
 }
 
+// DropZone takes back everything that UpdateZone has set for a zone.
+func (g *Group) DropZone(typeURL, zone string) {
+	g.tables[typeURL].dropZone(zone, time.Now())
+	g.server.wake()
+}
+
 // Differs tells whether Update with this resource would change anything.
 func (g *Group) Differs(typeURL, name string, body *anypb.Any) bool {
 	e, ok := g.tables[typeURL].get(name, "")

@@ -68,8 +68,8 @@ type Gateway struct {
 	Node   string               `json:"node"`
 	Group  string               `json:"group"`
 	Zone   string               `json:"zone"`
-	Build  string               `json:"build"` // of Envoy, such as 1.40.0; empty: not said
-	Since  time.Time            `json:"since"` // connected
+	Build  string               `json:"build"`  // of Envoy, such as 1.40.0; empty: not said
+	Since  time.Time            `json:"since"`  // connected
 	Acked  map[string]time.Time `json:"acked"`  // last acceptance by type
 	Silent time.Time            `json:"silent"` // when the oldest unanswered response was sent; zero: none
 	// Version is the last version that the gateway has accepted whole, and Newest

@@ -34,8 +34,8 @@ type table struct {
 	entries map[string]entry
 	zones   map[string]map[string]entry // what differs for gateways of a zone, by zone and name
 	seq     uint64                      // of the last change
-	log     []change // ascending by seq; may have lost its beginning
-	lost    uint64   // the log is complete for streams that have seen this or later
+	log     []change                    // ascending by seq; may have lost its beginning
+	lost    uint64                      // the log is complete for streams that have seen this or later
 }
 
 func newTable() *table {

@@ -20,7 +20,7 @@ type stream struct {
 	wire    discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 	changed chan struct{} // size 1: a table changed
 
-	left    chan struct{} // size 1: the stream has to end
+	left chan struct{} // size 1: the stream has to end
 
 	mu    sync.Mutex
 	node  string

@@ -20,21 +20,21 @@ func (t *table) updateZone(zone string, put map[string]*anypb.Any, now time.Time
 	for name, body := range put {
 		common, there := t.entries[name]
 		before, had := own[name]
-		if body == nil || !there {
-			if had {
-				delete(own, name)
-				changed = append(changed, name)
+		var e entry
+		if body != nil {
+			e = entry{body, version(body)}
+		}
+		switch {
+		case body == nil || !there || e.version == common.version:
+			if !had {
+				continue
 			}
+			delete(own, name)
+		case had && before.version == e.version:
 			continue
+		default:
+			own[name] = e
 		}
-		e := entry{body, version(body)}
-		if e.version == common.version {
-			e = common // the same bytes are kept once
-		}
-		if had && before.version == e.version {
-			continue
-		}
-		own[name] = e
 		changed = append(changed, name)
 	}
 	if len(own) == 0 {
@@ -42,4 +42,16 @@ func (t *table) updateZone(zone string, put map[string]*anypb.Any, now time.Time
 	}
 	t.note(changed, now)
 	return changed
+}
+
+// dropZone takes everything back that gateways of a zone get instead.
+func (t *table) dropZone(zone string, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var changed []string
+	for name := range t.zones[zone] {
+		changed = append(changed, name)
+	}
+	delete(t.zones, zone)
+	t.note(changed, now)
 }

@@ -19,7 +19,7 @@ func TestChangesAddUp(t *testing.T) {
 	c := Config{Address: "127.0.0.1", Port: 9000, Shards: 3}
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 4))
-		in := model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, Gateways: 1}
+		in := model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, Fleet: &model.Fleet{}}
 		var before *model.World
 		have := &Resources{}
 		for step := range 25 {
@@ -69,7 +69,7 @@ func mutate(r *rand.Rand, in *model.Input) {
 		in.ZoneWeights = maps.Clone(in.ZoneWeights)
 		in.ZoneWeights[zone()] = []int{0, 50, 100}[r.IntN(3)]
 	case 2:
-		in.Gateways = 1 + r.IntN(2)
+		in.Fleet = model.EvenFleet(map[string]int{"za": r.IntN(2), "zb": r.IntN(2)}, 1)
 	case 3:
 		in.Pins = nil
 		if n := len(in.Set.Functions); n > 0 {

@@ -12,33 +12,52 @@ import (
 	"github.com/kongdao/kongdao/xds/model"
 )
 
+// standing is a pod with its place among those of its revision.
+type standing struct {
+	pod    *model.Pod
+	rank   int // Envoy's priority; below 0: not in rotation
+	weight uint32
+}
+
 // assignment lists the pods of a revision that are in rotation, by priority and
 // zone. Localities have no weights: the pods of all zones of a priority share
 // alike, whatever the numbers of pods in the zones.
 func assignment(r *model.Revision) *endpoint.ClusterLoadAssignment {
+	ranks := model.Ranks(r.Pods)
+	places := make([]standing, len(r.Pods))
+	for i, p := range r.Pods {
+		places[i] = standing{p, -1, uint32(p.Weight)}
+		if p.InRotation() {
+			places[i].rank = ranks[p.Priority]
+		}
+	}
+	return assign(r, places)
+}
+
+// assign lists pods as they stand.
+func assign(r *model.Revision, pods []standing) *endpoint.ClusterLoadAssignment {
 	type place struct {
 		rank int
 		zone string
 	}
-	ranks := model.Ranks(r.Pods)
-	weighted := differ(r.Pods)
+	weighted := differ(pods)
 	// A pod that was reported down is taken out here too, so that Envoy and the
 	// limit agree at once; unless all were, when the reporter may be the one who
 	// is cut off and Envoy's own checks decide.
 	anyReady := slices.ContainsFunc(r.Pods, func(p *model.Pod) bool { return p.InRotation() && p.Ready })
 	places := map[place][]*endpoint.LbEndpoint{}
-	for _, p := range r.Pods {
-		if !p.InRotation() {
+	for _, s := range pods {
+		if s.rank < 0 {
 			continue
 		}
-		e := lbEndpoint(p)
+		e := lbEndpoint(s.pod)
 		if weighted {
-			e.LoadBalancingWeight = wrapperspb.UInt32(uint32(p.Weight))
+			e.LoadBalancingWeight = wrapperspb.UInt32(s.weight)
 		}
-		if p.Down && anyReady {
+		if s.pod.Down && anyReady {
 			e.HealthStatus = core.HealthStatus_UNHEALTHY
 		}
-		at := place{ranks[p.Priority], p.Zone}
+		at := place{s.rank, s.pod.Zone}
 		places[at] = append(places[at], e)
 	}
 	a := &endpoint.ClusterLoadAssignment{ClusterName: r.Cluster()}
@@ -71,16 +90,16 @@ func replaced(was, now *model.Revision) bool {
 }
 
 // differ tells whether the pods in rotation have different weights.
-func differ(pods []*model.Pod) bool {
-	weight := 0
-	for _, p := range pods {
-		if !p.InRotation() {
+func differ(pods []standing) bool {
+	var weight uint32
+	for _, s := range pods {
+		if s.rank < 0 {
 			continue
 		}
-		if weight != 0 && p.Weight != weight {
+		if weight != 0 && s.weight != weight {
 			return true
 		}
-		weight = p.Weight
+		weight = s.weight
 	}
 	return false
 }

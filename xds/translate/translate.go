@@ -77,6 +77,10 @@ type Delta struct {
 	// gateway uses no pod that it has not checked, so without the old ones it would
 	// have none for a moment.
 	Bridges map[string]*endpoint.ClusterLoadAssignment
+
+	// Views are endpoints that the gateways of a zone get instead of those in
+	// Endpoints, by zone and name; nil: the common ones again.
+	Views map[string]map[string]*endpoint.ClusterLoadAssignment
 }
 
 // World translates a whole world. It fails only on a message that cannot be
@@ -93,19 +97,20 @@ func World(c Config, w *model.World) (*Resources, error) {
 // functions and the shards of the hosts that are other ones. It may contain
 // resources that turn out to be equal.
 func Changes(c Config, before, w *model.World) (*Delta, error) {
-	t := &translator{Config: c}
+	t := &translator{Config: c.at(w)}
 	d := &Delta{Resources: Resources{
 		Clusters:  map[string]*cluster.Cluster{},
 		Endpoints: map[string]*endpoint.ClusterLoadAssignment{},
 		Listeners: map[string]*listener.Listener{},
-	}, Bridges: map[string]*endpoint.ClusterLoadAssignment{}}
-	if before == nil {
+	}, Bridges: map[string]*endpoint.ClusterLoadAssignment{}, Views: map[string]map[string]*endpoint.ClusterLoadAssignment{}}
+	if before == nil || before.Listen() != w.Listen() {
 		d.Listeners[ListenerName] = t.listener()
 	}
 	for _, f := range w.Functions {
 		if before == nil || before.Function(f.Name) != f {
 			t.addFunction(&d.Resources, f)
 			addBridges(d, before, f)
+			t.addViews(d, w, f)
 		}
 	}
 	d.Removed = removedClusters(before, w, d.Clusters)

@@ -1,0 +1,197 @@
+package xds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+// line brings changes to one group of gateways. Each has a goroutine of its own, so
+// that a group that lags keeps no other waiting.
+type line struct {
+	group   string
+	publish publisher // of the goroutine alone
+	kick    chan struct{}
+	stop    func()
+
+	// Under Server.mu.
+	live  uint64       // last change that was published, or failed to be
+	fault error        // why the last publishing failed; nil: it did not
+	world *model.World // the last one that was published; nil before
+}
+
+func (s *Server) newLine(group string) *line {
+	return &line{
+		group: group, kick: make(chan struct{}, 1), stop: func() {},
+		publish: publisher{
+			config: s.config, serve: s.serve.Group(group), log: s.log.With("group", group),
+			gone: map[string]time.Time{}, broken: map[string]broken{},
+			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{},
+		},
+	}
+}
+
+func (l *line) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// regroup starts lines of groups that are new, and ends those of groups that are
+// gone.
+func (s *Server) regroup(ctx context.Context, workers *sync.WaitGroup) {
+	s.mu.Lock()
+	var names []string
+	if s.newest != nil {
+		names = s.newest.groups
+	}
+	var ended []*line
+	for name, l := range s.lines {
+		if name != serve.DefaultGroup && !slices.Contains(names, name) {
+			ended = append(ended, l)
+			delete(s.lines, name)
+		}
+	}
+	var begun []*line
+	for _, name := range names {
+		if s.lines[name] == nil {
+			s.lines[name] = s.newLine(name)
+			begun = append(begun, s.lines[name])
+		}
+	}
+	if len(begun)+len(ended) > 0 {
+		s.progress()
+	}
+	s.mu.Unlock()
+	for _, l := range ended {
+		l.stop()
+	}
+	for _, l := range begun {
+		s.startLine(ctx, l, workers)
+		l.wake()
+	}
+	s.serve.SetGroups(names)
+}
+
+// startLine runs a line until its stop or the end of ctx.
+func (s *Server) startLine(ctx context.Context, l *line, workers *sync.WaitGroup) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	workers.Go(func() {
+		defer close(done)
+		defer cancel()
+		s.follow(ctx, l)
+	})
+	l.stop = func() { cancel(); <-done }
+}
+
+// follow publishes the wanted state of a group whenever it changed, and removes
+// what is past its grace.
+func (s *Server) follow(ctx context.Context, l *line) {
+	grace := time.NewTimer(time.Hour)
+	defer grace.Stop()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.kick:
+			s.publishOnce(ctx, l)
+		case <-tick.C:
+			if s.waiting(l) {
+				s.publishOnce(ctx, l)
+			}
+		case <-grace.C:
+			l.publish.sweep(time.Now())
+		}
+		if next, ok := l.publish.nextSweep(); ok {
+			grace.Reset(time.Until(next))
+		}
+	}
+}
+
+func (s *Server) publishOnce(ctx context.Context, l *line) {
+	s.mu.Lock()
+	if s.newest == nil {
+		s.mu.Unlock()
+		return
+	}
+	in, number, applied := s.input(l), s.wanted, s.applied
+	early := l.world == nil && s.tooEarly(in, time.Since(applied))
+	s.mu.Unlock()
+	if early {
+		return
+	}
+	world, err := l.publish.publish(ctx, in)
+	if err != nil {
+		// A mistake in the translator, or a setting that no gateway can take; the
+		// gateways keep what they have.
+		s.log.Error("changes not published", "group", l.group, "error", err)
+	} else {
+		l.publish.serve.Mark(number)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.fault = err; err == nil {
+		l.world = world
+	}
+	l.live = number
+	s.progress()
+}
+
+// progress tells those that wait that a line moved on. The lock must be held.
+func (s *Server) progress() {
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// waiting tells whether the first update has not been tried yet.
+func (s *Server) waiting(l *line) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.applied.IsZero() && l.world == nil && l.live < s.wanted
+}
+
+// tooEarly tells whether the first update has to wait for readiness.
+func (s *Server) tooEarly(in model.Input, waited time.Duration) bool {
+	if waited >= s.config.FirstReadiness.Std() {
+		return false
+	}
+	for _, f := range in.Set.Functions {
+		for _, r := range f.Spec.Revisions {
+			for _, e := range r.Endpoints {
+				if _, known := in.Ready[e.Address]; !known {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// reached tells whether every line has published a change, and what failed.
+func (s *Server) reached(want uint64) (bool, error) {
+	if len(s.lines) == 0 {
+		return false, nil
+	}
+	var faults []error
+	for _, l := range s.lines {
+		if l.live < want {
+			return false, nil
+		}
+		if l.fault != nil {
+			faults = append(faults, fmt.Errorf("publish changes: group %s: %w", l.group, l.fault))
+		}
+	}
+	return true, errors.Join(faults...)
+}

@@ -1,0 +1,71 @@
+package xds
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/preflight"
+)
+
+// wrapViews marshals the endpoints of zones; nil ones stay nil.
+func wrapViews(w *wrapper, views map[string]map[string]*endpoint.ClusterLoadAssignment) map[string]map[string]*anypb.Any {
+	all := make(map[string]map[string]*anypb.Any, len(views))
+	for zone, assignments := range views {
+		all[zone] = make(map[string]*anypb.Any, len(assignments))
+		for name, a := range assignments {
+			if a == nil {
+				all[zone][name] = nil
+				continue
+			}
+			body := &anypb.Any{}
+			if err := anypb.MarshalFrom(body, a, proto.MarshalOptions{Deterministic: true}); err != nil {
+				w.err = errors.Join(w.err, fmt.Errorf("marshal %s for zone %s: %w", name, zone, err))
+				continue
+			}
+			w.problems = append(w.problems, preflight.Check(name, a)...)
+			all[zone][name] = body
+		}
+	}
+	return all
+}
+
+// updateViews sends what zones get of their own. Over a bridge they go with
+// everybody, and follow when the others do.
+func (p *publisher) updateViews(world *model.World, d *delta) {
+	if p.last != nil {
+		for _, zone := range p.last.Views {
+			if !slices.Contains(world.Views, zone) {
+				p.serve.DropZone(resource.EndpointType, zone)
+				delete(p.viewed, zone)
+			}
+		}
+	}
+	for zone, bodies := range d.views {
+		for name, body := range bodies {
+			delete(p.viewed[zone], name) // overtaken
+			if _, crossing := d.bridges[name]; !crossing {
+				continue
+			}
+			if p.viewed[zone] == nil {
+				p.viewed[zone] = map[string]*anypb.Any{}
+			}
+			p.viewed[zone][name], bodies[name] = body, nil
+		}
+		p.serve.UpdateZone(resource.EndpointType, zone, bodies)
+	}
+}
+
+// crossViews sends what followed a bridge.
+func (p *publisher) crossViews() {
+	for zone, bodies := range p.viewed {
+		p.serve.UpdateZone(resource.EndpointType, zone, bodies)
+	}
+	clear(p.viewed)
+}

@@ -13,6 +13,7 @@ func (f *Function) check(r *report) {
 	f.checkRoutes(r)
 	f.checkRevisions(r)
 	f.checkTraffic(r)
+	f.checkReleases(r)
 	f.Spec.Objective.check(r, "spec.objective")
 	f.Spec.Capacity.check(r, "spec.capacity")
 	if f.Spec.Timeout > 0 && f.Spec.TryTimeout > f.Spec.Timeout {
@@ -100,10 +101,6 @@ func (f *Function) checkTraffic(r *report) {
 			sum += t.Weight
 			continue
 		}
-		if len(t.Match.Headers) == 0 {
-			r.add(at+".match.headers", "is missing, want the headers of the calls that are meant, such as {x-gray: \"1\"}")
-		}
-		r.headers(at+".match.headers", t.Match.Headers)
 		if t.Weight != 0 && t.Weight != 100 {
 			r.add(at+".weight", "is %d beside a match, which takes all calls that match: want it left out", t.Weight)
 		}

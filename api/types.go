@@ -61,7 +61,9 @@ type FunctionSpec struct {
 	Description string      `yaml:"description" json:"description,omitempty"`
 	Routes      []Route     `yaml:"routes" json:"routes"`
 	Revisions   []Revision  `yaml:"revisions" json:"revisions"`
-	Traffic     []Traffic   `yaml:"traffic" json:"traffic"` // empty: everything to the last revision
+	Traffic     []Traffic   `yaml:"traffic" json:"traffic"`           // empty: everything to the last revision
+	Sticky      *Sticky     `yaml:"sticky" json:"sticky,omitempty"`   // nil: each call is drawn by weight
+	Release     *Release    `yaml:"release" json:"release,omitempty"` // nil: weights change by hand alone
 	Objective   Objective   `yaml:"objective" json:"objective"`
 	Capacity    Capacity    `yaml:"capacity" json:"capacity"`
 	Timeout     Duration    `yaml:"timeout" json:"timeout"`       // of a whole call, retries included; 0: 15 s
@@ -96,11 +98,14 @@ type Route struct {
 	Source Source `yaml:"-" json:"source"`
 }
 
-// Revision is an immutable release of a function.
+// Revision is an immutable release of a function: once it was published, nothing
+// but its endpoints, which are where its pods are, may change under its name.
 type Revision struct {
-	Name      string     `yaml:"name" json:"name"`
-	Endpoints []Endpoint `yaml:"endpoints" json:"endpoints"`
-	Protocol  Protocol   `yaml:"protocol" json:"protocol,omitempty" want:"http1, h2 or grpc"` // what pods speak; empty: http1
+	Name      string            `yaml:"name" json:"name"`
+	Image     string            `yaml:"image" json:"image,omitempty"`                                // what it runs: an image with its digest, a commit, the hash of a file
+	Labels    map[string]string `yaml:"labels" json:"labels,omitempty"`                              // free
+	Protocol  Protocol          `yaml:"protocol" json:"protocol,omitempty" want:"http1, h2 or grpc"` // what pods speak; empty: http1
+	Endpoints []Endpoint        `yaml:"endpoints" json:"endpoints"`
 
 	Source Source `yaml:"-" json:"source"`
 }
@@ -118,9 +123,11 @@ type Traffic struct {
 	Match    *TrafficMatch `yaml:"match" json:"match,omitempty"`
 }
 
-// TrafficMatch picks calls by exact header values, all of which must be there.
+// TrafficMatch picks calls: all that is given must hold.
 type TrafficMatch struct {
-	Headers map[string]string `yaml:"headers" json:"headers"`
+	Headers map[string]string `yaml:"headers" json:"headers"`           // exact values
+	Cookies map[string]string `yaml:"cookies" json:"cookies,omitempty"` // exact values
+	Users   *Users            `yaml:"users" json:"users,omitempty"`     // one of a list
 }
 
 // Objective is what a function promises. The zero value promises nothing.
@@ -170,6 +177,11 @@ type HealthCheck struct {
 type Access struct {
 	Public    bool     `yaml:"public" json:"public"`
 	Consumers []string `yaml:"consumers" json:"consumers,omitempty"` // by x-api-key; see Consumer
+
+	// Who may choose a revision by the header x-kongdao-revision, at whatever
+	// weight. Everybody else is refused with 403 when they send it.
+	Revisions       []string `yaml:"revisions" json:"revisions,omitempty"`             // these consumers
+	PublicRevisions bool     `yaml:"publicRevisions" json:"publicRevisions,omitempty"` // all who may call
 }
 
 // Zone is a place that can be lost as a whole.

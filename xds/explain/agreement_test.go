@@ -178,8 +178,8 @@ func disagreement(a Answer, status int, c call) string {
 			return problem
 		}
 		want = r.Status
-	} else if c.cluster != "" {
-		return fmt.Sprintf("envoy sent it to %q", c.cluster)
+	} else if c.pod != "" { // a filter may refuse what has a cluster already
+		return fmt.Sprintf("envoy sent it to %q of %q", c.pod, c.cluster)
 	}
 	if status != cmp.Or(want, http.StatusOK) {
 		return fmt.Sprintf("envoy answered %d and not %d; route %q, cluster %q", status, cmp.Or(want, http.StatusOK), c.route, c.cluster)

@@ -4,10 +4,11 @@ import "github.com/kongdao/kongdao/xds/model"
 
 // Answer is what the gateway does with a request.
 type Answer struct {
-	Function string `json:"function"` // empty: no function takes the request
-	Revision string `json:"revision"` // the one that gets most of such requests
-	Route    string `json:"route"`    // function/number, as in the call log
-	Source   string `json:"source"`   // file:line of the route
+	Function string `json:"function"`      // empty: no function takes the request
+	Revision string `json:"revision"`      // the one that gets most of such requests
+	Why      string `json:"why,omitempty"` // that revision, or those: a header, a list, a key, chance
+	Route    string `json:"route"`         // function/number, as in the call log
+	Source   string `json:"source"`        // file:line of the route
 
 	// Status is set where the gateway answers itself; Reason says why. With
 	// several revisions it is that of Revision, and each has its own.

@@ -15,6 +15,7 @@ import (
 const (
 	filterAnyHostScope   = "kongdao.any_host.scope"
 	filterAnyHostReroute = "kongdao.any_host.reroute"
+	filterRevision       = "kongdao.revision"
 	filterLimit          = "envoy.filters.http.local_ratelimit"
 	filterRouter         = "envoy.filters.http.router"
 )
@@ -43,6 +44,9 @@ func Explain(w *model.World, r Request) Answer {
 	}
 	if rule != nil && rule.CORS != nil && r.Headers.Get("origin") != "" {
 		a.Filters = append(a.Filters, filterCORS)
+	}
+	if len(r.values(model.RevisionHeader)) > 0 {
+		a.Filters = append(a.Filters, filterRevision)
 	}
 	a.Filters = append(a.Filters, filterLimit, filterRouter)
 	if rule == nil {
@@ -111,6 +115,7 @@ func (a *Answer) follow(f *model.Function, v model.Verdict) {
 		return
 	}
 	a.share(v.Shares)
+	a.Why = v.Why
 	if l, ok := limitOf(f, v); ok {
 		a.Limits = append(a.Limits, l)
 	}
@@ -187,7 +192,11 @@ func emptiness(r *model.Revision) (status int, reason string) {
 
 // limitOf is the function's limit as the request meets it.
 func limitOf(f *model.Function, v model.Verdict) (Limit, bool) {
-	rate, revision := f.Limit, limiting(v.Shares)
+	shares := f.Split
+	if v.Matched {
+		shares = v.Shares
+	}
+	rate, revision := f.Limit, limiting(shares)
 	if v.Matched {
 		rate = revision.Capacity
 	}
@@ -198,7 +207,7 @@ func limitOf(f *model.Function, v model.Verdict) (Limit, bool) {
 		Name:              limitName,
 		RequestsPerSecond: rate,
 		Burst:             int(f.Tier.Burst / max(v.Cost, 1)),
-		Follows:           follows(revision, rate, len(v.Shares) > 1),
+		Follows:           follows(revision, rate, len(shares) > 1),
 	}, true
 }
 

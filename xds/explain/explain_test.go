@@ -60,6 +60,7 @@ func TestText(t *testing.T) {
   retries   4 at most, on connect-failure, refused, reset-before-request
   revision  r12 gets 90%, 5 of 6 pods ready
             r13 gets 10%, 0 of 0 pods ready: answered 503 by the gateway
+  because   drawn by weight
   limit     capacity: 666.67/s, bursts of 20 (5 ready pods × 120/s of r12, which gets 90% of the traffic)
   zones     zb-a: 2 of 2 ready, priority 0, weight 100%, gets 40%
             zb-b: 2 of 2 ready, priority 0, weight 100%, gets 40%

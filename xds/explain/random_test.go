@@ -69,6 +69,7 @@ func (c chance) function(name string, pods []api.Endpoint) *api.Function {
 		}
 	}
 	f.Spec.Access = pick(c, nil, &api.Access{Public: true}, &api.Access{Public: true}, &api.Access{Consumers: []string{"ann"}}, &api.Access{Consumers: []string{"ann", "bob"}})
+	c.release(f)
 	f.Spec.Capacity.PerPodQPS = pick(c, 0.0, 1e6)
 	return f
 }
@@ -116,6 +117,7 @@ func (c chance) request() Request {
 	if c.IntN(2) == 0 {
 		r.Headers.Set(model.KeyHeader, pick(c, "key-a", "key-b", "key-c", "wrong"))
 	}
+	c.identify(&r)
 	if c.IntN(8) == 0 {
 		r.Headers.Set(model.PodHeader, fmt.Sprintf("token-f%d", c.IntN(12)))
 	}

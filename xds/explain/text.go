@@ -39,6 +39,9 @@ func (a Answer) story(t *tabwriter.Writer) {
 		}
 		line(heading(i, "revision"), "%s", text)
 	}
+	if a.Why != "" {
+		line("because", "%s", a.Why)
+	}
 	for i, l := range a.Limits {
 		line(heading(i, "limit"), "%s: %s/s, bursts of %d (%s)", l.Name, number(l.RequestsPerSecond), l.Burst, l.Follows)
 	}

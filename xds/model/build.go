@@ -105,7 +105,8 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
 		return false
 	}
-	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(b.in.Group.access(spec.Spec.Access)).Keys) {
+	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(b.in.Group.access(spec.Spec.Access)).Keys) ||
+		!slices.Equal(f.Choose.Keys, b.choosers(b.in.Group.access(spec.Spec.Access)).Keys) {
 		return false
 	}
 	for _, r := range f.Revisions {
@@ -161,6 +162,7 @@ func (b *builder) function(spec *api.Function) *Function {
 		Access:     b.access(b.in.Group.access(s.Access)),
 		Retries:    s.Retries,
 		Mirrors:    mirrors(spec),
+		Choose:     b.choosers(b.in.Group.access(s.Access)),
 
 		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
 	}
@@ -230,10 +232,13 @@ func addTraffic(f *Function, s api.FunctionSpec) {
 		r := f.Revision(t.Revision)
 		switch {
 		case t.Match != nil:
-			f.Matches = append(f.Matches, Match{Headers: headers(t.Match.Headers), Revision: r})
+			f.Matches = append(f.Matches, matchOf(t, r))
 		case t.Weight > 0:
 			f.Split = append(f.Split, Share{r, t.Weight})
 		}
+	}
+	if s.Sticky != nil {
+		f.Sticky = Origin{strings.ToLower(s.Sticky.Header), s.Sticky.Cookie}
 	}
 	if len(f.Split) == 0 {
 		f.Split = []Share{{f.Revisions[len(f.Revisions)-1], 100}}
@@ -247,10 +252,10 @@ func (b *builder) limit(f *Function, q float64) {
 	}
 	f.Limit = functionLimit(f.Split)
 	f.Cost = cost(f.Limit, f.fleet.Gateways)
-	dearest := f.Cost
+	dearest := max(f.Cost, b.revisionCosts(f))
 	for i := range f.Matches {
 		m := &f.Matches[i]
-		m.Cost = cost(m.Revision.Capacity, f.fleet.Gateways)
+		m.Cost = m.Revision.Cost
 		dearest = max(dearest, m.Cost)
 	}
 	f.Tier = tierOf(dearest, b.previousTier(f.Name))
@@ -296,8 +301,8 @@ func firstProblem(f *Function, s api.FunctionSpec) string {
 		if t.Weight < 0 {
 			return fmt.Sprintf("traffic of revision %q has a negative weight", t.Revision)
 		}
-		if t.Match != nil && len(t.Match.Headers) == 0 {
-			return fmt.Sprintf("traffic of revision %q matches without a header", t.Revision)
+		if t.Match != nil && emptyMatch(t.Match) {
+			return fmt.Sprintf("traffic of revision %q matches without a condition", t.Revision)
 		}
 	}
 	if f.Timeout < 0 || f.TryTimeout < 0 || f.Timeout > 24*time.Hour {

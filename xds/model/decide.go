@@ -13,21 +13,26 @@ type Verdict struct {
 	Pinned   *PinnedPod // the request goes to this pod alone, without a limit
 	Shares   []Share    // else it goes to one of these
 	Cost     uint32     // what it takes from the function's bucket
-	Matched  bool       // by Function.Matches and not by weight
+	Matched  bool       // by Function.Matches or by name, and not by weight
+	Why      string     // what chose among the revisions, for people
 }
 
 // Decide tells what happens to a request with these headers. The order is the one
-// that the translator gives Envoy: broken, pinned, closed, key, match, weight.
+// that the translator gives Envoy: broken, named, pinned, closed, key, match,
+// weight.
 func (f *Function) Decide(values Values) Verdict {
 	if f.Invalid != "" {
 		return Verdict{Status: http.StatusServiceUnavailable, Reason: f.Invalid}
+	}
+	if names := values(RevisionHeader); len(names) > 0 {
+		return f.choose(names, values)
 	}
 	for _, p := range f.Pinned {
 		if slices.Contains(values(PodHeader), p.Token) {
 			return Verdict{Pinned: p, Cost: 1}
 		}
 	}
-	v := Verdict{Shares: f.Split, Cost: f.Cost}
+	v := Verdict{Cost: f.Cost}
 	switch {
 	case f.Access.Public:
 	case !f.Access.Asked:
@@ -38,11 +43,12 @@ func (f *Function) Decide(values Values) Verdict {
 		}
 	}
 	for _, m := range f.Matches {
-		if matchHeaders(m.Headers, values) {
-			v.Shares, v.Cost, v.Matched = []Share{{m.Revision, 100}}, m.Cost, true
+		if m.matches(values) {
+			v.Shares, v.Cost, v.Matched, v.Why = []Share{{m.Revision, 100}}, m.Cost, true, m.why()
 			return v
 		}
 	}
+	v.Shares, v.Why = f.draw(values)
 	return v
 }
 

@@ -78,6 +78,8 @@ type Function struct {
 	Revisions []*Revision // in the order in which they were written
 	Split     []Share     // the ordinary traffic; weights above 0 only, never empty unless Invalid
 	Matches   []Match     // tried before Split, in order
+	Sticky    Origin      // what keeps a caller on one revision of Split; zero: nothing
+	Choose    Access      // who may choose a revision by RevisionHeader
 	Pinned    []*PinnedPod
 
 	Timeout    time.Duration // of a whole call, above 0
@@ -132,6 +134,9 @@ type Revision struct {
 	// Capacity is the rate that the revision takes in all when every request goes
 	// to it, requests a second; 0: not limited.
 	Capacity float64
+	// Cost is what a request costs that goes to this revision by a match or by name;
+	// as Function.Cost.
+	Cost uint32
 
 	fleet  *Fleet  // that admits requests
 	demand float64 // rate that it admits in all, requests a second; 0: as Capacity
@@ -170,9 +175,11 @@ type Share struct {
 	Weight   int // percent, above 0
 }
 
-// Match sends requests with these headers to a revision.
+// Match sends requests for which all of this holds to a revision.
 type Match struct {
 	Headers  []Header
+	Cookies  []Header // names as they are written
+	Users    *Users   // nil: any
 	Revision *Revision
 	Cost     uint32 // as Function.Cost
 }

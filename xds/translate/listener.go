@@ -50,6 +50,7 @@ func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 func (t *translator) httpFilters() []*hcm.HttpFilter {
 	return append(t.anyHostFilters(),
 		t.filter(filterCORS, &cors.Cors{}),
+		t.chosenRevisions(),
 		t.limits(),
 		t.filter("envoy.filters.http.router", &router.Router{}),
 	)

@@ -27,6 +27,7 @@ func localReplies() *hcm.LocalReplyConfig {
 		"request_id": "%REQ(x-request-id)%",
 	}
 	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
+		revisionRefused(),
 		{
 			Filter:             tooMany(),
 			BodyFormatOverride: jsonBody(limited),

@@ -103,13 +103,16 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	for _, p := range f.Pinned {
 		routes = append(routes, pinnedRoute(r, p))
 	}
+	routes = append(routes, t.revisionRoutes(r)...)
 	for _, door := range doors(f.Access) {
 		for _, m := range f.Matches {
 			to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: m.Revision.Cluster()}}
 			conditions := append(headerMatchers(m.Headers), door.header)
-			routes = append(routes, t.ordinary(r, door, to, m.Cost, conditions...))
+			out := t.ordinary(r, door, to, m.Cost, conditions...)
+			t.addMatch(out.Match, m)
+			routes = append(routes, out)
 		}
-		routes = append(routes, t.ordinary(r, door, split(f.Split), f.Cost, door.header))
+		routes = append(routes, t.ordinary(r, door, shared(f), f.Cost, door.header))
 	}
 	if no := refusal(f.Access); no != nil {
 		routes = append(routes, answer(r.Name, match(r), f, no))
@@ -125,7 +128,9 @@ func invalidRoutes(r *model.Rule) []*route.Route {
 		return nil
 	}
 	reason := direct(http.StatusServiceUnavailable, "invalid_function", r.Function.Invalid)
-	return []*route.Route{answer(r.Name, m, r.Function, reason)}
+	out := answer(r.Name, m, r.Function, reason)
+	choosable(out) // the reason comes before all rights
+	return []*route.Route{out}
 }
 
 // ordinary is a route to a function's revisions.

@@ -21,6 +21,7 @@ var kinds = []struct {
 	{KindAlertRule, func() resource { return &AlertRule{} }},
 	{KindRobot, func() resource { return &Robot{} }},
 	{KindScenario, func() resource { return &Scenario{} }},
+	{KindCertificate, func() resource { return &Certificate{} }},
 }
 
 // Parse reads the resources of a file, one in each YAML document. Everything that

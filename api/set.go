@@ -28,6 +28,7 @@ func Merge(sets ...Set) Set {
 		out.AlertRules = append(out.AlertRules, s.AlertRules...)
 		out.Robots = append(out.Robots, s.Robots...)
 		out.Scenarios = append(out.Scenarios, s.Scenarios...)
+		out.Certificates = append(out.Certificates, s.Certificates...)
 		out.Broken = append(out.Broken, s.Broken...)
 	}
 	out.sort()
@@ -46,7 +47,8 @@ func (s Set) resources() []resource {
 	all = appendAll(all, s.Consumers)
 	all = appendAll(all, s.AlertRules)
 	all = appendAll(all, s.Robots)
-	return appendAll(all, s.Scenarios)
+	all = appendAll(all, s.Scenarios)
+	return appendAll(all, s.Certificates)
 }
 
 func appendAll[R resource](all []resource, more []R) []resource {
@@ -64,6 +66,7 @@ func (s *Set) sort() {
 	sortByName(s.AlertRules)
 	sortByName(s.Robots)
 	sortByName(s.Scenarios)
+	sortByName(s.Certificates)
 	slices.Sort(s.Broken)
 }
 

@@ -23,6 +23,7 @@ type Set struct {
 	AlertRules    []*AlertRule
 	Robots        []*Robot
 	Scenarios     []*Scenario
+	Certificates  []*Certificate
 
 	// Broken are the resources, as "Kind/name", that were written but left out for
 	// their problems, so that naming them is no second problem.

@@ -29,6 +29,7 @@ func Validate(s Set) Problems {
 	for _, g := range s.GatewayGroups {
 		v.groupReferences(g)
 	}
+	v.certificates(s.Certificates)
 	problems.Sort()
 	return problems
 }

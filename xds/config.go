@@ -16,6 +16,8 @@ type Config struct {
 	// Gateway is where gateways take calls, IP:port. The port must be known to
 	// them, so 0 is not possible.
 	Gateway string `yaml:"gateway"`
+	// TLS is where gateways take calls by TLS, and how.
+	TLS TLS `yaml:"-"`
 	// AccessLog is the file that gateways write a line a call to; empty: none.
 	AccessLog string `yaml:"accessLog"`
 	// AccessLogFormat is Envoy's format string of a line, with its newline; empty:
@@ -58,6 +60,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:              "127.0.0.1:0",
 		Gateway:             "127.0.0.1:9000",
+		TLS:                 DefaultTLS(),
 		Shards:              64,
 		Gateways:            1,
 		FirstReadiness:      api.Duration(time.Second),
@@ -80,6 +83,7 @@ func (c Config) Validate() error {
 	if at, err := netip.ParseAddrPort(c.Gateway); err != nil || at.Port() == 0 {
 		bad("gateway", "%q is not an IP address with a port above 0", c.Gateway)
 	}
+	c.TLS.validate(bad)
 	if c.Shards < 1 || c.Shards > 4096 {
 		bad("shards", "%d is not between 1 and 4096", c.Shards)
 	}

@@ -59,6 +59,10 @@ var (
 		"Connected gateways.", nil, nil)
 	silentDesc = prometheus.NewDesc("kongdao_xds_silent_gateways",
 		"Connected gateways that leave an update unanswered for longer than the threshold.", nil, nil)
+	expiryDesc = prometheus.NewDesc("kongdao_xds_certificate_expiry_timestamp_seconds",
+		"When a certificate that gateways show ends, or the first one in its chain, as Unix time.", []string{"certificate"}, nil)
+	badCertificateDesc = prometheus.NewDesc("kongdao_xds_certificate_problem",
+		"1 while what a Certificate refers to cannot be used; what was in force before it still is.", []string{"certificate"}, nil)
 	invalidDesc = prometheus.NewDesc("kongdao_xds_quarantined_functions",
 		"Functions that are not served because their configuration is wrong.", nil, nil)
 )
@@ -68,7 +72,7 @@ type worldCollector struct{ s *Server }
 
 // Describe implements prometheus.Collector.
 func (c worldCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, invalidDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, invalidDesc, expiryDesc, badCertificateDesc} {
 		out <- d
 	}
 }
@@ -91,6 +95,16 @@ func (c worldCollector) Collect(out chan<- prometheus.Metric) {
 			gauge(podsDesc, float64(p.Wanted), f.Name, p.Revision, p.Zone)
 			gauge(readyDesc, float64(p.Ready), f.Name, p.Revision, p.Zone)
 		}
+	}
+	for _, k := range state.Certificates {
+		if !k.NotAfter.IsZero() {
+			gauge(expiryDesc, float64(k.NotAfter.Unix()), k.Name)
+		}
+		bad := 0.0
+		if k.Problem != "" {
+			bad = 1
+		}
+		gauge(badCertificateDesc, bad, k.Name)
 	}
 	for _, g := range state.Gateways {
 		if g.Faulty {

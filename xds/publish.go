@@ -71,6 +71,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	if len(changed) > 0 && p.last != nil {
 		p.warm(ctx)
 	}
+	p.serve.Update(resource.SecretType, d.put[resource.SecretType], nil)
 	p.serve.Update(resource.ListenerType, d.put[resource.ListenerType], nil)
 	p.serve.Update(resource.RouteType, d.put[resource.RouteType], nil)
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
@@ -125,6 +126,7 @@ func (p *publisher) pack(world *model.World) (*delta, []preflight.Problem, error
 	d := &delta{removed: c.Removed, present: slices.Collect(maps.Keys(c.Clusters)), unscoped: c.Unscoped, put: map[string]map[string]*anypb.Any{
 		resource.ClusterType:     wrap(&w, resource.ClusterType, c.Clusters),
 		resource.EndpointType:    wrap(&w, resource.EndpointType, c.Endpoints),
+		resource.SecretType:      wrap(&w, resource.SecretType, c.Secrets),
 		resource.ListenerType:    wrap(&w, resource.ListenerType, c.Listeners),
 		resource.RouteType:       wrap(&w, resource.RouteType, c.Routes),
 		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
@@ -250,6 +252,6 @@ func (c Config) translation() translate.Config {
 	return translate.Config{
 		Address: at.Addr().String(), Port: uint32(at.Port()),
 		AccessLog: c.AccessLog, AccessLogFormat: c.AccessLogFormat,
-		ALS: c.ALS, ALSHeaders: c.ALSHeaders, Shards: c.Shards,
+		ALS: c.ALS, ALSHeaders: c.ALSHeaders, Shards: c.Shards, TLS: c.TLS.translation(),
 	}
 }

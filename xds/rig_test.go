@@ -56,7 +56,7 @@ func newRigALS(t *testing.T, set api.Set, alsAddr string, alter ...func(*Config)
 		a(&c)
 	}
 	reg := prometheus.NewRegistry()
-	s, err := New(c, slog.New(slog.DiscardHandler), reg, func(s api.Secret) (string, error) { return s.Reveal(), nil })
+	s, err := New(c, slog.New(slog.DiscardHandler), reg, resolveForTest)
 	if err != nil {
 		t.Fatal(err)
 	}

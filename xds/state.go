@@ -15,6 +15,8 @@ type State struct {
 	Rejections []serve.Rejection `json:"rejections"`
 	Rollout    *RolloutState     `json:"rollout,omitempty"` // resources that only canary groups have so far
 	Fault      string            `json:"fault,omitempty"`   // why the last change was not published at all
+
+	Certificates []CertificateState `json:"certificates"` // sorted by name; none without an entrance with TLS
 }
 
 // FunctionState is one function.
@@ -55,7 +57,7 @@ type GatewayState struct {
 func (s *Server) State() State {
 	s.mu.Lock()
 	worlds := s.worlds()
-	state := State{Rejections: append([]serve.Rejection{}, s.reject...)}
+	state := State{Rejections: append([]serve.Rejection{}, s.reject...), Certificates: s.certificates.state()}
 	if _, fault := s.reached(0); fault != nil {
 		state.Fault = fault.Error()
 	}

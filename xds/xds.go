@@ -43,6 +43,8 @@ type Server struct {
 	listener net.Listener
 	serve    *serve.Server
 
+	certificates *certificates
+
 	mu      sync.Mutex
 	in      model.Input      // without what differs by group
 	newest  *parts           // the last set; nil before
@@ -72,6 +74,9 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		moved: make(chan struct{}), kick: make(chan struct{}, 1), lines: map[string]*line{}, fleet: newFleet(config),
 	}
 	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}}
+	if s.certificates, err = newCertificates(config.TLS, log, resolve); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	if s.metrics, err = newMetrics(reg, s); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -98,6 +103,7 @@ func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	workers.Go(func() { served <- g.Serve(s.listener) })
 	workers.Go(func() { s.reconcile(ctx) })
+	workers.Go(func() { s.followCertificates(ctx) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -118,8 +124,9 @@ func (s *Server) Close() error { return s.listener.Close() }
 // everything else applies all the same.
 func (s *Server) Apply(_ context.Context, set api.Set) error {
 	keys, err := s.keys(set)
+	s.certificates.want(set.Certificates)
 	s.change(func(in *model.Input) {
-		in.Set, in.Keys = set, keys
+		in.Set, in.Keys, in.TLS = set, keys, s.certificates.current()
 		s.arrive(set)
 		if s.applied.IsZero() {
 			s.applied = time.Now()

@@ -40,6 +40,22 @@ var packCases = []struct {
 		},
 	},
 	{
+		name: "a certificate that ends, one that ends soon, and one that cannot be used",
+		series: `
+			kongdao_xds_certificate_expiry_timestamp_seconds{certificate="fine"} 5000000x20
+			kongdao_xds_certificate_expiry_timestamp_seconds{certificate="edge"} 864090x20
+			kongdao_xds_certificate_expiry_timestamp_seconds{certificate="api"} 86490x20
+			kongdao_xds_certificate_problem{certificate="fine"} 0x20
+			kongdao_xds_certificate_problem{certificate="edge"} 1x20`,
+		at: 90 * time.Second,
+		want: []string{
+			`CertificateExpires{certificate="api", severity="page"}: in 1d 0h 0m 0s`,
+			`CertificateExpires{certificate="api", severity="ticket"}: in 1d 0h 0m 0s`,
+			`CertificateExpires{certificate="edge", severity="ticket"}: in 10d 0h 0m 0s`,
+			`CertificateRefused{certificate="edge", severity="ticket"}: kongdao doctor says why`,
+		},
+	},
+	{
 		name: "a zone is down ten seconds after its last pod",
 		series: `
 			kongdao_xds_pods{function="feed",revision="r1",zone="zb-b"} 2x20

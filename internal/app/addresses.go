@@ -13,6 +13,7 @@ import (
 // empty for a part that does not run.
 type Addresses struct {
 	Gateway        string `json:"gateway,omitempty"`
+	GatewayTLS     string `json:"gateway_tls,omitempty"`
 	GatewayAdmin   string `json:"gateway_admin,omitempty"`
 	XDS            string `json:"xds,omitempty"`
 	ALS            string `json:"als,omitempty"`

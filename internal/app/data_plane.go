@@ -44,6 +44,11 @@ func (s *System) startXDS() (err error) {
 	}
 	xc := xds.DefaultConfig()
 	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
+	secure, err := s.gatewayTLSAddress()
+	if err != nil {
+		return err
+	}
+	xc.TLS = s.cfg.Gateway.TLS.Entrance(secure)
 	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), headers.ALSRequestHeaders()
 	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {
@@ -63,25 +68,38 @@ func (s *System) startXDS() (err error) {
 	return nil
 }
 
-// gatewayAddress is where Envoy will listen. The control plane has to tell Envoy,
-// so a free port is chosen here when the configuration leaves it open.
+// gatewayAddress is where Envoy will listen, and gatewayTLSAddress where it will for
+// TLS. The control plane has to tell Envoy, so free ports are chosen here when the
+// configuration leaves them open.
 func (s *System) gatewayAddress() (string, error) {
-	if s.gatewayAddr != "" {
-		return s.gatewayAddr, nil
+	return chosen(&s.gatewayAddr, "listen.gateway", s.cfg.Listen.Gateway)
+}
+
+func (s *System) gatewayTLSAddress() (string, error) {
+	if s.cfg.Listen.GatewayTLS == "" {
+		return "", nil
 	}
-	host, port, err := net.SplitHostPort(s.cfg.Listen.Gateway)
+	return chosen(&s.gatewayTLS, "listen.gatewayTLS", s.cfg.Listen.GatewayTLS)
+}
+
+// chosen fills in at once.
+func chosen(at *string, field, address string) (string, error) {
+	if *at != "" {
+		return *at, nil
+	}
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("listen.gateway: %w", err)
+		return "", fmt.Errorf("%s: %w", field, err)
 	}
-	s.gatewayAddr = s.cfg.Listen.Gateway
 	if port == "0" {
 		n, err := envoy.FreePort(host)
 		if err != nil {
-			return "", fmt.Errorf("listen.gateway: %w", err)
+			return "", fmt.Errorf("%s: %w", field, err)
 		}
-		s.gatewayAddr = net.JoinHostPort(host, strconv.Itoa(n))
+		address = net.JoinHostPort(host, strconv.Itoa(n))
 	}
-	return s.gatewayAddr, nil
+	*at = address
+	return address, nil
 }
 
 // followHealth hands the prober's findings to the control plane, whose limits
@@ -139,7 +157,7 @@ func (s *System) startGateway(ctx context.Context) error {
 	cfg.Cluster = s.cfg.Envoy.Group
 	cfg.Dir = s.dir.sub("gateway")
 	cfg.AdminAddr = s.cfg.Listen.GatewayAdmin
-	cfg.XDSAddr, cfg.HTTPAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway
+	cfg.XDSAddr, cfg.HTTPAddr, cfg.TLSAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway, s.cfg.Listen.GatewayTLS
 	if s.collector != nil {
 		cfg.ALSAddr = s.collector.ALSAddr()
 	} else if s.cfg.Collector.Source == string(collector.SourceALS) {
@@ -149,6 +167,9 @@ func (s *System) startGateway(ctx context.Context) error {
 		cfg.XDSAddr = s.xds.Addr()
 		var err error
 		if cfg.HTTPAddr, err = s.gatewayAddress(); err != nil {
+			return err
+		}
+		if cfg.TLSAddr, err = s.gatewayTLSAddress(); err != nil {
 			return err
 		}
 	}
@@ -161,7 +182,7 @@ func (s *System) startGateway(ctx context.Context) error {
 	}
 	s.gateway = g
 	close(s.gatewayUp)
-	s.addresses.Gateway, s.addresses.GatewayAdmin = g.Addr(), g.AdminAddr()
+	s.addresses.Gateway, s.addresses.GatewayTLS, s.addresses.GatewayAdmin = g.Addr(), cfg.TLSAddr, g.AdminAddr()
 	s.life.start("gateway", g.Run)
 	return nil
 }

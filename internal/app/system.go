@@ -72,6 +72,7 @@ type System struct {
 	addresses Addresses
 
 	gatewayAddr string        // where Envoy listens, once chosen
+	gatewayTLS  string        // where it listens for TLS, once chosen; empty: nowhere
 	gatewayUp   chan struct{} // closed once gateway is set
 }
 

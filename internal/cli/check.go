@@ -16,7 +16,8 @@ type checkResult struct {
 	OK       bool         `json:"ok"`
 	Problems api.Problems `json:"problems"`
 	Counts   []kindCount  `json:"resources"`
-	Envoy    string       `json:"envoy,omitempty"` // why Envoy's own check was not made
+	Envoy    string       `json:"envoy,omitempty"`   // why Envoy's own check was not made
+	Missing  []string     `json:"missing,omitempty"` // certificates that are not on this machine, hence not checked
 }
 
 type kindCount struct {
@@ -39,7 +40,9 @@ Exit code 0 when nothing is wrong, 2 otherwise.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, problems := registry.Load(args[0])
 			r := checkResult{Problems: problems, Counts: counts(set)}
-			if len(problems) == 0 {
+			more, missing := app.CheckCertificates(set, registry.Resolve)
+			r.Problems, r.Missing = append(r.Problems, more...), missing
+			if len(r.Problems) == 0 {
 				var more api.Problems
 				more, r.Envoy = app.CheckWithEnvoy(cmd.Context(), set, withEnvoy)
 				r.Problems = append(r.Problems, more...)
@@ -74,6 +77,9 @@ func (r checkResult) text(w io.Writer) {
 	for _, c := range r.Counts {
 		fmt.Fprintf(w, "%-14s %d\n", c.Kind, c.Count)
 	}
+	for _, text := range r.Missing {
+		fmt.Fprintf(w, "not checked: %s\n", text)
+	}
 	if r.Envoy != "" {
 		fmt.Fprintf(w, "not checked by Envoy: %s\n", r.Envoy)
 	}
@@ -89,5 +95,6 @@ func counts(s api.Set) []kindCount {
 		{api.KindAlertRule, len(s.AlertRules)},
 		{api.KindRobot, len(s.Robots)},
 		{api.KindScenario, len(s.Scenarios)},
+		{api.KindCertificate, len(s.Certificates)},
 	}
 }

@@ -60,6 +60,7 @@ func (e *env) doctorCommand() *cobra.Command {
 
 func (e *env) examine(ctx context.Context, cfg config.Config) []finding {
 	found := []finding{checkEnvoy(cfg), checkClickHouse(ctx, cfg), checkDataDir(cfg.DataDir)}
+	found = append(found, checkCertificates(cfg)...)
 	c, err := e.connect()
 	if err != nil {
 		found = append(found, checkPort("gateway port", cfg.Listen.Gateway), checkPort("api port", cfg.Listen.API))
@@ -202,6 +203,7 @@ func (c *client) examine(ctx context.Context) []finding {
 		}
 		found = append(found, f)
 	}
+	found = append(found, certificatesOf(state)...)
 	for _, r := range state.Rejections {
 		found = append(found, finding{Name: "rejected", Found: fmt.Sprint(r), Remedy: "mend the resource that is named"})
 	}

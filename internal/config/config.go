@@ -19,6 +19,7 @@ type Config struct {
 
 	Listen     Listen     `yaml:"listen"`
 	ClickHouse ClickHouse `yaml:"clickhouse"`
+	Gateway    Gateway    `yaml:"gateway"`
 	Envoy      Envoy      `yaml:"envoy"`
 	Collector  Collector  `yaml:"collector"`
 	Alerting   Alerting   `yaml:"alerting"`
@@ -33,6 +34,7 @@ type Config struct {
 // run/addresses.json in the data directory then names.
 type Listen struct {
 	Gateway        string `yaml:"gateway" want:"an IP address and port such as 127.0.0.1:9000"`        // callers
+	GatewayTLS     string `yaml:"gatewayTLS" want:"an IP address and port such as 127.0.0.1:9443"`     // callers by TLS; empty: none. See gateway.tls
 	GatewayAdmin   string `yaml:"gatewayAdmin" want:"an IP address and port such as 127.0.0.1:9000"`   // Envoy's administration; it can stop the gateway, hence loopback only
 	XDS            string `yaml:"xds" want:"an IP address and port such as 127.0.0.1:9000"`            // control plane, for gateways
 	ALS            string `yaml:"als" want:"an IP address and port such as 127.0.0.1:9000"`            // access log stream, from gateways
@@ -144,6 +146,7 @@ func Default() Config {
 			Alertmanager: anyPort, Prometheus: anyPort,
 		},
 		ClickHouse: ClickHouse{RetentionDays: 30},
+		Gateway:    DefaultGateway(),
 		Envoy:      Envoy{Node: "gateway-1", Group: "default"},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,

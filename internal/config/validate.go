@@ -44,6 +44,7 @@ func (c Config) wrongs() []wrong {
 	}
 	k.listen(c.Listen)
 	k.clickhouse(c.ClickHouse)
+	k.gateway(c)
 	k.envoy(c.Envoy)
 	k.collector(c.Collector)
 	k.alerting(c.Alerting)
@@ -66,6 +67,7 @@ func (l Listen) addresses() []struct {
 		private        bool
 	}{
 		{"listen.gateway", l.Gateway, false},
+		{"listen.gatewayTLS", l.GatewayTLS, false},
 		{"listen.gatewayAdmin", l.GatewayAdmin, true},
 		{"listen.xds", l.XDS, false},
 		{"listen.als", l.ALS, false},
@@ -85,6 +87,7 @@ func (k *check) listen(l Listen) {
 	for _, a := range l.addresses() {
 		ip, port, ok := hostPort(a.address)
 		switch {
+		case a.address == "" && a.field == "listen.gatewayTLS": // nobody can call by TLS
 		case !ok:
 			k.add(a.field, "is %q, want an IP address and port such as 127.0.0.1:9000, port 0 for any free one", a.address)
 		case a.private && !ip.IsLoopback():

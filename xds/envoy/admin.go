@@ -54,18 +54,27 @@ func (a admin) do(ctx context.Context, method, pathAndQuery string) error {
 	return err
 }
 
-// live says whether Envoy is initialised and listens on httpAddr.
-func (a admin) live(ctx context.Context, httpAddr string) error {
+// live says whether Envoy is initialised and listens on these addresses; empty ones
+// are left out.
+func (a admin) live(ctx context.Context, addrs ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := a.do(ctx, http.MethodGet, "/ready"); err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", httpAddr)
-	if err != nil {
-		return err
+	for _, addr := range addrs {
+		if addr == "" {
+			continue
+		}
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		if err := conn.Close(); err != nil {
+			return err
+		}
 	}
-	return conn.Close()
+	return nil
 }
 
 // Stats reads the counters and gauges whose names match filter, a regular
@@ -99,7 +108,7 @@ func (g *Gateway) Ready(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := g.admin.live(ctx, g.Addr())
+		err := g.admin.live(ctx, g.Addr(), g.cfg.TLSAddr)
 		if err == nil {
 			g.lived.Store(true)
 			return nil

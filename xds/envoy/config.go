@@ -17,6 +17,7 @@ type Config struct {
 	Dir  string `yaml:"dir"`  // for the bootstrap, Envoy's own log and the pid file; one gateway each
 
 	HTTPAddr  string `yaml:"httpAddr"`  // where functions are called; port 0: any free one
+	TLSAddr   string `yaml:"tlsAddr"`   // where functions are called by TLS; empty: nowhere
 	AdminAddr string `yaml:"adminAddr"` // loopback; port 0: any free one
 	XDSAddr   string `yaml:"xdsAddr"`   // the control plane
 	ALSAddr   string `yaml:"alsAddr"`   // the collector's access log service; empty: none
@@ -76,8 +77,8 @@ func (c Config) Validate() error {
 	for _, a := range []struct {
 		field, value string
 		mayBeZero    bool
-	}{{"httpAddr", c.HTTPAddr, true}, {"adminAddr", c.AdminAddr, true}, {"xdsAddr", c.XDSAddr, false}, {"alsAddr", c.ALSAddr, false}} {
-		if a.field == "alsAddr" && a.value == "" {
+	}{{"httpAddr", c.HTTPAddr, true}, {"tlsAddr", c.TLSAddr, false}, {"adminAddr", c.AdminAddr, true}, {"xdsAddr", c.XDSAddr, false}, {"alsAddr", c.ALSAddr, false}} {
+		if (a.field == "alsAddr" || a.field == "tlsAddr") && a.value == "" {
 			continue
 		}
 		if err := checkAddr(a.value, a.mayBeZero); err != nil {

@@ -21,6 +21,7 @@ type Gateway struct {
 	binary Binary
 	addr   string
 	http   *port    // nil once given back
+	tls    *port    // nil without an entrance with TLS, and once given back
 	lock   *os.File // on the folder
 	admin  admin
 
@@ -64,6 +65,11 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 		return nil, err
 	}
 	g.addr = g.http.addr
+	if cfg.TLSAddr != "" {
+		if g.tls, err = holdPort(cfg.TLSAddr); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
 	adminPort, err := holdPort(cfg.AdminAddr) // Envoy's admin wants its port alone: held only to choose it
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
@@ -84,10 +90,13 @@ func (g *Gateway) Close() error {
 	if g.http != nil {
 		errs = append(errs, g.http.close())
 	}
+	if g.tls != nil {
+		errs = append(errs, g.tls.close())
+	}
 	if g.lock != nil {
 		errs = append(errs, g.lock.Close())
 	}
-	g.http, g.lock = nil, nil
+	g.http, g.tls, g.lock = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -33,6 +33,9 @@ func Explain(w *model.World, r Request) Answer {
 		a.Status = http.StatusBadRequest
 		return a
 	}
+	if redirected(w, &a) {
+		return a
+	}
 	path, ok := normalize(r.Path)
 	if !ok {
 		a.Status, a.Reason = http.StatusBadRequest, "the path is malformed"

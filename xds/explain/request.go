@@ -16,6 +16,10 @@ type Request struct {
 	Host    string      // with or without a port; empty: none that any exact host has
 	Path    string      // as on the wire, a query may follow
 	Headers http.Header // canonical names, as http.Header.Add makes them
+
+	// Scheme is http or https where it is known how the request comes; empty: by an
+	// entrance that serves functions.
+	Scheme string
 }
 
 // ParseRequest reads a request as it is given on a command line: a method, a URL
@@ -46,7 +50,8 @@ func ParseRequest(method, rawURL string, headers []string) (Request, error) {
 }
 
 func (r *Request) setURL(raw string) error {
-	if !strings.HasPrefix(raw, "/") && !strings.Contains(raw, "://") {
+	given := strings.Contains(raw, "://")
+	if !strings.HasPrefix(raw, "/") && !given {
 		raw = "http://" + raw
 	}
 	u, err := url.Parse(raw)
@@ -56,7 +61,9 @@ func (r *Request) setURL(raw string) error {
 	if u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("scheme %q: want http or https", u.Scheme)
 	}
-	r.Host = u.Host
+	if r.Host = u.Host; given {
+		r.Scheme = u.Scheme
+	}
 	r.Path = u.EscapedPath()
 	if r.Path == "" {
 		r.Path = "/"

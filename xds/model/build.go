@@ -28,7 +28,7 @@ func Build(in Input) *World {
 	for _, p := range in.Pins {
 		b.pins[p.Function] = append(b.pins[p.Function], p)
 	}
-	w := &World{functions: make(map[string]*Function, len(in.Set.Functions)), Views: in.Views, group: in.Group}
+	w := &World{functions: make(map[string]*Function, len(in.Set.Functions)), Views: in.Views, TLS: in.TLS, group: in.Group}
 	for _, spec := range in.Set.Functions {
 		f := b.previous(spec.Name)
 		if f == nil || !b.holds(f, spec) {

@@ -39,6 +39,7 @@ type Input struct {
 	Fleet       *Fleet              // gateways that share limits; nil: one
 	Fleets      map[string]*Fleet   // of functions that other gateways share, by function
 	Views       []string            // zones in which the group has gateways, sorted
+	TLS         *TLS                // nil: gateways do not listen for it
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
 }
 
@@ -56,6 +57,7 @@ type World struct {
 	Hosts     []*Host     // sorted by name
 	Zones     []Zone      // sorted by name; also those that only pods name
 	Views     []string    // zones in which there are gateways, sorted
+	TLS       *TLS        // nil: gateways do not listen for it
 
 	functions map[string]*Function
 	hosts     map[string]*Host

@@ -6,7 +6,7 @@
 //   - a stream has at most one unanswered response of each type, and what changes
 //     meanwhile is sent as one response after the answer;
 //   - of what is to be sent at the same time, clusters go before their endpoints,
-//     and both before listeners and routes;
+//     and both before secrets, listeners and routes;
 //   - a refused response is sent again in halves until the refused resource stands
 //     alone, so that one bad resource keeps no other back. A refused resource is
 //     not sent again before it changes;
@@ -33,7 +33,7 @@ import (
 // the same moment are sent.
 func Types() []string {
 	return []string{
-		resource.ClusterType, resource.EndpointType, resource.ListenerType, resource.RouteType, resource.ScopedRouteType,
+		resource.ClusterType, resource.EndpointType, resource.SecretType, resource.ListenerType, resource.RouteType, resource.ScopedRouteType,
 	}
 }
 

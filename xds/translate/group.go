@@ -10,6 +10,7 @@ import (
 func (c Config) at(w *model.World) Config {
 	if at, err := netip.ParseAddrPort(w.Listen()); err == nil {
 		c.Address, c.Port = at.Addr().String(), uint32(at.Port())
+		c.TLS = nil // its address is the other groups'
 	}
 	return c
 }

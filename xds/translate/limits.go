@@ -33,7 +33,10 @@ const maxBuckets = 20_000
 // so a change of metadata: neither it nor any other push refills a bucket, as it
 // does where the limit itself lies in a route. The filter never changes because of
 // functions, since a changed listener would refill them all.
-func (t *translator) limits() *hcm.HttpFilter {
+//
+// An entrance has buckets of its own: share is the part of each limit, in percent,
+// that it admits.
+func (t *translator) limits(share uint32) *hcm.HttpFilter {
 	const unlimited = 1_000_000_000
 	always := &core.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: 100}}
 	filter := &localratelimit.LocalRateLimit{
@@ -48,7 +51,7 @@ func (t *translator) limits() *hcm.HttpFilter {
 	for _, tier := range model.Tiers() {
 		filter.Descriptors = append(filter.Descriptors, &ratelimit.LocalRateLimitDescriptor{
 			Entries:     []*ratelimit.RateLimitDescriptor_Entry{{Key: tier.Key}},
-			TokenBucket: bucket(tier.Burst, model.TokensPerSecond),
+			TokenBucket: bucket(tier.Burst, model.TokensPerSecond/100*share),
 		})
 		filter.RateLimits = append(filter.RateLimits, takeFrom(tier))
 	}

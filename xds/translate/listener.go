@@ -10,17 +10,48 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// ListenerName is the one listener of a gateway.
+// ListenerName is the listener without TLS; see also TLSListenerName.
 const ListenerName = "gateway"
 
-// listener depends on the configuration alone. Nothing that comes from functions
-// may enter it: a changed listener refills every bucket and drains connections.
-func (t *translator) listener() *listener.Listener {
-	manager := &hcm.HttpConnectionManager{
-		StatPrefix:                    ListenerName,
+// entrance is one way in: without TLS, or with it.
+type entrance struct {
+	name  string // of its listener
+	tls   bool
+	share uint32 // of every limit, percent
+}
+
+// listeners depend on the configuration alone. Nothing that comes from functions
+// or certificates may enter them: a changed listener refills every bucket and
+// drains connections.
+func (t *translator) listeners() map[string]*listener.Listener {
+	if t.TLS == nil {
+		return byName(t.listener(socket(t.Address, t.Port), t.manager(entrance{name: ListenerName, share: whole})))
+	}
+	plain := t.manager(entrance{name: ListenerName, share: whole - t.TLS.share()})
+	if t.TLS.Redirect {
+		plain = t.redirecting()
+	}
+	return byName(
+		t.listener(socket(t.Address, t.Port), plain),
+		t.listenerTLS(t.manager(entrance{name: TLSListenerName, tls: true, share: t.TLS.share()})),
+	)
+}
+
+func byName(all ...*listener.Listener) map[string]*listener.Listener {
+	named := make(map[string]*listener.Listener, len(all))
+	for _, l := range all {
+		named[l.GetName()] = l
+	}
+	return named
+}
+
+// manager is what serves functions at an entrance.
+func (t *translator) manager(e entrance) *hcm.HttpConnectionManager {
+	m := &hcm.HttpConnectionManager{
+		StatPrefix:                    ListenerName, // of both: calls are counted together
 		RouteSpecifier:                scopedRoutes(),
 		EarlyHeaderMutationExtensions: []*core.TypedExtensionConfig{t.earlyHeaders()},
-		HttpFilters:                   t.httpFilters(),
+		HttpFilters:                   t.httpFilters(e.share),
 		AccessLog:                     t.accessLogs(),
 		LocalReplyConfig:              localReplies(),
 		// Clients are outside, whatever their address: their x-envoy-* and
@@ -30,10 +61,20 @@ func (t *translator) listener() *listener.Listener {
 		GenerateRequestId:            wrapperspb.Bool(true),
 		AlwaysSetRequestIdInResponse: true,
 		NormalizePath:                wrapperspb.Bool(true),
+		// What a client says of a client's certificate is never believed.
+		ForwardClientCertDetails: hcm.HttpConnectionManager_SANITIZE,
 	}
+	protocols(m)
+	if e.tls {
+		t.secure(m)
+	}
+	return m
+}
+
+func (t *translator) listener(at *core.Address, manager *hcm.HttpConnectionManager) *listener.Listener {
 	return &listener.Listener{
 		Name:    ListenerName,
-		Address: socket(t.Address, t.Port),
+		Address: at,
 		FilterChains: []*listener.FilterChain{{Filters: []*listener.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
 			ConfigType: &listener.Filter_TypedConfig{TypedConfig: t.pack(manager)},
@@ -47,11 +88,11 @@ func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 
 // httpFilters are all filters, in the order of requests. Whatever a function may
 // ask for is here from the start and off; its routes switch it on.
-func (t *translator) httpFilters() []*hcm.HttpFilter {
+func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
 	return append(t.anyHostFilters(),
 		t.filter(filterCORS, &cors.Cors{}),
 		t.chosenRevisions(),
-		t.limits(),
+		t.limits(share),
 		t.filter("envoy.filters.http.router", &router.Router{}),
 	)
 }

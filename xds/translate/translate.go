@@ -33,6 +33,7 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -52,6 +53,7 @@ type Config struct {
 	ALS             bool     // also send the access log to the static cluster ALSCluster
 	ALSHeaders      []string // request headers that the access log service gets
 	Shards          int      // route configurations that exact hosts are spread over, above 0
+	TLS             *TLS     // nil: gateways do not listen for it
 }
 
 // ALSCluster is the name of the access log service in an Envoy's bootstrap.
@@ -64,6 +66,7 @@ type Resources struct {
 	Listeners map[string]*listener.Listener
 	Routes    map[string]*route.RouteConfiguration
 	Scopes    map[string]*route.ScopedRouteConfiguration
+	Secrets   map[string]*tlsv3.Secret
 }
 
 // Delta are the resources that differ between two Worlds.
@@ -104,7 +107,7 @@ func Changes(c Config, before, w *model.World) (*Delta, error) {
 		Listeners: map[string]*listener.Listener{},
 	}, Bridges: map[string]*endpoint.ClusterLoadAssignment{}, Views: map[string]map[string]*endpoint.ClusterLoadAssignment{}}
 	if before == nil || before.Listen() != w.Listen() {
-		d.Listeners[ListenerName] = t.listener()
+		d.Listeners = t.listeners()
 	}
 	for _, f := range w.Functions {
 		if before == nil || before.Function(f.Name) != f {
@@ -113,6 +116,7 @@ func Changes(c Config, before, w *model.World) (*Delta, error) {
 			t.addViews(d, w, f)
 		}
 	}
+	d.Secrets = secrets(before, w)
 	d.Removed = removedClusters(before, w, d.Clusters)
 	d.Routes = t.routes(before, w)
 	d.Scopes, d.Unscoped = t.scopes(before, w)

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"os"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds"
+)
+
+// Gateway says how gateways take calls.
+type Gateway struct {
+	TLS GatewayTLS `yaml:"tls"`
+}
+
+// GatewayTLS is the entrance with TLS, listen.gatewayTLS. Certificates are
+// resources.
+type GatewayTLS struct {
+	MinVersion         string       `yaml:"minVersion" want:"\"1.2\" or \"1.3\""`                  // the oldest version that clients may speak
+	Certificates       int          `yaml:"certificates" want:"a whole number from 1 to 256"`      // how many there can be; another number restarts the listener
+	ClientCertificates string       `yaml:"clientCertificates" want:"none, request or require"`    // request: one that a client shows must be good; require: without one there is no connection
+	ClientCA           string       `yaml:"clientCA"`                                              // file of certificates, PEM, that sign those of clients; read again every second
+	HSTS               api.Duration `yaml:"hsts"`                                                  // browsers shall come with TLS only, for so long; 0s: they are not told
+	HSTSSubdomains     bool         `yaml:"hstsSubdomains"`                                        // to subdomains too
+	Plain              string       `yaml:"plain" want:"serve or redirect"`                        // what listen.gateway does: the same, or send everybody here
+	PublicPort         int          `yaml:"publicPort" want:"a port, or 0 for that of gatewayTLS"` // where clients reach listen.gatewayTLS, for redirects; 0: its own port
+	Share              int          `yaml:"share" want:"percent, 1 to 99"`                         // of every limit, percent, that listen.gatewayTLS admits while both serve
+}
+
+// DefaultGateway is what holds once there is a listen.gatewayTLS.
+func DefaultGateway() Gateway {
+	d := xds.DefaultTLS()
+	return Gateway{TLS: GatewayTLS{
+		MinVersion: d.MinVersion, Certificates: d.Slots, ClientCertificates: d.ClientCerts, Plain: d.Plain, Share: d.Share,
+	}}
+}
+
+// Entrance is the entrance with TLS at an address, for the control plane.
+func (g GatewayTLS) Entrance(address string) xds.TLS {
+	return xds.TLS{
+		Gateway: address, MinVersion: g.MinVersion, Slots: g.Certificates, ClientCerts: g.ClientCertificates, ClientCA: g.ClientCA,
+		HSTS: g.HSTS, HSTSSubdomains: g.HSTSSubdomains, Plain: g.Plain, PublicPort: g.PublicPort, Share: g.Share,
+	}
+}
+
+func (k *check) gateway(c Config) {
+	g := c.Gateway.TLS
+	k.oneOf("gateway.tls.minVersion", g.MinVersion, "1.2", "1.3")
+	k.oneOf("gateway.tls.clientCertificates", g.ClientCertificates, xds.ClientCertsNone, xds.ClientCertsRequest, xds.ClientCertsRequire)
+	k.oneOf("gateway.tls.plain", g.Plain, xds.PlainServe, xds.PlainRedirect)
+	k.within("gateway.tls.certificates", g.Certificates, 1, 256)
+	k.within("gateway.tls.share", g.Share, 1, 99)
+	k.within("gateway.tls.publicPort", g.PublicPort, 0, 65535)
+	const most = 10 * 365 * 24 * time.Hour
+	if g.HSTS.Std() > most || g.HSTS.Std()%time.Second != 0 {
+		k.add("gateway.tls.hsts", "is %s, want whole seconds, such as 8760h for a year", g.HSTS)
+	}
+	switch asked := g.ClientCertificates != xds.ClientCertsNone; {
+	case asked && g.ClientCA == "":
+		k.add("gateway.tls.clientCA", "is empty, want a file of the certificates that sign those of clients")
+	case !asked && g.ClientCA != "":
+		k.add("gateway.tls.clientCA", "is set, and gateway.tls.clientCertificates is none: want request or require")
+	}
+	if c.Listen.GatewayTLS == "" {
+		k.withoutTLS(g)
+		return
+	}
+	if g.ClientCA != "" {
+		if _, err := os.Stat(g.ClientCA); err != nil {
+			k.add("gateway.tls.clientCA", "cannot be read: %s", err)
+		}
+	}
+}
+
+// withoutTLS names what would do nothing, where somebody may rely on it.
+func (k *check) withoutTLS(g GatewayTLS) {
+	if g.Plain == xds.PlainRedirect {
+		k.add("gateway.tls.plain", "is redirect, and listen.gatewayTLS is empty: want an address there")
+	}
+	if g.ClientCertificates != xds.ClientCertsNone {
+		k.add("gateway.tls.clientCertificates", "is %s, and listen.gatewayTLS is empty: want an address there", g.ClientCertificates)
+	}
+}
+
+func (k *check) within(field string, n, least, most int) {
+	if n < least || n > most {
+		k.add(field, "is %d, want a whole number from %d to %d", n, least, most)
+	}
+}

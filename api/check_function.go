@@ -24,6 +24,7 @@ func (f *Function) check(r *report) {
 	}
 	f.checkAccess(r)
 	f.checkHandling(r)
+	f.checkLimits(r)
 }
 
 func (f *Function) checkRoutes(r *report) {

@@ -22,6 +22,7 @@ func (c *Consumer) check(r *report) {
 	if len(c.Spec.Keys) == 0 {
 		r.add("spec.keys", "is missing, want at least one key, written ${env:NAME} or ${file:path}")
 	}
+	r.priority("spec.priority", c.Spec.Priority)
 	first := map[Secret]int{}
 	for i, key := range c.Spec.Keys {
 		at := fmt.Sprintf("spec.keys[%d]", i)

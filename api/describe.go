@@ -45,6 +45,8 @@ func wantOf(t reflect.Type, want string) string {
 	switch t {
 	case reflect.TypeFor[Duration]():
 		return "a duration such as 100ms, 1.5s or 2m"
+	case reflect.TypeFor[Rate]():
+		return "a rate such as 10/s, 600/m or 5000/h"
 	case reflect.TypeFor[Percent]():
 		return "a percentage from 0% to 100%, such as 99.9%"
 	case reflect.TypeFor[Secret]():

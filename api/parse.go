@@ -18,6 +18,7 @@ var kinds = []struct {
 	{KindZone, func() resource { return &Zone{} }},
 	{KindGatewayGroup, func() resource { return &GatewayGroup{} }},
 	{KindConsumer, func() resource { return &Consumer{} }},
+	{KindLimit, func() resource { return &Limit{} }},
 	{KindAlertRule, func() resource { return &AlertRule{} }},
 	{KindRobot, func() resource { return &Robot{} }},
 	{KindScenario, func() resource { return &Scenario{} }},

@@ -25,6 +25,7 @@ func Merge(sets ...Set) Set {
 		out.Zones = append(out.Zones, s.Zones...)
 		out.GatewayGroups = append(out.GatewayGroups, s.GatewayGroups...)
 		out.Consumers = append(out.Consumers, s.Consumers...)
+		out.Limits = append(out.Limits, s.Limits...)
 		out.AlertRules = append(out.AlertRules, s.AlertRules...)
 		out.Robots = append(out.Robots, s.Robots...)
 		out.Scenarios = append(out.Scenarios, s.Scenarios...)
@@ -45,6 +46,7 @@ func (s Set) resources() []resource {
 	all = appendAll(all, s.Zones)
 	all = appendAll(all, s.GatewayGroups)
 	all = appendAll(all, s.Consumers)
+	all = appendAll(all, s.Limits)
 	all = appendAll(all, s.AlertRules)
 	all = appendAll(all, s.Robots)
 	all = appendAll(all, s.Scenarios)
@@ -63,6 +65,7 @@ func (s *Set) sort() {
 	sortByName(s.Zones)
 	sortByName(s.GatewayGroups)
 	sortByName(s.Consumers)
+	sortByName(s.Limits)
 	sortByName(s.AlertRules)
 	sortByName(s.Robots)
 	sortByName(s.Scenarios)
@@ -85,6 +88,7 @@ func (*Function) kind() string     { return KindFunction }
 func (*Zone) kind() string         { return KindZone }
 func (*GatewayGroup) kind() string { return KindGatewayGroup }
 func (*Consumer) kind() string     { return KindConsumer }
+func (*Limit) kind() string        { return KindLimit }
 func (*AlertRule) kind() string    { return KindAlertRule }
 func (*Robot) kind() string        { return KindRobot }
 func (*Scenario) kind() string     { return KindScenario }
@@ -93,6 +97,7 @@ func (f *Function) addTo(s *Set)     { s.Functions = append(s.Functions, f) }
 func (z *Zone) addTo(s *Set)         { s.Zones = append(s.Zones, z) }
 func (g *GatewayGroup) addTo(s *Set) { s.GatewayGroups = append(s.GatewayGroups, g) }
 func (c *Consumer) addTo(s *Set)     { s.Consumers = append(s.Consumers, c) }
+func (l *Limit) addTo(s *Set)        { s.Limits = append(s.Limits, l) }
 func (a *AlertRule) addTo(s *Set)    { s.AlertRules = append(s.AlertRules, a) }
 func (rb *Robot) addTo(s *Set)       { s.Robots = append(s.Robots, rb) }
 func (s *Scenario) addTo(set *Set)   { set.Scenarios = append(set.Scenarios, s) }

@@ -9,6 +9,7 @@ const (
 	KindZone         = "Zone"
 	KindGatewayGroup = "GatewayGroup"
 	KindConsumer     = "Consumer"
+	KindLimit        = "Limit"
 	KindAlertRule    = "AlertRule"
 	KindRobot        = "Robot"
 	KindScenario     = "Scenario"
@@ -20,6 +21,7 @@ type Set struct {
 	Zones         []*Zone
 	GatewayGroups []*GatewayGroup
 	Consumers     []*Consumer
+	Limits        []*Limit
 	AlertRules    []*AlertRule
 	Robots        []*Robot
 	Scenarios     []*Scenario
@@ -59,21 +61,24 @@ type Function struct {
 
 // FunctionSpec says how a function is reached, released and protected.
 type FunctionSpec struct {
-	Description string      `yaml:"description" json:"description,omitempty"`
-	Routes      []Route     `yaml:"routes" json:"routes"`
-	Revisions   []Revision  `yaml:"revisions" json:"revisions"`
-	Traffic     []Traffic   `yaml:"traffic" json:"traffic"`           // empty: everything to the last revision
-	Sticky      *Sticky     `yaml:"sticky" json:"sticky,omitempty"`   // nil: each call is drawn by weight
-	Release     *Release    `yaml:"release" json:"release,omitempty"` // nil: weights change by hand alone
-	Objective   Objective   `yaml:"objective" json:"objective"`
-	Capacity    Capacity    `yaml:"capacity" json:"capacity"`
-	Timeout     Duration    `yaml:"timeout" json:"timeout"`       // of a whole call, retries included; 0: 15 s
-	TryTimeout  Duration    `yaml:"tryTimeout" json:"tryTimeout"` // of one try; 0: none beyond Timeout
-	Idempotent  bool        `yaml:"idempotent" json:"idempotent"` // a request that was sent may be sent again
-	HealthCheck HealthCheck `yaml:"healthCheck" json:"healthCheck"`
-	Access      *Access     `yaml:"access" json:"access,omitempty"` // nil: closed, the gateway answers 403
-	Retries     Retries     `yaml:"retries" json:"retries,omitzero"`
-	Mirror      []Mirror    `yaml:"mirror" json:"mirror,omitempty"`
+	Description string        `yaml:"description" json:"description,omitempty"`
+	Routes      []Route       `yaml:"routes" json:"routes"`
+	Revisions   []Revision    `yaml:"revisions" json:"revisions"`
+	Traffic     []Traffic     `yaml:"traffic" json:"traffic"`           // empty: everything to the last revision
+	Sticky      *Sticky       `yaml:"sticky" json:"sticky,omitempty"`   // nil: each call is drawn by weight
+	Release     *Release      `yaml:"release" json:"release,omitempty"` // nil: weights change by hand alone
+	Objective   Objective     `yaml:"objective" json:"objective"`
+	Capacity    Capacity      `yaml:"capacity" json:"capacity"`
+	Timeout     Duration      `yaml:"timeout" json:"timeout"`       // of a whole call, retries included; 0: 15 s
+	TryTimeout  Duration      `yaml:"tryTimeout" json:"tryTimeout"` // of one try; 0: none beyond Timeout
+	Idempotent  bool          `yaml:"idempotent" json:"idempotent"` // a request that was sent may be sent again
+	HealthCheck HealthCheck   `yaml:"healthCheck" json:"healthCheck"`
+	Access      *Access       `yaml:"access" json:"access,omitempty"` // nil: closed, the gateway answers 403
+	Retries     Retries       `yaml:"retries" json:"retries,omitzero"`
+	Mirror      []Mirror      `yaml:"mirror" json:"mirror,omitempty"`
+	Priority    string        `yaml:"priority" json:"priority,omitempty" want:"high, normal or low"`             // of requests whose route and consumer say nothing; empty: normal
+	Limits      []CallerLimit `yaml:"limits" json:"limits,omitempty"`                                            // rates that callers are held to, each on its own
+	Concurrency int           `yaml:"concurrency" json:"concurrency,omitempty" want:"a whole number, 0 or more"` // requests in flight over all gateways; 0: not limited
 
 	Handling // of every route that says nothing else
 }
@@ -86,13 +91,14 @@ type Route struct {
 	Headers map[string]Matcher `yaml:"headers" json:"headers,omitempty"`
 	Query   map[string]Matcher `yaml:"query" json:"query,omitempty"` // of parameters as they stand in the URL; of equal ones the first counts
 
-	Rewrite     string    `yaml:"rewrite" json:"rewrite,omitempty"`         // the path that pods see, such as /v2/{id} or /v2/*; empty: as it came
-	RewriteHost string    `yaml:"rewriteHost" json:"rewriteHost,omitempty"` // the host that pods see; empty: as it came
-	Redirect    *Redirect `yaml:"redirect" json:"redirect,omitempty"`       // the gateway sends callers elsewhere
-	Respond     *Respond  `yaml:"respond" json:"respond,omitempty"`         // the gateway answers
-	Websocket   bool      `yaml:"websocket" json:"websocket,omitempty"`     // only websockets take this route
-	Timeout     Duration  `yaml:"timeout" json:"timeout,omitempty"`         // of a whole call; 0: the function's
-	TryTimeout  Duration  `yaml:"tryTimeout" json:"tryTimeout,omitempty"`   // of one try; 0: the function's
+	Rewrite     string    `yaml:"rewrite" json:"rewrite,omitempty"`                              // the path that pods see, such as /v2/{id} or /v2/*; empty: as it came
+	RewriteHost string    `yaml:"rewriteHost" json:"rewriteHost,omitempty"`                      // the host that pods see; empty: as it came
+	Redirect    *Redirect `yaml:"redirect" json:"redirect,omitempty"`                            // the gateway sends callers elsewhere
+	Respond     *Respond  `yaml:"respond" json:"respond,omitempty"`                              // the gateway answers
+	Websocket   bool      `yaml:"websocket" json:"websocket,omitempty"`                          // only websockets take this route
+	Timeout     Duration  `yaml:"timeout" json:"timeout,omitempty"`                              // of a whole call; 0: the function's
+	TryTimeout  Duration  `yaml:"tryTimeout" json:"tryTimeout,omitempty"`                        // of one try; 0: the function's
+	Priority    string    `yaml:"priority" json:"priority,omitempty" want:"high, normal or low"` // empty: the function's
 
 	Handling
 
@@ -205,7 +211,8 @@ type Consumer struct {
 
 // ConsumerSpec holds the keys of a consumer.
 type ConsumerSpec struct {
-	Keys []Secret `yaml:"keys" json:"keys"` // ${env:NAME} or ${file:path}
+	Keys     []Secret `yaml:"keys" json:"keys"`                                              // ${env:NAME} or ${file:path}
+	Priority string   `yaml:"priority" json:"priority,omitempty" want:"high, normal or low"` // of its requests, whatever the route; empty: the route's
 }
 
 // AlertRule is a Prometheus rule file in a resource.

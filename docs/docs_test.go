@@ -135,7 +135,7 @@ GROUP BY t ORDER BY t
 // TestResourcesNameEveryKey and its sibling look for each key in backquotes.
 func TestResourcesNameEveryKey(t *testing.T) {
 	page := read(t, "reference/resources.md")
-	for _, kind := range []any{api.Function{}, api.Zone{}, api.GatewayGroup{}, api.Consumer{}, api.Robot{}, api.Scenario{}, api.Certificate{}} {
+	for _, kind := range []any{api.Function{}, api.Zone{}, api.GatewayGroup{}, api.Consumer{}, api.Limit{}, api.Robot{}, api.Scenario{}, api.Certificate{}} {
 		for _, key := range keys(reflect.TypeOf(kind), "") {
 			if !strings.Contains(page, "`"+key+"`") {
 				t.Errorf("resources.md does not name `%s` of %T", key, kind)

@@ -92,6 +92,7 @@ func counts(s api.Set) []kindCount {
 		{api.KindZone, len(s.Zones)},
 		{api.KindGatewayGroup, len(s.GatewayGroups)},
 		{api.KindConsumer, len(s.Consumers)},
+		{api.KindLimit, len(s.Limits)},
 		{api.KindAlertRule, len(s.AlertRules)},
 		{api.KindRobot, len(s.Robots)},
 		{api.KindScenario, len(s.Scenarios)},

@@ -140,9 +140,9 @@ func send(t *testing.T, client *http.Client, addr string, r Request, seq int) se
 }
 
 // call is what Envoy logged of a request; empty where it logged "-".
-type call struct{ route, cluster, pod string }
+type call struct{ route, cluster, pod, limits string }
 
-const callFormat = "%REQ(" + seqName + ")%\t%ROUTE_NAME%\t%UPSTREAM_CLUSTER_RAW%\t%UPSTREAM_HOST%\n"
+const callFormat = "%REQ(" + seqName + ")%\t%ROUTE_NAME%\t%UPSTREAM_CLUSTER_RAW%\t%UPSTREAM_HOST%\t" + limitsFormat + "\n"
 
 func readCalls(t *testing.T, path string) map[int]call {
 	t.Helper()
@@ -159,8 +159,8 @@ func readCalls(t *testing.T, path string) map[int]call {
 				fields[i] = ""
 			}
 		}
-		if seq, err := strconv.Atoi(fields[0]); err == nil && len(fields) == 4 {
-			calls[seq] = call{fields[1], fields[2], fields[3]}
+		if seq, err := strconv.Atoi(fields[0]); err == nil && len(fields) == 5 {
+			calls[seq] = call{fields[1], fields[2], fields[3], fields[4]}
 		}
 	}
 	return calls
@@ -170,6 +170,9 @@ func readCalls(t *testing.T, path string) map[int]call {
 func disagreement(a Answer, status int, c call) string {
 	if c.route != a.Route {
 		return fmt.Sprintf("envoy took the route %q and not %q", c.route, a.Route)
+	}
+	if want := limitsText(a); a.Revision != "" && !a.Pinned && c.limits != want {
+		return fmt.Sprintf("envoy was told of the limits %q and not %q", c.limits, want)
 	}
 	want := a.Status
 	if a.Revision != "" {

@@ -18,6 +18,7 @@ type Answer struct {
 	Match    string `json:"match,omitempty"`    // the route's conditions, for people
 	Access   string `json:"access,omitempty"`   // why the caller may call, for people
 	Consumer string `json:"consumer,omitempty"` // whose key it was
+	Priority string `json:"priority,omitempty"` // its class, where the function has classes: high, normal, low or load-test
 	Pinned   bool   `json:"pinned,omitempty"`   // the request goes to one pod that is being tested
 
 	Handling *Handling `json:"handling,omitempty"` // nil where the gateway refuses
@@ -37,6 +38,9 @@ type Limit struct {
 	RequestsPerSecond float64 `json:"requests_per_second"` // of all gateways together
 	Burst             int     `json:"burst"`               // requests at once, at one gateway
 	Follows           string  `json:"follows"`             // what the rate is made of
+	InFlight          int     `json:"in_flight,omitempty"` // of a limit of concurrency: requests at once, at all gateways; there is no rate then
+	Caller            string  `json:"caller,omitempty"`    // of a limit of callers: whom it counts this request for
+	Source            string  `json:"source,omitempty"`    // file:line, where it was written as a limit
 }
 
 // Revision is a revision with its part of the requests that are like this one.

@@ -63,7 +63,7 @@ func Explain(w *model.World, r Request) Answer {
 		return a
 	}
 	v := f.Decide(r.values)
-	a.follow(f, v)
+	a.follow(rule, v)
 	if v.Status == 0 {
 		a.handle(rule, path)
 	}
@@ -99,7 +99,7 @@ func find(w *model.World, r Request, path string) (rule *model.Rule, wild bool) 
 }
 
 // follow fills in what the function's verdict means.
-func (a *Answer) follow(f *model.Function, v model.Verdict) {
+func (a *Answer) follow(rule *model.Rule, v model.Verdict) {
 	if v.Status != 0 {
 		a.Status, a.Reason = v.Status, v.Reason
 		return
@@ -119,9 +119,7 @@ func (a *Answer) follow(f *model.Function, v model.Verdict) {
 	}
 	a.share(v.Shares)
 	a.Why = v.Why
-	if l, ok := limitOf(f, v); ok {
-		a.Limits = append(a.Limits, l)
-	}
+	a.limit(rule, v)
 }
 
 // pin is the way of a request to a pod under test: no limit, no other pod.

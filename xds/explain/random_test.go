@@ -70,6 +70,7 @@ func (c chance) function(name string, pods []api.Endpoint) *api.Function {
 	}
 	f.Spec.Access = pick(c, nil, &api.Access{Public: true}, &api.Access{Public: true}, &api.Access{Consumers: []string{"ann"}}, &api.Access{Consumers: []string{"ann", "bob"}})
 	c.release(f)
+	c.limits(f)
 	f.Spec.Capacity.PerPodQPS = pick(c, 0.0, 1e6)
 	return f
 }
@@ -84,6 +85,7 @@ func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) 
 	for _, p := range pods {
 		in.Ready[p.Address] = !dead[p.Address]
 	}
+	c.globalLimits(&in.Set)
 	for i := range functions {
 		f := c.function(fmt.Sprintf("f%d", i), pods)
 		in.Set.Functions = append(in.Set.Functions, f)
@@ -118,6 +120,9 @@ func (c chance) request() Request {
 		r.Headers.Set(model.KeyHeader, pick(c, "key-a", "key-b", "key-c", "wrong"))
 	}
 	c.identify(&r)
+	if c.IntN(5) == 0 {
+		r.Headers.Set(model.LoadTestHeader, "run-1")
+	}
 	if c.IntN(8) == 0 {
 		r.Headers.Set(model.PodHeader, fmt.Sprintf("token-f%d", c.IntN(12)))
 	}

@@ -43,7 +43,7 @@ func (a Answer) story(t *tabwriter.Writer) {
 		line("because", "%s", a.Why)
 	}
 	for i, l := range a.Limits {
-		line(heading(i, "limit"), "%s: %s/s, bursts of %d (%s)", l.Name, number(l.RequestsPerSecond), l.Burst, l.Follows)
+		line(heading(i, "limit"), "%s", l.text())
 	}
 	if len(a.Limits) == 0 && a.Revision != "" {
 		line("limit", "none")
@@ -61,6 +61,13 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if len(a.Filters) > 0 {
 		line("filters", "%s", strings.Join(a.Filters, " → "))
 	}
+}
+
+func (l Limit) text() string {
+	if l.InFlight > 0 {
+		return fmt.Sprintf("%s: %d %s", l.Name, l.InFlight, l.Follows)
+	}
+	return fmt.Sprintf("%s: %s/s, bursts of %d (%s)", l.Name, number(l.RequestsPerSecond), l.Burst, l.Follows)
 }
 
 // heading names a topic once.

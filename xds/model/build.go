@@ -22,6 +22,7 @@ import (
 func Build(in Input) *World {
 	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}}
 	b.same = in.Previous != nil && reflect.DeepEqual(in.Previous.group, in.Group)
+	b.classes = classesOf(in.Set)
 	for _, z := range in.Set.Zones {
 		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: weightOf(z, b.zoneWeight(z.Name))}
 	}
@@ -57,6 +58,7 @@ func (b *builder) rulesOf(f *Function, spec *api.Function) (all []hostRule) {
 			Query:    conditions(route.Query, strings.Clone),
 			Source:   route.Source,
 			Handling: b.handling(spec, route),
+			class:    ruleClass(route, spec),
 		}
 		hosts := route.Hosts
 		if len(hosts) == 0 {
@@ -86,6 +88,8 @@ type builder struct {
 	zones map[string]Zone
 	pins  map[string][]Pin // by function
 	same  bool             // the World before is the same group's, which does the same
+
+	classes []consumerClass // of all consumers that have one
 }
 
 // previous is the function of that name in the World before, or nil.
@@ -107,6 +111,9 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 	}
 	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(b.in.Group.access(spec.Spec.Access)).Keys) ||
 		!slices.Equal(f.Choose.Keys, b.choosers(b.in.Group.access(spec.Spec.Access)).Keys) {
+		return false
+	}
+	if !slices.Equal(f.Callers, b.callers(spec, f.fleet)) || !slices.Equal(f.consumerClasses, b.consumerClasses(spec)) {
 		return false
 	}
 	for _, r := range f.Revisions {
@@ -164,11 +171,15 @@ func (b *builder) function(spec *api.Function) *Function {
 		Mirrors:    mirrors(spec),
 		Choose:     b.choosers(b.in.Group.access(s.Access)),
 
+		consumerClasses: b.consumerClasses(spec), Concurrency: s.Concurrency,
+
 		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
 	}
+	f.Callers = b.callers(spec, f.fleet)
 	for _, r := range s.Revisions {
 		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
 	}
+	f.Ranked = ranks(spec, f.consumerClasses)
 	b.pin(f)
 	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s))
 	if f.Invalid == "" {

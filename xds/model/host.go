@@ -107,6 +107,7 @@ type Rule struct {
 	Source   api.Source
 
 	Handling
+	class Class // of requests whose consumer has none
 }
 
 // Values gives the values of a request's header, one for each line of that name.

@@ -17,8 +17,8 @@ type Tier struct {
 }
 
 // Tiers are all bucket sizes, for fast functions first.
-func Tiers() []Tier {
-	return []Tier{
+func Tiers() [5]Tier {
+	return [...]Tier{
 		{"fn", 100, 30_000},
 		{"fn_slow1", 30, 100_000},
 		{"fn_slow2", 10, 300_000},

@@ -100,6 +100,14 @@ type Function struct {
 	Cost uint32
 	// Tier is the bucket that holds the function's tokens.
 	Tier Tier
+	// Callers are the rates that callers are held to, each on its own, in the order
+	// in which they are asked; CallerSlots at most.
+	Callers []CallerLimit
+	// Ranked tells that requests have classes: see Class.
+	Ranked bool
+	// Concurrency is how many requests may be in flight at all gateways together; 0:
+	// not limited. Each has its even part.
+	Concurrency int
 	// Invalid says why the function cannot be served; its rules then answer 503
 	// with this reason. Empty: it is served.
 	Invalid string
@@ -111,6 +119,17 @@ type Function struct {
 	pins   []Pin
 	fleet  *Fleet
 	broken string
+
+	consumerClasses []consumerClass
+}
+
+// ConcurrencyAt is how many of a revision's requests may be in flight at one
+// gateway when it gets this part of them, in percent; 0: not limited.
+func (f *Function) ConcurrencyAt(percent int) uint32 {
+	if f.Concurrency == 0 {
+		return 0
+	}
+	return uint32(max((f.Concurrency*percent+99)/100/max(f.fleet.Gateways, 1), 1))
 }
 
 // Spec is the resource that the function was made of.

@@ -52,6 +52,9 @@ func (t *translator) cluster(f *model.Function, r *model.Revision) *cluster.Clus
 	c.CommonLbConfig.IgnoreNewHostsUntilFirstHc = true
 	t.speak(c, r)
 	retryBudget(c, f)
+	if most := f.ConcurrencyAt(percentOf(f, r)); most > 0 {
+		c.CircuitBreakers.Thresholds[0].MaxRequests = wrapperspb.UInt32(most)
+	}
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
@@ -44,6 +46,9 @@ func TestGolden(t *testing.T) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			r := translated(t, world(t, name))
 			checkAll(t, r)
+			if filepath.Base(name) != "empty" {
+				r.Listeners = nil // the same everywhere: see TestListenerNeverChanges
+			}
 			got, golden := render(t, r), name+".out.json"
 			if *update {
 				write(t, golden, got)
@@ -114,17 +119,22 @@ func checkAll(t *testing.T, r *Resources) {
 	check(t, r.Listeners)
 	check(t, r.Routes)
 	check(t, r.Scopes)
+	checkRoutes(t, r)
+	for name, s := range r.Scopes {
+		if r.Routes[s.GetRouteConfigurationName()] == nil {
+			t.Errorf("scope %s names %s, which is not there", name, s.GetRouteConfigurationName())
+		}
+	}
+}
+
+func checkRoutes(t *testing.T, r *Resources) {
+	t.Helper()
 	for _, c := range r.Routes {
 		for _, v := range c.GetVirtualHosts() {
 			for _, route := range v.GetRoutes() {
 				checkCharge(t, route)
 				checkClusters(t, route, r.Clusters)
 			}
-		}
-	}
-	for name, s := range r.Scopes {
-		if r.Routes[s.GetRouteConfigurationName()] == nil {
-			t.Errorf("scope %s names %s, which is not there", name, s.GetRouteConfigurationName())
 		}
 	}
 }
@@ -147,8 +157,34 @@ func checkCharge(t *testing.T, r *route.Route) {
 			buckets++
 		}
 	}
-	if cost := fields[keyCost].GetStringValue(); buckets != 1 || cost == "" || cost == "0" {
-		t.Errorf("route %s takes from %d buckets at cost %q, want one bucket and a cost", r.GetName(), buckets, cost)
+	if cost := fields[keyCost].GetStringValue(); buckets != 1 || cost == "" || cost == "0" || !chargeable(r) {
+		t.Errorf("route %s takes from %d buckets at cost %q, want one bucket and a cost that it can hold", r.GetName(), buckets, cost)
+	}
+	if strings.Contains(r.GetDirectResponse().GetBody().GetInlineString(), "uncharged_route") {
+		t.Errorf("route %s was made without a charge", r.GetName())
+	}
+	for slot := range model.CallerSlots {
+		checkCaller(t, r, fields, slot)
+	}
+}
+
+// checkCaller wants all or nothing of a caller limit, and a bucket that holds at
+// least one request.
+func checkCaller(t *testing.T, r *route.Route, fields map[string]*structpb.Value, slot int) {
+	t.Helper()
+	text := func(key string) string { return fields[slotKey(key, slot)].GetStringValue() }
+	bucket := text(keyCaller) + text(keyCallerIP)
+	cost, _ := strconv.Atoi(text(keyCallerCost))
+	size := 0
+	if bucket != "" {
+		for _, s := range model.Sizes() {
+			if s.Key == text(keyCallerSize) {
+				size = int(s.Tokens)
+			}
+		}
+	}
+	if (bucket == "") != (cost == 0) || cost > size || (bucket == "") != (text(keyCallerLabel) == "") {
+		t.Errorf("route %s: slot %d has the bucket %q of %d tokens at cost %d", r.GetName(), slot, bucket, size, cost)
 	}
 }
 

@@ -89,10 +89,7 @@ func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 // httpFilters are all filters, in the order of requests. Whatever a function may
 // ask for is here from the start and off; its routes switch it on.
 func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
-	return append(t.anyHostFilters(),
-		t.filter(filterCORS, &cors.Cors{}),
-		t.chosenRevisions(),
-		t.limits(share),
-		t.filter("envoy.filters.http.router", &router.Router{}),
-	)
+	filters := append(t.anyHostFilters(), t.filter(filterCORS, &cors.Cors{}), t.chosenRevisions())
+	filters = append(filters, t.callerFilters(share)...)
+	return append(filters, t.limits(share), t.filter("envoy.filters.http.router", &router.Router{}))
 }

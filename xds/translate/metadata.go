@@ -11,14 +11,20 @@ import (
 
 // Keys of the metadata under Namespace.
 const (
-	keyFunction = "function" // route, cluster
-	keyTenant   = "tenant"   // route
-	keyConsumer = "consumer" // route
-	keyCost     = "cost"     // route; see limits.go, as are the keys of the tiers
-	keyRevision = "revision" // cluster
-	keyZone     = "zone"     // endpoint
-	keyPod      = "pod"      // endpoint
+	keyFunction  = "function"   // route, cluster
+	keyTenant    = "tenant"     // route
+	keyConsumer  = "consumer"   // route
+	keyCost      = "cost"       // route; see limits.go, as are the keys of the tiers
+	keyReserve   = "reserve"    // route; what of the cost comes back
+	keyLimitedBy = "limited_by" // route; what a refusal by the function's bucket is called
+	keyRetry     = "retry"      // route; Retry-After of such a refusal
+	keyRevision  = "revision"   // cluster
+	keyZone      = "zone"       // endpoint
+	keyPod       = "pod"        // endpoint
 )
+
+// reserveOf before a tier's key names the bucket that gets the reserve back.
+const reserveOf = "reserve_"
 
 // metadata makes filter metadata of strings. Numbers are written as strings too,
 // because Envoy prints large numbers in scientific notation.
@@ -34,17 +40,28 @@ func metadata(pairs ...string) *core.Metadata {
 
 // charge is the bucket that a route's requests take tokens from, and how many.
 type charge struct {
-	bucket string
-	tier   model.Tier
-	cost   uint32
+	bucket  string
+	tier    model.Tier
+	cost    uint32
+	reserve uint32 // what must be left in the bucket; 0 for those that are refused last
 }
 
-func routeMetadata(f *model.Function, c charge, consumer string) *core.Metadata {
-	return metadata(
+func routeMetadata(f *model.Function, c charge, consumer string, more ...string) *core.Metadata {
+	pairs := append(more,
 		c.tier.Key, c.bucket,
-		keyCost, strconv.FormatUint(uint64(c.cost), 10),
+		keyCost, strconv.FormatUint(uint64(c.cost)+uint64(c.reserve), 10),
+		keyLimitedBy, limitedByCapacity,
+		keyRetry, retryAfter(c.cost),
 		keyFunction, f.Name,
 		keyTenant, f.Tenant,
 		keyConsumer, consumer,
 	)
+	if c.reserve > 0 {
+		pairs = append(pairs,
+			reserveOf+c.tier.Key, c.bucket,
+			keyReserve, strconv.FormatUint(uint64(c.reserve), 10),
+			keyLimitedBy, limitedByPriority,
+		)
+	}
+	return metadata(pairs...)
 }

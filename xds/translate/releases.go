@@ -28,15 +28,23 @@ const keyChosen = "chosen" // route
 
 // revisionRoutes lead those who may choose to the revision that they name.
 func (t *translator) revisionRoutes(r *model.Rule) (routes []*route.Route) {
-	f := r.Function
-	for _, door := range doors(f.Choose) {
-		for _, rev := range f.Revisions {
-			to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: rev.Cluster()}}
-			out := t.ordinary(r, door, to, rev.Cost, exactHeader(model.RevisionHeader, rev.Name), door.header)
-			out.RequestHeadersToRemove = append(out.RequestHeadersToRemove, model.RevisionHeader)
-			choosable(out)
-			routes = append(routes, out)
+	for _, door := range doors(r.Function.Choose) {
+		for _, class := range classes(r, door) {
+			routes = append(routes, t.chosenRoutes(r, door, class)...)
 		}
+	}
+	return routes
+}
+
+// chosenRoutes are those of one class of requests through one door.
+func (t *translator) chosenRoutes(r *model.Rule, door admitted, class model.Class) (routes []*route.Route) {
+	for _, rev := range r.Function.Revisions {
+		to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: rev.Cluster()}}
+		conditions := append(classConditions(door, class), exactHeader(model.RevisionHeader, rev.Name))
+		out := t.ordinary(r, door, to, chargeOf(r.Function, rev.Cost, class), conditions...)
+		out.RequestHeadersToRemove = append(out.RequestHeadersToRemove, model.RevisionHeader)
+		choosable(out)
+		routes = append(routes, out)
 	}
 	return routes
 }

@@ -1,13 +1,19 @@
 package translate
 
 import (
+	"maps"
 	"net/http"
 
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
+
+// limitedByConcurrency is the limit of requests in flight, a circuit breaker of the
+// revision's cluster.
+const limitedByConcurrency = "concurrency"
 
 // localReplies makes JSON of what Envoy itself answers: refused by the limit, no
 // pod, no connection, a broken or late answer. A local 429 can only be the limit;
@@ -16,10 +22,12 @@ import (
 func localReplies() *hcm.LocalReplyConfig {
 	limited := map[string]string{
 		"error":      "limited",
-		"limited_by": limitedByCapacity,
+		"limited_by": "%RESP(" + LimitedByHeader + ")%",
 		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
 		"request_id": "%REQ(x-request-id)%",
 	}
+	crowded := maps.Clone(limited)
+	crowded["limited_by"] = limitedByConcurrency
 	failed := map[string]string{
 		"error":      "%RESPONSE_CODE_DETAILS%",
 		"flags":      "%RESPONSE_FLAGS%",
@@ -31,11 +39,18 @@ func localReplies() *hcm.LocalReplyConfig {
 		{
 			Filter:             tooMany(),
 			BodyFormatOverride: jsonBody(limited),
-			HeadersToAdd:       []*core.HeaderValueOption{header("retry-after", "1")},
 		},
 		{
-			Filter:             flags("UH", "UF", "UO", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),
+			Filter:             flags("UH", "UF", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),
 			BodyFormatOverride: jsonBody(failed),
+		},
+		{
+			Filter:             flags("UO"), // after the others: a retry too many has it, too
+			StatusCode:         wrapperspb.UInt32(http.StatusTooManyRequests),
+			BodyFormatOverride: jsonBody(crowded),
+			HeadersToAdd: []*core.HeaderValueOption{
+				header(LimitedByHeader, limitedByConcurrency), header("retry-after", "1"),
+			},
 		},
 	}}
 }

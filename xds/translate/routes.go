@@ -70,7 +70,7 @@ func configuration(name string) *route.RouteConfiguration {
 	return &route.RouteConfiguration{
 		Name:                     name,
 		IgnorePortInHostMatching: true,
-		RequestHeadersToRemove:   []string{ScopeHeader},
+		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader),
 	}
 }
 
@@ -79,7 +79,9 @@ func configuration(name string) *route.RouteConfiguration {
 func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
 	for _, r := range h.Rules {
-		v.Routes = append(v.Routes, t.handled(r, t.ruleRoutes(r))...)
+		for _, r := range t.handled(r, t.ruleRoutes(r)) {
+			v.Routes = append(v.Routes, charged(r))
+		}
 	}
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noRoute())
@@ -105,14 +107,9 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	}
 	routes = append(routes, t.revisionRoutes(r)...)
 	for _, door := range doors(f.Access) {
-		for _, m := range f.Matches {
-			to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: m.Revision.Cluster()}}
-			conditions := append(headerMatchers(m.Headers), door.header)
-			out := t.ordinary(r, door, to, m.Cost, conditions...)
-			t.addMatch(out.Match, m)
-			routes = append(routes, out)
+		for _, class := range classes(r, door) {
+			routes = append(routes, t.classRoutes(r, door, class)...)
 		}
-		routes = append(routes, t.ordinary(r, door, shared(f), f.Cost, door.header))
 	}
 	if no := refusal(f.Access); no != nil {
 		routes = append(routes, answer(r.Name, match(r), f, no))
@@ -134,15 +131,17 @@ func invalidRoutes(r *model.Rule) []*route.Route {
 }
 
 // ordinary is a route to a function's revisions.
-func (t *translator) ordinary(r *model.Rule, door admitted, to *route.RouteAction, cost uint32, conditions ...*route.HeaderMatcher) *route.Route {
+func (t *translator) ordinary(r *model.Rule, door admitted, to *route.RouteAction, c charge, conditions ...*route.HeaderMatcher) *route.Route {
 	f := r.Function
 	to.Timeout = durationpb.New(f.Timeout)
 	to.RetryPolicy = t.retryPolicy(f)
 	out := &route.Route{
 		Name:     r.Name,
 		Match:    match(r, conditions...),
-		Metadata: routeMetadata(f, charge{f.Name, f.Tier, cost}, door.consumer),
+		Metadata: routeMetadata(f, c, door.consumer, callerMetadata(f)...),
 		Action:   &route.Route_Route{Route: to},
+
+		TypedPerFilterConfig: t.nameCallers(f, door.consumer),
 	}
 	if door.consumer != "" {
 		out.RequestHeadersToAdd = []*core.HeaderValueOption{header(ConsumerHeader, door.consumer)}
@@ -158,7 +157,7 @@ func pinnedRoute(r *model.Rule, p *model.PinnedPod) *route.Route {
 	return &route.Route{
 		Name:     r.Name,
 		Match:    match(r, exactHeader(model.PodHeader, p.Token)),
-		Metadata: routeMetadata(f, charge{p.Cluster(), model.Tiers()[0], 1}, ""),
+		Metadata: routeMetadata(f, charge{bucket: p.Cluster(), tier: model.Tiers()[0], cost: 1}, ""),
 		Action: &route.Route_Route{Route: &route.RouteAction{
 			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: p.Cluster()},
 			Timeout:          durationpb.New(f.Timeout),
@@ -173,7 +172,7 @@ func answer(name string, m *route.RouteMatch, f *model.Function, d *route.Direct
 	return &route.Route{
 		Name:                 name,
 		Match:                m,
-		Metadata:             routeMetadata(f, charge{"answer/" + f.Name, model.Tiers()[0], 1}, ""),
+		Metadata:             routeMetadata(f, charge{bucket: "answer/" + f.Name, tier: model.Tiers()[0], cost: 1}, ""),
 		Action:               &route.Route_DirectResponse{DirectResponse: d},
 		ResponseHeadersToAdd: []*core.HeaderValueOption{header("content-type", "application/json")},
 	}

@@ -37,6 +37,14 @@ func (s *Server) Pin(function, address string) (Pin, error) {
 	return pin, nil
 }
 
+// Repin makes a pin of a process before this one hold again, value included.
+// Nothing is checked: a pod that is not there any more is not pinned.
+func (s *Server) Repin(pin Pin) {
+	s.change(func(in *model.Input) {
+		in.Pins = append(slices.Clip(in.Pins), model.Pin{Function: pin.Function, Address: pin.Address, Token: pin.Value})
+	})
+}
+
 // Unpin gives the pod back to ordinary rotation. A pin that is not there is none.
 func (s *Server) Unpin(pin Pin) {
 	s.change(func(in *model.Input) {

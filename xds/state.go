@@ -45,6 +45,11 @@ type ZoneState struct {
 	Weight   int    `json:"weight"` // percent; 0: drained
 	Pods     int    `json:"pods"`
 	Ready    int    `json:"ready"`
+
+	// Shift is what the zone was left of its share by hand, percent, and Until when
+	// it has it again; nil: never, or it has.
+	Shift int        `json:"shift"`
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // GatewayState is one connected gateway.
@@ -71,6 +76,7 @@ func (s *Server) State() State {
 	state.Zones = zonesOf(worlds)
 	for i, z := range state.Zones {
 		zones[z.Name] = &state.Zones[i]
+		state.Zones[i].Shift = s.shift(z.Name)
 	}
 	for _, f := range functionsOf(worlds) {
 		fs := functionState(f)

@@ -179,6 +179,16 @@ func (s *Server) SetZoneWeight(zone string, percent int) {
 	s.change(func(in *model.Input) { in.ZoneWeights[zone] = min(max(percent, 0), 100) })
 }
 
+// shift is what SetZoneWeight left a zone of its share.
+func (s *Server) shift(zone string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.in.ZoneWeights[zone]; ok {
+		return w
+	}
+	return 100
+}
+
 // World is the last published World of the default group; nil before the first
 // Apply took effect.
 func (s *Server) World() *model.World { return s.WorldOf(serve.DefaultGroup) }

@@ -145,7 +145,14 @@ func (s *System) getResources(context.Context, *struct{}) (*body[Resources], err
 }
 
 func (s *System) getState(context.Context, *struct{}) (*body[xds.State], error) {
-	return reply(s.xds.State()), nil
+	state := s.xds.State()
+	shifts := s.moved.current()
+	for i, z := range state.Zones {
+		if until := shifts[z.Name].Until; !until.IsZero() {
+			state.Zones[i].Until = &until
+		}
+	}
+	return reply(state), nil
 }
 
 type explainInput struct {
@@ -203,19 +210,19 @@ func (s *System) Pin(ctx context.Context, function, address string, ttl time.Dur
 			return Pin{}, err
 		}
 	}
-	id, pin, err := s.pins.take(function, address, ttl)
+	id, pin, err := s.moved.take(function, address, ttl)
 	if err != nil {
 		return Pin{}, err
 	}
 	if err := s.xds.WaitLive(ctx); err != nil {
-		s.pins.release(id)
+		s.moved.release(id)
 		return Pin{}, err
 	}
 	return Pin{ID: id, Address: address, Header: pin.Header, Value: pin.Value}, nil
 }
 
 // Unpin gives the pod back.
-func (s *System) Unpin(id string) { s.pins.release(id) }
+func (s *System) Unpin(id string) { s.moved.release(id) }
 
 func (s *System) readyPod(function string) (string, error) {
 	if w := s.xds.World(); w != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"path/filepath"
 	"strconv"
 
 	"github.com/kongdao/kongdao/api"
@@ -60,8 +61,10 @@ func (s *System) startXDS() (err error) {
 		return fmt.Errorf("xds: %w", err)
 	}
 	s.addresses.XDS = s.xds.Addr()
-	s.pins = newPins(s.xds)
-	s.zones = newZoneWeights(s.xds, s.log)
+	if err := makeDir(s.dir.sub("gateway")); err != nil {
+		return err
+	}
+	s.moved = newMoved(s.xds, s.log.With("part", "xds"), filepath.Join(s.dir.sub("gateway"), "shifts"))
 	s.life.start("xds", s.xds.Run)
 	s.life.start("health", s.prober.Run)
 	s.life.start("readiness", s.followHealth)

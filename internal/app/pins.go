@@ -3,62 +3,69 @@ package app
 import (
 	"crypto/rand"
 	"fmt"
-	"sync"
+	"maps"
 	"time"
 
 	"github.com/kongdao/kongdao/xds"
 )
 
-// pins are the pods that stress tests have taken out of rotation. Each has a lease,
-// so that a test whose process dies gives its pod back.
-type pins struct {
-	xds *xds.Server
-
-	mu     sync.Mutex
-	leases map[string]*lease // by id; nil once released for good
-}
-
-type lease struct {
-	pin   xds.Pin
-	timer *time.Timer
-}
-
-func newPins(server *xds.Server) *pins { return &pins{xds: server, leases: map[string]*lease{}} }
-
-// take pins a pod for at most ttl and returns the lease's id.
-func (p *pins) take(function, address string, ttl time.Duration) (string, xds.Pin, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.leases == nil {
-		return "", xds.Pin{}, fmt.Errorf("pin %s: the system is stopping", address)
+// take pins a pod for at most ttl and returns the lease's id. The pod is given back
+// at its end also when the process that took it, or this one, has died.
+func (m *moved) take(function, address string, ttl time.Duration) (string, xds.Pin, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return "", xds.Pin{}, fmt.Errorf("pin %s: %w", address, errStopping)
 	}
-	pin, err := p.xds.Pin(function, address)
+	pin, err := m.xds.Pin(function, address)
 	if err != nil {
 		return "", pin, err
 	}
-	id := rand.Text()
-	p.leases[id] = &lease{pin: pin, timer: time.AfterFunc(ttl, func() { p.release(id) })}
+	id, lease := rand.Text(), pinLease{Pin: pin, Until: time.Now().Add(ttl)}
+	next := shifts{Zones: m.shifts.Zones, Pins: maps.Clone(m.shifts.Pins)}
+	next.Pins[id] = lease
+	if err := m.file.save(next); err != nil {
+		m.xds.Unpin(pin)
+		return "", xds.Pin{}, err
+	}
+	m.shifts = next
+	m.expirePin(id, lease.Until)
 	return id, pin, nil
 }
 
+func (m *moved) expirePin(id string, at time.Time) {
+	m.expire("pin/"+id, at, func() { m.release(id) })
+}
+
 // release gives a pod back. An unknown id is one that has been released.
-func (p *pins) release(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if l := p.leases[id]; l != nil {
-		l.timer.Stop()
-		p.xds.Unpin(l.pin)
-		delete(p.leases, id)
+func (m *moved) release(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.give(id)
+}
+
+// give is release under the lock.
+func (m *moved) give(id string) {
+	lease, ok := m.shifts.Pins[id]
+	if !ok {
+		return
+	}
+	m.expire("pin/"+id, time.Time{}, nil)
+	m.xds.Unpin(lease.Pin)
+	next := shifts{Zones: m.shifts.Zones, Pins: maps.Clone(m.shifts.Pins)}
+	delete(next.Pins, id)
+	m.shifts = next
+	if err := m.file.save(next); err != nil {
+		// The lease ends by itself after a restart too.
+		m.log.Error("pod that was given back", "error", err)
 	}
 }
 
-// releaseAll gives back every pod and refuses further ones.
-func (p *pins) releaseAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, l := range p.leases {
-		l.timer.Stop()
-		p.xds.Unpin(l.pin)
+// releaseAll gives back every pod.
+func (m *moved) releaseAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.shifts.Pins {
+		m.give(id)
 	}
-	p.leases = nil
 }

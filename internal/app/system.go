@@ -67,8 +67,7 @@ type System struct {
 	collector *collector.Collector
 	otlp      *otlp.Receiver
 	alerting  *alerting.Alerter
-	pins      *pins
-	zones     *zoneWeights
+	moved     *moved
 	addresses Addresses
 
 	gatewayAddr string        // where Envoy listens, once chosen
@@ -190,9 +189,8 @@ func (s *System) Addresses() Addresses { return s.addresses }
 // Stop ends all parts, those first that others do not depend on, and gives back
 // everything that was held.
 func (s *System) Stop() error {
-	if s.pins != nil {
-		s.pins.releaseAll()
-		s.zones.stop()
+	if s.moved != nil {
+		s.moved.stop()
 	}
 	err := s.life.stop()
 	if s.ch != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,6 +34,7 @@ type putZoneInput struct {
 type ZoneShift struct {
 	Weight  int  `json:"weight" minimum:"0" maximum:"100" doc:"percent of its even share; 0: drained"`
 	Seconds int  `json:"seconds,omitempty" minimum:"0" doc:"after which it is 100 again; 0: it stays"`
+	From    *int `json:"from,omitempty" minimum:"0" maximum:"100" doc:"the weight that the zone is believed to have; another one refuses the shift"`
 	Force   bool `json:"force,omitempty" doc:"without asking whether the other zones can take it"`
 }
 
@@ -40,9 +42,9 @@ func (s *System) putZone(ctx context.Context, in *putZoneInput) (*struct{}, erro
 	if !s.knownZone(in.Zone) {
 		return nil, huma.Error404NotFound("there is no zone " + in.Zone)
 	}
-	current, shifted := s.zones.current()[in.Zone]
-	if !shifted {
-		current = drill.FullWeight
+	current := drill.FullWeight
+	if shift, shifted := s.moved.current()[in.Zone]; shifted {
+		current = shift.Weight
 	}
 	if in.Body.Weight < current && !in.Body.Force {
 		check, err := s.Precheck(ctx, in.Zone)
@@ -53,7 +55,15 @@ func (s *System) putZone(ctx context.Context, in *putZoneInput) (*struct{}, erro
 			return nil, huma.Error409Conflict(err.Error())
 		}
 	}
-	s.zones.set(in.Zone, in.Body.Weight, time.Duration(in.Body.Seconds)*time.Second)
+	from := -1
+	if in.Body.From != nil {
+		from = *in.Body.From
+	}
+	if err := s.moved.set(in.Zone, from, in.Body.Weight, time.Duration(in.Body.Seconds)*time.Second); errors.As(err, new(movedError)) {
+		return nil, huma.Error409Conflict(err.Error())
+	} else if err != nil {
+		return nil, huma.Error500InternalServerError(err.Error())
+	}
 	if err := s.xds.WaitLive(ctx); err != nil {
 		return nil, huma.Error504GatewayTimeout(err.Error())
 	}

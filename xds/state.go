@@ -68,10 +68,7 @@ func (s *Server) State() State {
 	}
 	s.mu.Unlock()
 	state.Rollout = s.Rollout()
-	for _, g := range s.serve.Gateways() {
-		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()
-		state.Gateways = append(state.Gateways, GatewayState{Gateway: g, Faulty: faulty})
-	}
+	state.Gateways = s.Gateways()
 	zones := map[string]*ZoneState{}
 	state.Zones = zonesOf(worlds)
 	for i, z := range state.Zones {

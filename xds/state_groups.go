@@ -4,10 +4,28 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/serve"
 )
+
+// Gateways are the connected gateways, sorted by node.
+func (s *Server) Gateways() []GatewayState {
+	all := []GatewayState{}
+	for _, g := range s.serve.Gateways() {
+		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()
+		all = append(all, GatewayState{Gateway: g, Faulty: faulty})
+	}
+	return all
+}
+
+// Groups are the names of all groups, sorted, with or without gateways.
+func (s *Server) Groups() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.lines))
+}
 
 // worlds are the last published Worlds, the default group's first. The lock must be
 // held.

@@ -51,6 +51,8 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/resources", s.getResources)
 		huma.Get(h, "/api/v1/state", s.getState)
 		huma.Get(h, "/api/v1/explain", s.getExplain)
+		huma.Get(h, "/api/v1/gateways", s.getGateways)
+		huma.Post(h, "/api/v1/gateways/promote", s.postPromote)
 		huma.Post(h, "/api/v1/pins", s.postPin)
 		huma.Delete(h, "/api/v1/pins/{id}", s.deletePin)
 		huma.Put(h, "/api/v1/zones/{zone}", s.putZone)
@@ -159,6 +161,10 @@ type explainInput struct {
 	Method string   `query:"method" default:"GET"`
 	URL    string   `query:"url" required:"true"`
 	Header []string `query:"header,explode" doc:"name: value"`
+
+	Gateway string `query:"gateway" doc:"as this connected gateway sees it"`
+	Group   string `query:"group" doc:"as the gateways of this group see it; empty: default"`
+	Zone    string `query:"zone" doc:"as gateways in this zone see it; empty: all together"`
 }
 
 func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.Answer], error) {
@@ -166,7 +172,12 @@ func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
-	return reply(s.Explain(r)), nil
+	w, place, err := s.seenFrom(in.Gateway, in.Group, in.Zone)
+	if err != nil {
+		return nil, huma.Error404NotFound(err.Error())
+	}
+	r.From = place
+	return reply(explain.Explain(w, r)), nil
 }
 
 // Explain says what the gateway does with a request at this moment.

@@ -13,6 +13,7 @@ import (
 
 func (e *env) explainCommand() *cobra.Command {
 	var headers []string
+	var gateway, group, zone string
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL",
 		Short: "what the gateway does with a request",
@@ -31,7 +32,7 @@ running system, with the line of the file that the route is written in.`,
 				return err
 			}
 			var a explain.Answer
-			query := url.Values{"method": {args[0]}, "url": {args[1]}, "header": headers}
+			query := url.Values{"method": {args[0]}, "url": {args[1]}, "header": headers, "gateway": {gateway}, "group": {group}, "zone": {zone}}
 			if err := c.do(cmd.Context(), http.MethodGet, "/explain", query, nil, &a); err != nil {
 				return err
 			}
@@ -39,5 +40,8 @@ running system, with the line of the file that the route is written in.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a header of the request, 'name: value'; may be repeated")
+	cmd.Flags().StringVar(&gateway, "gateway", "", "as this connected gateway sees it; see kongdao gateway list")
+	cmd.Flags().StringVar(&group, "group", "", "as the gateways of this GatewayGroup see it (default: default)")
+	cmd.Flags().StringVar(&zone, "zone", "", "as gateways in this zone see it (default: all together)")
 	return cmd
 }

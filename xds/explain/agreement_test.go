@@ -95,6 +95,7 @@ func compare(t *testing.T, c chance, w *model.World, n int) {
 	got := make([]seen, n)
 	for i := range sent {
 		sent[i] = c.request()
+		sent[i].From.Zone = "za" // where the gateway stands
 		got[i] = send(t, client, addr, sent[i], i)
 	}
 	client.CloseIdleConnections()
@@ -219,17 +220,22 @@ func serveWorld(t *testing.T, w *model.World) (addr string, stop func(), calls s
 	if err != nil {
 		t.Fatal(err)
 	}
-	resources, err := translate.World(translate.Config{
+	resources, err := translate.Changes(translate.Config{
 		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: callFormat, Shards: 4,
-	}, w)
+	}, nil, w)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, a := range resources.Views["za"] {
+		if a != nil {
+			resources.Endpoints[name] = a
+		}
 	}
 	cfg := envoy.DefaultConfig()
 	cfg.Dir, cfg.Concurrency = dir, 1
 	cfg.HTTPAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(httpPort))
 	var stopXDS func()
-	cfg.XDSAddr, stopXDS = serveXDS(t, cfg.NodeID, resources)
+	cfg.XDSAddr, stopXDS = serveXDS(t, cfg.NodeID, &resources.Resources)
 	g, err := envoy.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatalf("run `make deps`: %v", err)

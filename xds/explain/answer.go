@@ -29,6 +29,8 @@ type Answer struct {
 	Zones     map[string]Zone `json:"zones"`               // of Revision
 	Endpoints []Endpoint      `json:"endpoints"`           // of Revision, in the order written
 
+	From Place `json:"from,omitzero"` // where the request comes in
+
 	request Request
 }
 

@@ -27,7 +27,7 @@ const limitName = "capacity"
 func Explain(w *model.World, r Request) Answer {
 	a := Answer{
 		Filters: []string{}, Limits: []Limit{}, Zones: map[string]Zone{}, Endpoints: []Endpoint{},
-		request: r,
+		From: r.From, request: r,
 	}
 	if a.Reason = malformed(r); a.Reason != "" {
 		a.Status = http.StatusBadRequest
@@ -155,7 +155,7 @@ func (a *Answer) share(shares []model.Share) {
 
 // place fills in the zones and pods of a revision.
 func (a *Answer) place(r *model.Revision) {
-	shares := r.PodShares()
+	shares := a.From.shares(r)
 	for i, p := range r.Pods {
 		z := a.Zones[p.Zone]
 		z.Total++

@@ -82,6 +82,14 @@ func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) 
 		Ready:  map[string]bool{},
 		Broken: map[string]string{"f3": "it is broken on purpose"},
 	}
+	in.Views = []string{"za"}
+	in.Fleet = model.EvenFleet(map[string]int{"za": 1, "zb": c.IntN(3), "zc": c.IntN(2)}, 1)
+	if c.IntN(2) == 0 {
+		in.Group = &model.Group{
+			Name: "g", AnyMethod: c.IntN(2) == 0, Access: pick(c, nil, &api.Access{Public: true}),
+			Hosts: some(c, "a.test", "*.b.test", "y.b.test", "*.test", "*"),
+		}
+	}
 	for _, p := range pods {
 		in.Ready[p.Address] = !dead[p.Address]
 	}

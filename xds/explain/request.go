@@ -20,6 +20,8 @@ type Request struct {
 	// Scheme is http or https where it is known how the request comes; empty: by an
 	// entrance that serves functions.
 	Scheme string
+
+	From Place // of the gateway that it comes in at
 }
 
 // ParseRequest reads a request as it is given on a command line: a method, a URL

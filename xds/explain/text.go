@@ -48,6 +48,9 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if len(a.Limits) == 0 && a.Revision != "" {
 		line("limit", "none")
 	}
+	if view := a.From.sees(); view != "" && len(a.Zones) > 0 {
+		line("view", "%s", view)
+	}
 	for i, name := range sortedZones(a.Zones) {
 		z := a.Zones[name]
 		line(heading(i, "zones"), "%s: %d of %d ready, priority %d, weight %d%%, gets %s", name, z.Ready, z.Total, z.Priority, z.Weight, percent(z.Share))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/canary"
 )
 
 // Config is what a user may set of the control plane.
@@ -51,8 +52,12 @@ type Config struct {
 	WarmTimeout api.Duration `yaml:"warmTimeout"`
 	// SilenceThreshold is how long a gateway may leave an update unanswered before
 	// it counts as silent, which is a fault: Envoy can stop taking updates without
-	// ever refusing one.
+	// ever refusing one. Each resource of the update adds 5 ms, so that a whole
+	// configuration may take its time.
 	SilenceThreshold api.Duration `yaml:"silenceThreshold"`
+	// Canary is the Envoy that changes are tried on before gateways get them; without
+	// a Dir there is none.
+	Canary canary.Config `yaml:"canary"`
 }
 
 // DefaultConfig listens on loopback, gateways on port 9000.
@@ -68,6 +73,7 @@ func DefaultConfig() Config {
 		RemovedClusterGrace: api.Duration(15 * time.Second),
 		WarmTimeout:         api.Duration(2 * time.Second),
 		SilenceThreshold:    api.Duration(10 * time.Second),
+		Canary:              canary.DefaultConfig(),
 	}
 }
 
@@ -99,5 +105,19 @@ func (c Config) Validate() error {
 			bad(field, "%v is negative", d)
 		}
 	}
+	if c.Canary.Dir != "" {
+		if err := c.Canary.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("canary: %w", err))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// silencePerResource is ten times what Envoy takes for a cluster, the dearest
+// resource, on an idle machine.
+const silencePerResource = 5 * time.Millisecond
+
+// silenceAllowed is how long an update of so many resources may be unanswered.
+func (c Config) silenceAllowed(resources int) time.Duration {
+	return c.SilenceThreshold.Std() + time.Duration(resources)*silencePerResource
 }

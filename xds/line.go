@@ -26,13 +26,15 @@ type line struct {
 	live  uint64       // last change that was published, or failed to be
 	fault error        // why the last publishing failed; nil: it did not
 	world *model.World // the last one that was published; nil before
+
+	quarantined []Quarantine
 }
 
 func (s *Server) newLine(group string) *line {
 	return &line{
 		group: group, kick: make(chan struct{}, 1), stop: func() {},
 		publish: publisher{
-			config: s.config, serve: s.serve.Group(group), log: s.log.With("group", group),
+			config: s.config, group: group, canary: s.canary, tamper: &s.tamper, serve: s.serve.Group(group), log: s.log.With("group", group),
 			gone: map[string]time.Time{}, broken: map[string]broken{},
 			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{},
 		},
@@ -108,7 +110,7 @@ func (s *Server) follow(ctx context.Context, l *line) {
 		case <-l.kick:
 			s.publishOnce(ctx, l)
 		case <-tick.C:
-			if s.waiting(l) {
+			if s.waiting(l) || l.publish.untried(time.Now()) {
 				s.publishOnce(ctx, l)
 			}
 		case <-grace.C:
@@ -142,8 +144,8 @@ func (s *Server) publishOnce(ctx context.Context, l *line) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.fault = err; err == nil {
-		l.world = world
+	if l.fault = err; world != nil {
+		l.world, l.quarantined = world, l.publish.listed
 	}
 	l.live = number
 	s.progress()
@@ -162,8 +164,17 @@ func (s *Server) waiting(l *line) bool {
 	return !s.applied.IsZero() && l.world == nil && l.live < s.wanted
 }
 
-// tooEarly tells whether the first update has to wait for readiness.
+// canaryWait is how long the first update waits for the canary Envoy. What is bad
+// in it was mostly bad before a restart, and is worse for gateways that start with
+// it: they have nothing to keep.
+const canaryWait = 5 * time.Second
+
+// tooEarly tells whether the first update has to wait for readiness, or for the
+// canary Envoy.
 func (s *Server) tooEarly(in model.Input, waited time.Duration) bool {
+	if s.canary != nil && waited < canaryWait && !s.canary.Up() && !s.canary.Missing() {
+		return true
+	}
 	if waited >= s.config.FirstReadiness.Std() {
 		return false
 	}

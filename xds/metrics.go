@@ -63,6 +63,10 @@ var (
 		"When a certificate that gateways show ends, or the first one in its chain, as Unix time.", []string{"certificate"}, nil)
 	badCertificateDesc = prometheus.NewDesc("kongdao_xds_certificate_problem",
 		"1 while what a Certificate refers to cannot be used; what was in force before it still is.", []string{"certificate"}, nil)
+	silenceDesc = prometheus.NewDesc("kongdao_xds_gateway_silent_seconds",
+		"For how long a gateway leaves an update unanswered; only those are listed that do so for longer than the update may take.", []string{"gateway"}, nil)
+	quarantineDesc = prometheus.NewDesc("kongdao_xds_quarantined",
+		"Routes of a function, or 1 for all of it, that are answered by 503 because their configuration would be refused, by who found it.", []string{"function", "stage"}, nil)
 	invalidDesc = prometheus.NewDesc("kongdao_xds_quarantined_functions",
 		"Functions that are not served because their configuration is wrong.", nil, nil)
 )
@@ -72,7 +76,7 @@ type worldCollector struct{ s *Server }
 
 // Describe implements prometheus.Collector.
 func (c worldCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, invalidDesc, expiryDesc, badCertificateDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, silenceDesc, quarantineDesc, invalidDesc, expiryDesc, badCertificateDesc} {
 		out <- d
 	}
 }
@@ -109,7 +113,16 @@ func (c worldCollector) Collect(out chan<- prometheus.Metric) {
 	for _, g := range state.Gateways {
 		if g.Faulty {
 			silent++
+			gauge(silenceDesc, time.Since(g.Silent).Seconds(), g.Node)
 		}
+	}
+	type found struct{ function, stage string }
+	pieces := map[found]int{}
+	for _, q := range state.Quarantined {
+		pieces[found{q.Function, q.Stage}]++
+	}
+	for at, n := range pieces {
+		gauge(quarantineDesc, float64(n), at.function, at.stage)
 	}
 	gauge(gatewaysDesc, float64(len(state.Gateways)))
 	gauge(silentDesc, float64(silent))

@@ -2,22 +2,17 @@ package xds
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
-	"reflect"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/canary"
 	"github.com/kongdao/kongdao/xds/model"
-	"github.com/kongdao/kongdao/xds/preflight"
 	"github.com/kongdao/kongdao/xds/serve"
 	"github.com/kongdao/kongdao/xds/translate"
 )
@@ -25,11 +20,18 @@ import (
 // publisher brings a World to the gateways. Only the reconciling goroutine uses it.
 type publisher struct {
 	config Config
+	group  string
 	serve  *serve.Group
 	log    *slog.Logger
-	gone   map[string]time.Time // clusters that no World has any more, and since when
-	broken map[string]broken    // functions that the preflight refused
-	last   *model.World         // the last one that was published; nil before
+	gone   map[string]time.Time                    // clusters that no World has any more, and since when
+	broken map[string]broken                       // functions and rules that were refused
+	canary *canary.Canary                          // nil: none is wanted
+	blind  bool                                    // something was published that no canary has tried
+	again  time.Time                               // when to try it, at the earliest
+	held   error                                   // resources that no function is to blame for, and that did not go out
+	listed []Quarantine                            // what is in quarantine
+	last   *model.World                            // the last one that was published; nil before
+	tamper *atomic.Pointer[func(*translate.Delta)] // tests put in what no resource can say
 
 	bridged map[string]*anypb.Any            // endpoints that follow their bridge
 	viewed  map[string]map[string]*anypb.Any // the same of zones, by zone
@@ -40,13 +42,6 @@ type publisher struct {
 // long enough for a gateway to have checked these twice.
 const bridgeTime = time.Second
 
-// broken is a function that the preflight refused. It holds until the function is
-// written anew.
-type broken struct {
-	spec   *api.Function
-	reason string
-}
-
 // delta is what changes, ready to be sent.
 type delta struct {
 	put      map[string]map[string]*anypb.Any // by type and name
@@ -55,12 +50,14 @@ type delta struct {
 	removed  []string                         // clusters that left the World
 	present  []string                         // clusters that are in it, changed or not
 	unscoped []string                         // scopes
+
+	translated *translate.Delta // what put was made of
 }
 
 // publish makes the World of an input live. Functions that fail the preflight are
 // quarantined in it.
 func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, error) {
-	world, d, err := p.prepare(in)
+	world, d, err := p.prepare(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -76,64 +73,11 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	p.serve.Update(resource.RouteType, d.put[resource.RouteType], nil)
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
 	p.serve.Open()
-	p.report(world)
 	p.last = world
-	return world, nil
-}
-
-// prepare translates until nothing is refused any more: a function that is named
-// as broken becomes an answer that says so, which in turn is always good.
-func (p *publisher) prepare(in model.Input) (*model.World, *delta, error) {
-	p.forget(in.Set)
-	for {
-		in.Previous, in.Broken = p.last, map[string]string{}
-		for name, b := range p.broken {
-			in.Broken[name] = b.reason
-		}
-		world := model.Build(in)
-		d, problems, err := p.pack(world)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(problems) == 0 {
-			return world, d, nil
-		}
-		for _, problem := range problems {
-			f := world.Function(problem.Function)
-			if f == nil || f.Invalid != "" {
-				return nil, nil, problem // not a function's fault
-			}
-			p.broken[f.Name] = broken{f.Spec(), problem.Err.Error()}
-		}
-	}
-}
-
-// forget gives functions that were written anew another chance.
-func (p *publisher) forget(set api.Set) {
-	maps.DeleteFunc(p.broken, func(name string, b broken) bool {
-		f := set.Function(name)
-		return f == nil || f != b.spec && !reflect.DeepEqual(f, b.spec)
-	})
-}
-
-// pack marshals what changed and checks what the gateways do not have yet.
-func (p *publisher) pack(world *model.World) (*delta, []preflight.Problem, error) {
-	c, err := translate.Changes(p.config.translation(), p.last, world)
-	if err != nil {
-		return nil, nil, err
-	}
-	w := wrapper{serve: p.serve}
-	d := &delta{removed: c.Removed, present: slices.Collect(maps.Keys(c.Clusters)), unscoped: c.Unscoped, put: map[string]map[string]*anypb.Any{
-		resource.ClusterType:     wrap(&w, resource.ClusterType, c.Clusters),
-		resource.EndpointType:    wrap(&w, resource.EndpointType, c.Endpoints),
-		resource.SecretType:      wrap(&w, resource.SecretType, c.Secrets),
-		resource.ListenerType:    wrap(&w, resource.ListenerType, c.Listeners),
-		resource.RouteType:       wrap(&w, resource.RouteType, c.Routes),
-		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
-	}}
-	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
-	d.views = wrapViews(&w, c.Views)
-	return d, w.problems, w.err
+	now := p.quarantined(world)
+	p.report(p.listed, now)
+	p.listed = now
+	return world, p.held
 }
 
 // bridge returns the endpoints to be sent now, and keeps those that follow.
@@ -149,44 +93,6 @@ func (p *publisher) bridge(d *delta, now time.Time) map[string]*anypb.Any {
 		}
 	}
 	return send
-}
-
-// wrapper collects what wrap finds.
-type wrapper struct {
-	serve    *serve.Group
-	problems []preflight.Problem
-	err      error
-}
-
-func wrap[M proto.Message](w *wrapper, typeURL string, messages map[string]M) map[string]*anypb.Any {
-	all := make(map[string]*anypb.Any, len(messages))
-	for name, m := range messages {
-		body := &anypb.Any{}
-		if err := anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}); err != nil {
-			w.err = errors.Join(w.err, fmt.Errorf("marshal %s: %w", name, err))
-			continue
-		}
-		if w.serve.Differs(typeURL, name, body) {
-			w.problems = append(w.problems, preflight.Check(name, m)...)
-			all[name] = body
-		}
-	}
-	return all
-}
-
-// report logs functions that became invalid, once.
-func (p *publisher) report(world *model.World) {
-	for _, f := range world.Functions {
-		if f.Invalid == "" {
-			continue
-		}
-		if p.last != nil {
-			if old := p.last.Function(f.Name); old != nil && old.Invalid == f.Invalid {
-				continue
-			}
-		}
-		p.log.Error("function quarantined", "function", f.Name, "source", f.Source.String(), "reason", f.Invalid)
-	}
 }
 
 // warm waits until the gateways have accepted new clusters, which they do when

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kongdao/kongdao/xds/model"
-	"github.com/kongdao/kongdao/xds/preflight"
 )
 
 // wrapViews marshals the endpoints of zones; nil ones stay nil.
@@ -29,7 +28,7 @@ func wrapViews(w *wrapper, views map[string]map[string]*endpoint.ClusterLoadAssi
 				w.err = errors.Join(w.err, fmt.Errorf("marshal %s for zone %s: %w", name, zone, err))
 				continue
 			}
-			w.problems = append(w.problems, preflight.Check(name, a)...)
+			w.check(resource.EndpointType, name, a)
 			all[zone][name] = body
 		}
 	}

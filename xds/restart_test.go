@@ -86,19 +86,19 @@ func TestABrokenFunctionIsQuarantined(t *testing.T) {
 	bad.Spec.Routes = append(bad.Spec.Routes, api.Route{Path: "/bad/open"})
 	r := newRig(t, functions(bad, function("good", "/good", a)))
 	r.want(r.call("GET", "any", "/good"), 200, "a")
-	if state := r.State(); state.Functions[0].Invalid == "" || state.Functions[1].Invalid != "" {
-		t.Errorf("state: %+v", state.Functions)
+	if list := r.State().Quarantined; len(list) != 1 || list[0].Name != "bad/0" || !list[0].Unmatchable {
+		t.Errorf("quarantined: %+v", list)
 	}
-	r.want(r.call("GET", "any", "/bad/open"), 503, "invalid_function")
+	r.want(r.call("GET", "any", "/bad/open"), 200, "a")
 	r.SetReadiness(a.address, false) // a change that does not mend it
 	r.live()
-	if testutil.CollectAndCount(worldCollector{r.Server}, "kongdao_xds_quarantined_functions") != 1 {
+	if testutil.CollectAndCount(worldCollector{r.Server}, "kongdao_xds_quarantined") != 1 {
 		t.Error("no metric")
 	}
 	r.apply(functions(function("bad", "/bad", a), function("good", "/good", a)))
 	r.live()
 	r.want(r.call("GET", "any", "/bad"), 200, "a")
-	if r.State().Functions[0].Invalid != "" {
+	if len(r.State().Quarantined) > 0 {
 		t.Error("the mended function is still quarantined")
 	}
 }

@@ -14,7 +14,11 @@ type State struct {
 	Gateways   []GatewayState    `json:"gateways"`  // sorted by node
 	Rejections []serve.Rejection `json:"rejections"`
 	Rollout    *RolloutState     `json:"rollout,omitempty"` // resources that only canary groups have so far
-	Fault      string            `json:"fault,omitempty"`   // why the last change was not published at all
+	Fault      string            `json:"fault,omitempty"`   // why the last change, or a part of it, was not published
+	// Quarantined are functions and routes that are answered by 503, sorted by name.
+	Quarantined []Quarantine `json:"quarantined"`
+	// Canary is "up", "away" or "missing"; empty: none is wanted.
+	Canary string `json:"canary,omitempty"`
 
 	Certificates []CertificateState `json:"certificates"` // sorted by name; none without an entrance with TLS
 }
@@ -66,7 +70,9 @@ func (s *Server) State() State {
 	if _, fault := s.reached(0); fault != nil {
 		state.Fault = fault.Error()
 	}
+	state.Quarantined = s.quarantinedNow()
 	s.mu.Unlock()
+	state.Canary = s.canaryState()
 	state.Rollout = s.Rollout()
 	state.Gateways = s.Gateways()
 	zones := map[string]*ZoneState{}

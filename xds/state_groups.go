@@ -14,7 +14,7 @@ import (
 func (s *Server) Gateways() []GatewayState {
 	all := []GatewayState{}
 	for _, g := range s.serve.Gateways() {
-		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.SilenceThreshold.Std()
+		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.silenceAllowed(g.Unanswered)
 		all = append(all, GatewayState{Gateway: g, Faulty: faulty})
 	}
 	return all

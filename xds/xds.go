@@ -19,6 +19,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,8 +27,10 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/canary"
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/serve"
+	"github.com/kongdao/kongdao/xds/translate"
 )
 
 // ResolveSecret turns a secret as it is written in a resource into its text.
@@ -42,6 +45,8 @@ type Server struct {
 	metrics  *metrics
 	listener net.Listener
 	serve    *serve.Server
+	canary   *canary.Canary                         // nil: none is wanted
+	tamper   atomic.Pointer[func(*translate.Delta)] // of tests, see publisher
 
 	certificates *certificates
 
@@ -80,6 +85,11 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 	if s.metrics, err = newMetrics(reg, s); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	if config.Canary.Dir != "" {
+		if s.canary, err = canary.New(config.Canary, log, reg, func(bool) { s.wake() }); err != nil {
+			return nil, errors.Join(fmt.Errorf("canary: %w", err), listener.Close())
+		}
+	}
 	s.serve = serve.New(log, serve.Events{
 		Acked:    s.metrics.acked,
 		Rejected: s.rejected,
@@ -104,6 +114,13 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Go(func() { served <- g.Serve(s.listener) })
 	workers.Go(func() { s.reconcile(ctx) })
 	workers.Go(func() { s.followCertificates(ctx) })
+	if s.canary != nil {
+		workers.Go(func() {
+			if err := s.canary.Run(ctx); err != nil {
+				s.log.Error("no changes are tried on a canary Envoy any more", "error", err)
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -117,7 +134,12 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Close gives the listener back when Run was never called.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	if s.canary != nil {
+		return errors.Join(s.listener.Close(), s.canary.Close())
+	}
+	return s.listener.Close()
+}
 
 // Apply makes a validated set the wanted state. It returns at once; see WaitLive.
 // A consumer whose keys cannot be resolved is let in nowhere, and is in the error;

@@ -126,6 +126,18 @@ var packCases = []struct {
 		want: []string{`ConfigurationRejected{severity="page", type="routes"}: 1 rejections of routes in 2 minutes`},
 	},
 	{
+		name:   "what is in quarantine is a page",
+		series: `kongdao_xds_quarantined{function="feed",stage="canary"} 2x100`,
+		at:     90 * time.Second,
+		want:   []string{`Quarantined{function="feed", severity="page", stage="canary"}: 2 in quarantine, found by canary`},
+	},
+	{
+		name:   "a gateway that takes no configuration is a page",
+		series: `kongdao_xds_gateway_silent_seconds{gateway="gw-1"} 15x100`,
+		at:     90 * time.Second,
+		want:   []string{`GatewayWedged{gateway="gw-1", severity="page"}: an update is unanswered for 15s`},
+	},
+	{
 		name:   "refused configuration is over when nothing is refused any more",
 		series: `kongdao_xds_rejections_total{type="routes"} 0x10 1x100`,
 		at:     5 * time.Minute,

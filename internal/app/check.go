@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -32,10 +33,8 @@ func CheckWithEnvoy(ctx context.Context, set api.Set, path string) (api.Problems
 	defer cancel()
 	state, err := canary(ctx, set, path)
 	var problems api.Problems
-	for _, f := range state.Functions {
-		if f.Invalid != "" {
-			problems = append(problems, api.Problem{Source: sourceOf(set, f.Name), Message: f.Name + " would not be served: " + f.Invalid})
-		}
+	for _, q := range state.Quarantined {
+		problems = append(problems, api.Problem{Source: q.Source, Message: q.Name + " would not be served: " + q.Reason})
 	}
 	for _, r := range state.Rejections {
 		problems = append(problems, api.Problem{Source: api.Source{File: "envoy"}, Field: r.Type, Message: r.Message})
@@ -44,13 +43,6 @@ func CheckWithEnvoy(ctx context.Context, set api.Set, path string) (api.Problems
 		return nil, err.Error()
 	}
 	return problems, ""
-}
-
-func sourceOf(set api.Set, function string) api.Source {
-	if f := set.Function(function); f != nil {
-		return f.Source
-	}
-	return api.Source{}
 }
 
 // canary runs a control plane and an Envoy until Envoy has answered everything.
@@ -68,6 +60,7 @@ func canary(ctx context.Context, set api.Set, path string) (state xds.State, err
 	xc := xds.DefaultConfig()
 	xc.Gateway = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	xc.WarmTimeout = 0 // pods need not be there
+	xc.Canary.Path, xc.Canary.Dir = path, filepath.Join(dir, "canary")
 	server, err := xds.New(xc, quiet, prometheus.NewRegistry(), nil)
 	if err != nil {
 		return state, err

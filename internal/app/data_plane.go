@@ -57,6 +57,9 @@ func (s *System) startXDS() (err error) {
 		}
 		xc.AccessLog, xc.AccessLogFormat = s.accessLog(), headers.TextFormat()
 	}
+	if s.cfg.Envoy.Canary {
+		xc.Canary.Path, xc.Canary.Dir = s.cfg.Envoy.Path, s.dir.sub("canary")
+	}
 	if s.xds, err = xds.New(xc, s.log.With("part", "xds"), s.reg, registry.Resolve); err != nil {
 		return fmt.Errorf("xds: %w", err)
 	}

@@ -204,8 +204,29 @@ func (c *client) examine(ctx context.Context) []finding {
 		found = append(found, f)
 	}
 	found = append(found, certificatesOf(state)...)
+	found = append(found, examineCanary(state)...)
 	for _, r := range state.Rejections {
 		found = append(found, finding{Name: "rejected", Found: fmt.Sprint(r), Remedy: "mend the resource that is named"})
+	}
+	return found
+}
+
+// examineCanary tells what is in quarantine, and whether changes are tried at all.
+func examineCanary(state xds.State) (found []finding) {
+	switch state.Canary {
+	case "up":
+		found = append(found, finding{Name: "canary", OK: true, Found: "changes are tried on an Envoy of their own"})
+	case "away", "missing":
+		found = append(found, finding{
+			Name: "canary", Found: "it is " + state.Canary + ": changes reach the gateways without being tried",
+			Remedy: "see canary/envoy.log in the data directory; make deps installs Envoy; envoy.canary: false does without",
+		})
+	}
+	for _, q := range state.Quarantined {
+		found = append(found, finding{
+			Name: "quarantined", Found: fmt.Sprintf("%s (%s): %s", q.Name, q.Source, q.Reason),
+			Remedy: "mend it; it is served again at once",
+		})
 	}
 	return found
 }

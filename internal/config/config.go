@@ -66,6 +66,7 @@ type Envoy struct {
 	Concurrency int    `yaml:"concurrency" want:"a whole number from 0 to 256"` // worker threads; 0: one per CPU
 	Node        string `yaml:"node"`                                            // name among gateways, as in the column gateway
 	Group       string `yaml:"group"`                                           // the GatewayGroup that it is in
+	Canary      bool   `yaml:"canary"`                                          // a second Envoy beside the control plane, on which changes are tried before any gateway gets them
 	Zone        string `yaml:"zone"`                                            // where it stands; calls stay in the zone while it can take them; empty: nowhere
 }
 
@@ -147,7 +148,7 @@ func Default() Config {
 		},
 		ClickHouse: ClickHouse{RetentionDays: 30},
 		Gateway:    DefaultGateway(),
-		Envoy:      Envoy{Node: "gateway-1", Group: "default"},
+		Envoy:      Envoy{Node: "gateway-1", Group: "default", Canary: true},
 		Collector: Collector{
 			Source: "file", FlushInterval: api.Duration(500 * time.Millisecond), MaxRows: 20_000, WALBytes: 1 << 30,
 			Headers: []string{}, ClientIP: ClientIP{IPv4Bits: 32, IPv6Bits: 128},

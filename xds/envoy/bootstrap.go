@@ -177,6 +177,9 @@ func grpcCluster(name, addr string) (*cluster.Cluster, error) {
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{
 		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options,
 	}
+	if _, ok := pipe(addr); ok {
+		return c, nil // both ends are on this machine, and it is no TCP
+	}
 	c.UpstreamConnectionOptions = &cluster.UpstreamConnectionOptions{TcpKeepalive: &core.TcpKeepalive{
 		KeepaliveTime:     wrapperspb.UInt32(5),
 		KeepaliveInterval: wrapperspb.UInt32(1),
@@ -191,7 +194,7 @@ func plainCluster(name, addr string) (*cluster.Cluster, error) {
 		return nil, err
 	}
 	kind := cluster.Cluster_STATIC
-	if net.ParseIP(a.GetSocketAddress().GetAddress()) == nil {
+	if a.GetPipe() == nil && net.ParseIP(a.GetSocketAddress().GetAddress()) == nil {
 		kind = cluster.Cluster_STRICT_DNS
 	}
 	return &cluster.Cluster{
@@ -208,6 +211,9 @@ func plainCluster(name, addr string) (*cluster.Cluster, error) {
 }
 
 func address(addr string) (*core.Address, error) {
+	if a, ok := pipe(addr); ok {
+		return a, nil
+	}
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err

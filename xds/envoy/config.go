@@ -19,7 +19,7 @@ type Config struct {
 	HTTPAddr  string `yaml:"httpAddr"`  // where functions are called; port 0: any free one
 	TLSAddr   string `yaml:"tlsAddr"`   // where functions are called by TLS; empty: nowhere
 	AdminAddr string `yaml:"adminAddr"` // loopback; port 0: any free one
-	XDSAddr   string `yaml:"xdsAddr"`   // the control plane
+	XDSAddr   string `yaml:"xdsAddr"`   // the control plane; or see UnixAddr
 	ALSAddr   string `yaml:"alsAddr"`   // the collector's access log service; empty: none
 
 	// Counters sends what the gateway counted to ALSAddr once a second, so that a
@@ -107,6 +107,9 @@ func (c Config) Validate() error {
 }
 
 func checkAddr(addr string, mayBeZero bool) error {
+	if _, ok := pipe(addr); ok && !mayBeZero {
+		return nil
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%q is not host:port", addr)

@@ -63,6 +63,9 @@ func Explain(w *model.World, r Request) Answer {
 		return a
 	}
 	v := f.Decide(r.values)
+	if rule.Invalid != "" && f.Invalid == "" {
+		v = model.Verdict{Status: http.StatusServiceUnavailable, Reason: rule.Invalid}
+	}
 	a.follow(rule, v)
 	if v.Status == 0 {
 		a.handle(rule, path)

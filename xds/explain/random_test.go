@@ -78,9 +78,12 @@ func (c chance) function(name string, pods []api.Endpoint) *api.Function {
 // world has functions over pods; the pods in dead are reported as down.
 func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) *model.World {
 	in := model.Input{
-		Keys:   map[string][]string{"ann": {"key-a"}, "bob": {"key-b", "key-c"}},
-		Ready:  map[string]bool{},
-		Broken: map[string]string{"f3": "it is broken on purpose"},
+		Keys:  map[string][]string{"ann": {"key-a"}, "bob": {"key-b", "key-c"}},
+		Ready: map[string]bool{},
+		Broken: map[string]string{
+			"f3": "it is broken on purpose", "f4/0": "so is this route", "f5/0": "its path is",
+		},
+		Unmatchable: map[string]bool{"f5/0": true},
 	}
 	in.Views = []string{"za"}
 	in.Fleet = model.EvenFleet(map[string]int{"za": 1, "zb": c.IntN(3), "zc": c.IntN(2)}, 1)

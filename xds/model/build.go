@@ -20,7 +20,7 @@ import (
 // that would be equal is the same one, the pointer included, so whoever translates
 // can see by it what changed.
 func Build(in Input) *World {
-	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}}
+	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}, faulty: faulty(in)}
 	b.same = in.Previous != nil && reflect.DeepEqual(in.Previous.group, in.Group)
 	b.classes = classesOf(in.Set)
 	for _, z := range in.Set.Zones {
@@ -90,6 +90,8 @@ type builder struct {
 	same  bool             // the World before is the same group's, which does the same
 
 	classes []consumerClass // of all consumers that have one
+
+	faulty map[string][]string // what is broken, by function
 }
 
 // previous is the function of that name in the World before, or nil.
@@ -103,7 +105,7 @@ func (b *builder) previous(name string) *Function {
 // holds tells whether a function of the World before is what this input would
 // make of spec.
 func (b *builder) holds(f *Function, spec *api.Function) bool {
-	if !b.same || !f.fleet.equal(b.in.fleet(f.Name)) || f.broken != b.in.Broken[f.Name] {
+	if !b.same || !f.fleet.equal(b.in.fleet(f.Name)) || f.broken != b.faultsOf(f.Name) {
 		return false
 	}
 	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
@@ -173,7 +175,7 @@ func (b *builder) function(spec *api.Function) *Function {
 
 		consumerClasses: b.consumerClasses(spec), Concurrency: s.Concurrency,
 
-		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.in.Broken[spec.Name], pins: b.pins[spec.Name],
+		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.faultsOf(spec.Name), pins: b.pins[spec.Name],
 	}
 	f.Callers = b.callers(spec, f.fleet)
 	for _, r := range s.Revisions {
@@ -187,6 +189,7 @@ func (b *builder) function(spec *api.Function) *Function {
 	}
 	b.limit(f, s.Capacity.Rate())
 	f.rules = b.rulesOf(f, spec)
+	b.blame(f)
 	return f
 }
 

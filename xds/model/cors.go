@@ -70,6 +70,9 @@ func (c *CORS) Allows(origin string) bool {
 // one that the rule is for. The question has neither the headers nor the key of
 // the request itself, so conditions on headers are left out.
 func (r *Rule) Preflight(method, path string, query, values Values) bool {
+	if r.Invalid != "" || r.Unmatchable {
+		return false
+	}
 	c := r.CORS
 	if c == nil || method != http.MethodOptions || !r.Path.Matches(path) || !allHold(r.Query, query) {
 		return false

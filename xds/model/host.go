@@ -107,6 +107,7 @@ type Rule struct {
 	Source   api.Source
 
 	Handling
+	Fault
 	class Class // of requests whose consumer has none
 }
 
@@ -117,6 +118,9 @@ type Values func(name string) []string
 // Matches tells whether the rule takes a request; path has no query, whose
 // parameters query gives.
 func (r *Rule) Matches(method, path string, query, values Values) bool {
+	if r.Unmatchable {
+		return false
+	}
 	if !r.Path.Matches(path) || len(r.Methods) > 0 && !slices.Contains(r.Methods, method) {
 		return false
 	}

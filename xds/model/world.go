@@ -34,7 +34,8 @@ type Input struct {
 	ZoneWeights map[string]int      // percent, 0 to 100; a zone that is not in it has 100
 	Pins        []Pin               // pods that are taken out of rotation for a test
 	Keys        map[string][]string // resolved keys by consumer
-	Broken      map[string]string   // functions that must not be served, and why
+	Broken      map[string]string   // functions and rules that must not be served, and why
+	Unmatchable map[string]bool     // rules whose conditions no gateway takes
 	Group       *Group              // whose World it is; nil: does nothing differently
 	Fleet       *Fleet              // gateways that share limits; nil: one
 	Fleets      map[string]*Fleet   // of functions that other gateways share, by function

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -22,8 +23,11 @@ import (
 // Problem is why a resource must not go out.
 type Problem struct {
 	Function string // whose it is; empty when it is nobody's
+	Route    string // its route, when that alone is wrong
 	Resource string
 	Err      error
+
+	Unmatchable bool // it is the route's own conditions that are wrong
 }
 
 func (p Problem) Error() string { return fmt.Sprintf("%s: %v", p.Resource, p.Err) }
@@ -35,14 +39,17 @@ func (p Problem) Unwrap() error { return p.Err }
 // that belongs to a function is named "function/…".
 func Check(name string, m proto.Message) []Problem {
 	if c, ok := m.(*route.RouteConfiguration); ok {
-		return checkRoutes(c)
+		return CheckRoutes(c, func(string) bool { return true })
 	}
 	var errs []error
 	if v, ok := m.(interface{ ValidateAll() error }); ok {
 		errs = append(errs, v.ValidateAll())
 	}
-	if a, ok := m.(*endpoint.ClusterLoadAssignment); ok {
-		errs = append(errs, checkEndpoints(a))
+	switch m := m.(type) {
+	case *endpoint.ClusterLoadAssignment:
+		errs = append(errs, checkEndpoints(m))
+	case *cluster.Cluster:
+		errs = append(errs, checkCluster(m))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return []Problem{{Function: owner(name), Resource: name, Err: err}}
@@ -59,9 +66,9 @@ func owner(name string) string {
 	return function
 }
 
-// checkRoutes checks each route for itself, to know whose it is, and the frame
-// around them.
-func checkRoutes(c *route.RouteConfiguration) (problems []Problem) {
+// CheckRoutes checks each route that is fresh, by its name, for itself, to know
+// whose it is, and the frame around all of them.
+func CheckRoutes(c *route.RouteConfiguration, fresh func(route string) bool) (problems []Problem) {
 	frame := &route.RouteConfiguration{Name: c.GetName(), RequestHeadersToRemove: c.GetRequestHeadersToRemove()}
 	seen := map[string]bool{}
 	for _, v := range c.GetVirtualHosts() {
@@ -73,8 +80,13 @@ func checkRoutes(c *route.RouteConfiguration) (problems []Problem) {
 		}
 		frame.VirtualHosts = append(frame.VirtualHosts, &route.VirtualHost{Name: v.GetName(), Domains: v.GetDomains()})
 		for _, r := range v.GetRoutes() {
-			if err := checkRoute(r); err != nil {
-				problems = append(problems, Problem{Function: owner(r.GetName()), Resource: c.GetName(), Err: err})
+			if !fresh(r.GetName()) {
+				continue
+			}
+			if conditions, err := checkRoute(r); err != nil {
+				problems = append(problems, Problem{
+					Function: owner(r.GetName()), Route: r.GetName(), Resource: c.GetName(), Err: err, Unmatchable: conditions != nil,
+				})
 			}
 		}
 	}
@@ -84,45 +96,38 @@ func checkRoutes(c *route.RouteConfiguration) (problems []Problem) {
 	return problems
 }
 
-func checkRoute(r *route.Route) error {
-	errs := []error{r.ValidateAll()}
-	if m := r.GetMatch().GetSafeRegex(); m != nil {
+// checkRoute tells what is wrong with a route's conditions, and with all of it.
+func checkRoute(r *route.Route) (conditions, all error) {
+	m := r.GetMatch()
+	var errs []error
+	if m != nil {
+		errs = append(errs, m.ValidateAll())
+	}
+	if m := m.GetSafeRegex(); m != nil {
 		errs = append(errs, compiles(m.GetRegex()))
 	}
-	for _, h := range r.GetMatch().GetHeaders() {
+	for _, h := range m.GetHeaders() {
 		if m := h.GetStringMatch().GetSafeRegex(); m != nil {
 			errs = append(errs, compiles(m.GetRegex()))
 		}
 	}
-	for _, q := range r.GetMatch().GetQueryParameters() {
+	for _, q := range m.GetQueryParameters() {
 		if m := q.GetStringMatch().GetSafeRegex(); m != nil {
 			errs = append(errs, compiles(m.GetRegex()))
 		}
 	}
+	conditions = errors.Join(errs...)
+	rest := []error{r.ValidateAll(), conditions}
 	for _, rewrite := range []*matcher.RegexMatchAndSubstitute{r.GetRoute().GetRegexRewrite(), r.GetRedirect().GetRegexRewrite()} {
 		if rewrite != nil {
-			errs = append(errs, compiles(rewrite.GetPattern().GetRegex()))
+			rest = append(rest, compiles(rewrite.GetPattern().GetRegex()))
 		}
 	}
-	return errors.Join(errs...)
+	return conditions, errors.Join(rest...)
 }
 
 // compiles uses Go's engine, whose syntax is that of Envoy's (RE2).
 func compiles(expression string) error {
 	_, err := regexp.Compile(expression)
 	return err
-}
-
-// checkEndpoints finds addresses that Envoy takes as an insult to the whole
-// response: two equal ones are allowed, none is not.
-func checkEndpoints(a *endpoint.ClusterLoadAssignment) error {
-	for _, l := range a.GetEndpoints() {
-		for _, e := range l.GetLbEndpoints() {
-			at := e.GetEndpoint().GetAddress().GetSocketAddress()
-			if at.GetAddress() == "" || at.GetAddress() == "invalid IP" || at.GetPortValue() == 0 {
-				return fmt.Errorf("endpoint %s:%d is not an IP address with a port", at.GetAddress(), at.GetPortValue())
-			}
-		}
-	}
-	return nil
 }

@@ -97,6 +97,9 @@ func (st *stream) describe(now time.Time) Gateway {
 		g.Acked[typeURL] = at
 	}
 	for typeURL, sub := range st.subs {
+		if out := sub.outstanding; out != nil {
+			g.Unanswered += len(out.names) + len(out.removed)
+		}
 		if out := sub.outstanding; out != nil && (g.Silent.IsZero() || out.sent.Before(g.Silent)) {
 			g.Silent = out.sent
 		}

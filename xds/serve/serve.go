@@ -45,6 +45,8 @@ type Events struct {
 	Acked func(typeURL string, since time.Duration)
 	// Rejected is called when a gateway refused a response.
 	Rejected func(Rejection)
+	// Answered is called with every answer, also those to first responses.
+	Answered func(typeURL string, accepted bool)
 	// Gateways is called when a gateway comes or goes, with those that are connected,
 	// sorted by node: one that reconnects before its old stream has ended is there
 	// once.
@@ -72,6 +74,8 @@ type Gateway struct {
 	Since  time.Time            `json:"since"`  // connected
 	Acked  map[string]time.Time `json:"acked"`  // last acceptance by type
 	Silent time.Time            `json:"silent"` // when the oldest unanswered response was sent; zero: none
+	// Unanswered is the number of resources in responses without an answer.
+	Unanswered int `json:"unanswered"`
 	// Version is the last version that the gateway has accepted whole, and Newest
 	// the last there is for its group; 0: none.
 	Version uint64 `json:"version"`

@@ -116,6 +116,9 @@ func (st *stream) answer(sub *subscription, r *discovery.DeltaDiscoveryRequest) 
 		return // not an answer, or to something older
 	}
 	sub.outstanding = nil
+	if f := st.server.events.Answered; f != nil {
+		f(r.GetTypeUrl(), r.GetErrorDetail() == nil)
+	}
 	if r.GetErrorDetail() == nil {
 		now := time.Now()
 		st.acked[r.GetTypeUrl()], st.last = now, now

@@ -90,9 +90,12 @@ func (s *subscription) compare(name string) {
 		return
 	}
 	e, ok := s.table.get(name, s.zone)
-	if known, has := s.known[name]; ok != has || ok && known != e.version {
+	known, has := s.known[name]
+	if ok != has || ok && known != e.version {
 		s.forced[name] = true
+		return
 	}
+	delete(s.refused, name) // it is again what the gateway has
 }
 
 func (s *subscription) subscribe(names []string) {

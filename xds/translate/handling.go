@@ -14,7 +14,7 @@ import (
 // handled makes of the routes of a rule what its handling asks for: it comes after
 // everything that decides who may call and where a call goes.
 func (t *translator) handled(r *model.Rule, routes []*route.Route) []*route.Route {
-	if r.Function.Invalid != "" {
+	if r.Reason() != "" || r.Unmatchable {
 		return routes
 	}
 	for _, out := range routes {

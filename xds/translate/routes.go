@@ -99,7 +99,7 @@ func noRoute() *route.Route {
 // ruleRoutes are the routes of one rule, in the order of model.Function.Decide.
 func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	f := r.Function
-	if f.Invalid != "" {
+	if r.Quarantined() != "" {
 		return invalidRoutes(r)
 	}
 	for _, p := range f.Pinned {
@@ -115,19 +115,6 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 		routes = append(routes, answer(r.Name, match(r), f, no))
 	}
 	return routes
-}
-
-// invalidRoutes say why the function is not served; a rule whose own conditions
-// are what is wrong cannot be asked for at all.
-func invalidRoutes(r *model.Rule) []*route.Route {
-	m := match(r)
-	if m.ValidateAll() != nil {
-		return nil
-	}
-	reason := direct(http.StatusServiceUnavailable, "invalid_function", r.Function.Invalid)
-	out := answer(r.Name, m, r.Function, reason)
-	choosable(out) // the reason comes before all rights
-	return []*route.Route{out}
 }
 
 // ordinary is a route to a function's revisions.

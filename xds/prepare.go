@@ -1,0 +1,273 @@
+package xds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/kongdao/kongdao/xds/canary"
+	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/preflight"
+	"github.com/kongdao/kongdao/xds/serve"
+	"github.com/kongdao/kongdao/xds/translate"
+)
+
+// prepare translates until nothing is refused any more: what is named as broken
+// becomes an answer that says so, and is tried again as that. What no function is
+// to blame for is held back, and the gateways keep what they have of it.
+func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, *delta, error) {
+	p.forget(in.Set)
+	held := map[heldName]error{}
+	for {
+		in.Previous = p.last
+		in.Broken, in.Unmatchable = p.known()
+		world := model.Build(in)
+		d, problems, err := p.pack(world)
+		if err != nil {
+			return nil, nil, err
+		}
+		for h := range held {
+			delete(d.put[h.typeURL], h.name)
+		}
+		problems = slices.DeleteFunc(problems, func(x problem) bool { return held[heldName{x.typeURL, x.Resource}] != nil })
+		if len(problems) == 0 {
+			problems = p.try(ctx, world, d)
+		}
+		if len(problems) == 0 {
+			p.held = errors.Join(slices.Collect(maps.Values(held))...)
+			return world, d, nil
+		}
+		for _, x := range problems {
+			if p.blame(world, x) {
+				continue
+			}
+			h := heldName{x.typeURL, x.Resource}
+			if held[h] != nil {
+				return nil, nil, x // nothing helps against it
+			}
+			held[h] = x
+		}
+	}
+}
+
+// heldName is a resource that is held back.
+type heldName struct{ typeURL, name string }
+
+// problem is a refusal before any gateway saw the resource.
+type problem struct {
+	preflight.Problem
+	typeURL string
+	stage   string
+}
+
+// pack marshals what changed and checks what the gateways do not have yet.
+func (p *publisher) pack(world *model.World) (*delta, []problem, error) {
+	c, err := p.translate(p.last, world)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := wrapper{serve: p.serve, fresh: p.fresh(world)}
+	d := &delta{removed: c.Removed, present: slices.Collect(maps.Keys(c.Clusters)), unscoped: c.Unscoped, put: map[string]map[string]*anypb.Any{
+		resource.ClusterType:     wrap(&w, resource.ClusterType, c.Clusters),
+		resource.EndpointType:    wrap(&w, resource.EndpointType, c.Endpoints),
+		resource.SecretType:      wrap(&w, resource.SecretType, c.Secrets),
+		resource.ListenerType:    wrap(&w, resource.ListenerType, c.Listeners),
+		resource.RouteType:       wrap(&w, resource.RouteType, c.Routes),
+		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
+	}}
+	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
+	d.views = wrapViews(&w, c.Views)
+	d.translated = c
+	return d, w.problems, w.err
+}
+
+func (p *publisher) translate(before, world *model.World) (*translate.Delta, error) {
+	c, err := translate.Changes(p.config.translation(), before, world)
+	if tamper := p.tamper.Load(); tamper != nil && err == nil {
+		(*tamper)(c)
+	}
+	return c, err
+}
+
+// fresh tells of a route, by its name, whether its function is another one than in
+// the last World: no other route can have changed.
+func (p *publisher) fresh(world *model.World) func(route string) bool {
+	last := p.last
+	if last == nil {
+		return func(string) bool { return true }
+	}
+	return func(route string) bool {
+		function, _, _ := strings.Cut(route, "/")
+		return last.Function(function) != world.Function(function)
+	}
+}
+
+// wrapper collects what wrap finds.
+type wrapper struct {
+	serve    *serve.Group
+	fresh    func(route string) bool
+	problems []problem
+	err      error
+}
+
+func wrap[M proto.Message](w *wrapper, typeURL string, messages map[string]M) map[string]*anypb.Any {
+	all := make(map[string]*anypb.Any, len(messages))
+	for name, m := range messages {
+		body := &anypb.Any{}
+		if err := anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}); err != nil {
+			w.err = errors.Join(w.err, fmt.Errorf("marshal %s: %w", name, err))
+			continue
+		}
+		if w.serve.Differs(typeURL, name, body) {
+			w.check(typeURL, name, m)
+			all[name] = body
+		}
+	}
+	return all
+}
+
+func (w *wrapper) check(typeURL, name string, m proto.Message) {
+	var found []preflight.Problem
+	if c, ok := m.(*route.RouteConfiguration); ok {
+		found = preflight.CheckRoutes(c, w.fresh)
+	} else {
+		found = preflight.Check(name, m)
+	}
+	for _, x := range found {
+		w.problems = append(w.problems, problem{x, typeURL, stageCheck})
+	}
+}
+
+// try gives what is new to the canary Envoy. Without one the change goes out
+// untried, and everything is tried once there is one.
+func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []problem {
+	if p.canary == nil {
+		return nil
+	}
+	change := canary.Change{Group: p.group, Clusters: map[string]*cluster.Cluster{}, Listeners: d.translated.Listeners}
+	if secrets := d.put[resource.SecretType]; len(secrets) > 0 {
+		change.Others = map[string]map[string]*anypb.Any{resource.SecretType: secrets}
+	}
+	for name := range d.put[resource.ClusterType] {
+		change.Clusters[name] = d.translated.Clusters[name]
+	}
+	fresh := p.fresh(world)
+	for name := range d.put[resource.RouteType] {
+		if part := newRoutes(d.translated.Routes[name], fresh); len(part.GetVirtualHosts()) > 0 {
+			change.Routes = append(change.Routes, part)
+		}
+	}
+	if p.blind {
+		change = p.everything(world)
+	}
+	refused, err := p.canary.Try(ctx, change)
+	if p.blind = err != nil; p.blind {
+		p.again = time.Now().Add(tryAgain)
+	}
+	if err != nil && !errors.Is(err, canary.ErrAway) {
+		p.log.Warn("a change was not tried on the canary Envoy", "error", err)
+	}
+	var problems []problem
+	for _, r := range refused {
+		problems = append(problems, refusalOf(r, change)...)
+	}
+	return problems
+}
+
+// tryAgain is how long a change that could not be tried waits for the next try.
+const tryAgain = time.Second
+
+// untried tells whether the canary Envoy could try now what it has not.
+func (p *publisher) untried(now time.Time) bool {
+	return p.canary != nil && p.blind && p.last != nil && p.canary.Up() && now.After(p.again)
+}
+
+// everything is a whole World, to be tried when none of it was.
+func (p *publisher) everything(world *model.World) canary.Change {
+	all, err := p.translate(nil, world)
+	if err != nil {
+		return canary.Change{} // it was translated before
+	}
+	change := canary.Change{Group: p.group, Clusters: all.Clusters, Listeners: all.Listeners}
+	secrets := map[string]*anypb.Any{}
+	for name, m := range all.Secrets {
+		body := &anypb.Any{}
+		if anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}) == nil { // it was marshalled before
+			secrets[name] = body
+		}
+	}
+	change.Others = map[string]map[string]*anypb.Any{resource.SecretType: secrets}
+	for _, r := range all.Routes {
+		change.Routes = append(change.Routes, r)
+	}
+	return change
+}
+
+// newRoutes leaves the fresh routes of a route configuration, in their hosts.
+func newRoutes(c *route.RouteConfiguration, fresh func(string) bool) *route.RouteConfiguration {
+	hosts := c.GetVirtualHosts()
+	part := proto.Clone(&route.RouteConfiguration{
+		Name: c.GetName(), RequestHeadersToRemove: c.GetRequestHeadersToRemove(), TypedPerFilterConfig: c.GetTypedPerFilterConfig(),
+		IgnorePortInHostMatching: c.GetIgnorePortInHostMatching(),
+	}).(*route.RouteConfiguration)
+	for _, v := range hosts {
+		var routes []*route.Route
+		for _, r := range v.GetRoutes() {
+			if fresh(r.GetName()) {
+				routes = append(routes, r)
+			}
+		}
+		if len(routes) > 0 {
+			// A shallow copy of a message is not allowed; these are all fields that
+			// translate sets.
+			part.VirtualHosts = append(part.VirtualHosts, withRoutes(v, routes))
+		}
+	}
+	return part
+}
+
+// withRoutes is a virtual host with other routes. Nothing of it may be changed: it
+// shares what it holds.
+func withRoutes(v *route.VirtualHost, routes []*route.Route) *route.VirtualHost {
+	out := &route.VirtualHost{}
+	v.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if f.Name() != "routes" {
+			out.ProtoReflect().Set(f, value)
+		}
+		return true
+	})
+	out.Routes = routes
+	return out
+}
+
+// refusalOf is a canary's refusal in terms of what was refused. Where no single
+// route is to blame, every route configuration of the change is.
+func refusalOf(r canary.Refusal, change canary.Change) []problem {
+	function, _, found := strings.Cut(r.Name, "/")
+	if !found {
+		function = ""
+	}
+	err := errors.New(r.Error)
+	if r.Type != resource.RouteType {
+		return []problem{{preflight.Problem{Function: function, Resource: r.Name, Err: err}, r.Type, stageCanary}}
+	}
+	if r.Name != "" {
+		return []problem{{preflight.Problem{Function: function, Route: r.Name, Resource: r.Name, Err: err}, r.Type, stageCanary}}
+	}
+	var all []problem
+	for _, c := range change.Routes {
+		all = append(all, problem{preflight.Problem{Resource: c.GetName(), Err: err}, r.Type, stageCanary})
+	}
+	return all
+}

@@ -206,3 +206,21 @@ func (s *Server) reached(want uint64) (bool, error) {
 	}
 	return true, errors.Join(faults...)
 }
+
+// WaitPublished blocks until there is a World for the gateways: the first Apply took
+// effect.
+func (s *Server) WaitPublished(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		there, moved := len(s.worlds()) > 0, s.moved
+		s.mu.Unlock()
+		if there {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the first configuration: %w", ctx.Err())
+		}
+	}
+}

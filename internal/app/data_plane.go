@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector"
@@ -191,4 +192,21 @@ func (s *System) startGateway(ctx context.Context) error {
 	s.addresses.Gateway, s.addresses.GatewayTLS, s.addresses.GatewayAdmin = g.Addr(), cfg.TLSAddr, g.AdminAddr()
 	s.life.start("gateway", g.Run)
 	return nil
+}
+
+// firstWorld is how long a start waits for the first configuration, which itself
+// waits for pods and for the canary Envoy. What is wrong then is told by the state.
+const firstWorld = 10 * time.Second
+
+// awaitConfiguration waits until the control plane knows what gateways are to have.
+func (s *System) awaitConfiguration(ctx context.Context) error {
+	if s.xds == nil {
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, firstWorld)
+	defer cancel()
+	if err := s.xds.WaitPublished(wait); err != nil && ctx.Err() == nil {
+		s.log.Warn("ready without a configuration", "error", err)
+	}
+	return ctx.Err()
 }

@@ -174,6 +174,9 @@ func (s *System) start(ctx context.Context) error {
 			return s.orFailure(fmt.Errorf("gateway: %w", err))
 		}
 	}
+	if err := s.awaitConfiguration(ctx); err != nil {
+		return err
+	}
 	if s.has(PartAPI) {
 		return s.startAPI(ctx)
 	}

@@ -72,6 +72,7 @@ type Canary struct {
 	gateway *envoy.Gateway // nil while there is none
 	there   bool
 	missing bool
+	ending  bool
 	refused int // responses with clusters, by this Envoy
 }
 
@@ -154,10 +155,10 @@ func (c *Canary) gateways(all []serve.Member) {
 		return
 	}
 	c.mu.Lock()
-	was := c.there
+	was, ending := c.there, c.ending
 	c.there, c.refused = false, 0
 	c.mu.Unlock()
-	if was {
+	if was && !ending {
 		c.log.Warn("the canary Envoy is away: changes go to the gateways without being tried")
 		c.tell(false)
 	}
@@ -194,6 +195,11 @@ func (c *Canary) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	workers.Go(func() { served <- g.Serve(c.listener) })
 	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		c.ending = true
+		c.mu.Unlock()
+	})()
 	workers.Go(func() { c.keep(ctx) })
 	var err error
 	select {

@@ -22,7 +22,7 @@ func (f *Function) check(r *report) {
 	if p := f.Spec.HealthCheck.Path; p != "" && (p[0] != '/' || strings.ContainsAny(p, " #")) {
 		r.add("spec.healthCheck.path", "is %s, want a path such as /healthz", quote(p))
 	}
-	f.checkAccess(r)
+	f.Spec.Access.check(r)
 	f.checkHandling(r)
 	f.checkLimits(r)
 }
@@ -163,17 +163,3 @@ func (m Measured) check(r *report, at string) {
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-func (f *Function) checkAccess(r *report) {
-	a := f.Spec.Access
-	if a == nil {
-		return
-	}
-	if a.Public && len(a.Consumers) > 0 {
-		r.add("spec.access", "has public and consumers, want one of them")
-	}
-	if !a.Public && len(a.Consumers) == 0 {
-		r.add("spec.access", "lets nobody in, want public: true or consumers; without access the gateway answers 403")
-	}
-	r.unique("spec.access.consumers", a.Consumers)
-}

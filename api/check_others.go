@@ -17,24 +17,6 @@ func (z *Zone) check(r *report) {
 	}
 }
 
-func (c *Consumer) check(r *report) {
-	r.metadata(&c.Metadata)
-	if len(c.Spec.Keys) == 0 {
-		r.add("spec.keys", "is missing, want at least one key, written ${env:NAME} or ${file:path}")
-	}
-	r.priority("spec.priority", c.Spec.Priority)
-	first := map[Secret]int{}
-	for i, key := range c.Spec.Keys {
-		at := fmt.Sprintf("spec.keys[%d]", i)
-		r.secretRef(at, key)
-		if j, again := first[key]; again {
-			r.add(at, "is the same as spec.keys[%d]: want it once", j)
-			continue
-		}
-		first[key] = i
-	}
-}
-
 // secretRef wants one reference and nothing else. Messages never show the value.
 func (r *report) secretRef(field string, s Secret) {
 	if !s.IsRef() {

@@ -95,6 +95,7 @@ func (g *GatewayGroup) check(r *report) {
 	if at, err := netip.ParseAddrPort(g.Spec.Listen); g.Spec.Listen != "" && (err != nil || at.Port() == 0) {
 		r.add("spec.listen", "is %s, want an IP address and port such as 0.0.0.0:9100", quote(g.Spec.Listen))
 	}
+	g.Spec.Access.check(r)
 	if c := g.Spec.Canary; c != nil && (c.Hold < 0 || c.Hold > maxHold) {
 		r.add("spec.canary.hold", "is %s, want a duration from 0s to %s", c.Hold, maxHold)
 	}
@@ -105,10 +106,5 @@ func (v validation) groupReferences(g *GatewayGroup) {
 	for i, name := range g.Spec.Functions {
 		v.mustExist(g, fmt.Sprintf("spec.functions[%d]", i), name, v.functions, KindFunction)
 	}
-	if g.Spec.Access == nil {
-		return
-	}
-	for i, name := range g.Spec.Access.Consumers {
-		v.mustExist(g, fmt.Sprintf("spec.access.consumers[%d]", i), name, v.consumers, KindConsumer)
-	}
+	v.accessReferences(g, g.Spec.Access)
 }

@@ -180,17 +180,6 @@ type HealthCheck struct {
 	Path string `yaml:"path" json:"path,omitempty"` // answers 200 when ready
 }
 
-// Access says who may call.
-type Access struct {
-	Public    bool     `yaml:"public" json:"public"`
-	Consumers []string `yaml:"consumers" json:"consumers,omitempty"` // by x-api-key; see Consumer
-
-	// Who may choose a revision by the header x-kongdao-revision, at whatever
-	// weight. Everybody else is refused with 403 when they send it.
-	Revisions       []string `yaml:"revisions" json:"revisions,omitempty"`             // these consumers
-	PublicRevisions bool     `yaml:"publicRevisions" json:"publicRevisions,omitempty"` // all who may call
-}
-
 // Zone is a place that can be lost as a whole.
 type Zone struct {
 	Metadata `yaml:"metadata" json:"metadata"`
@@ -201,18 +190,6 @@ type Zone struct {
 type ZoneSpec struct {
 	Priority uint32 `yaml:"priority" json:"priority" want:"a whole number from 0 to 127"` // 0 first; among zones of equal priority a gateway prefers its own
 	Weight   int    `yaml:"weight" json:"weight" want:"a whole number from 0 to 100"`     // percent of its even share that each pod takes; 0: 100, and not drained: see kongdao zone drain
-}
-
-// Consumer is a caller with keys.
-type Consumer struct {
-	Metadata `yaml:"metadata" json:"metadata"`
-	Spec     ConsumerSpec `yaml:"spec" json:"spec"`
-}
-
-// ConsumerSpec holds the keys of a consumer.
-type ConsumerSpec struct {
-	Keys     []Secret `yaml:"keys" json:"keys"`                                              // ${env:NAME} or ${file:path}
-	Priority string   `yaml:"priority" json:"priority,omitempty" want:"high, normal or low"` // of its requests, whatever the route; empty: the route's
 }
 
 // AlertRule is a Prometheus rule file in a resource.

@@ -61,15 +61,7 @@ func (v validation) references(f *Function) {
 			}
 		}
 	}
-	if f.Spec.Access == nil {
-		return
-	}
-	for i, name := range f.Spec.Access.Revisions {
-		v.mustExist(f, fmt.Sprintf("spec.access.revisions[%d]", i), name, v.consumers, KindConsumer)
-	}
-	for i, name := range f.Spec.Access.Consumers {
-		v.mustExist(f, fmt.Sprintf("spec.access.consumers[%d]", i), name, v.consumers, KindConsumer)
-	}
+	v.accessReferences(f, f.Spec.Access)
 }
 
 // mustExist reports a name that no resource of a kind has.

@@ -29,6 +29,18 @@ type Config struct {
 	ALS bool `yaml:"als"`
 	// ALSHeaders are the request headers that the service gets.
 	ALSHeaders []string `yaml:"-"`
+	// TrustedHops is how many proxies stand in front of the gateways. The client's
+	// address is taken from x-forwarded-for that far from its end. 0: none, it is the
+	// address that connects.
+	TrustedHops uint32 `yaml:"trustedHops"`
+	// TrustedProxies are the networks of those proxies. For the lists of functions,
+	// x-forwarded-for of others is not believed. Empty: of all that connect.
+	TrustedProxies []string `yaml:"trustedProxies"`
+	// SignatureWindow is how far the timestamp of a signed request may be off.
+	SignatureWindow api.Duration `yaml:"signatureWindow"`
+	// TrustedCA is a file on the gateways' machines with the authorities that sign
+	// for issuers and authorizers which are called over TLS.
+	TrustedCA string `yaml:"trustedCA"`
 	// Shards is how many parts the routes of exact hosts are spread over. A change
 	// costs what one part costs; changing the number reloads all routes once.
 	Shards int `yaml:"shards"`
@@ -66,6 +78,8 @@ func DefaultConfig() Config {
 		Listen:              "127.0.0.1:0",
 		Gateway:             "127.0.0.1:9000",
 		TLS:                 DefaultTLS(),
+		SignatureWindow:     api.Duration(5 * time.Minute),
+		TrustedCA:           "/etc/ssl/certs/ca-certificates.crt",
 		Shards:              64,
 		Gateways:            1,
 		FirstReadiness:      api.Duration(time.Second),
@@ -90,6 +104,17 @@ func (c Config) Validate() error {
 		bad("gateway", "%q is not an IP address with a port above 0", c.Gateway)
 	}
 	c.TLS.validate(bad)
+	for i, text := range c.TrustedProxies {
+		if _, err := api.ParseNetwork(text); err != nil {
+			bad(fmt.Sprintf("trustedProxies[%d]", i), "%q is not a network such as 10.0.0.0/8", text)
+		}
+	}
+	if c.SignatureWindow < api.Duration(time.Second) || c.SignatureWindow > api.Duration(time.Hour) {
+		bad("signatureWindow", "%v is not between 1s and 1h", c.SignatureWindow)
+	}
+	if c.TrustedCA == "" {
+		bad("trustedCA", "is empty, want a file")
+	}
 	if c.Shards < 1 || c.Shards > 4096 {
 		bad("shards", "%d is not between 1 and 4096", c.Shards)
 	}
@@ -120,4 +145,15 @@ const silencePerResource = 5 * time.Millisecond
 // silenceAllowed is how long an update of so many resources may be unanswered.
 func (c Config) silenceAllowed(resources int) time.Duration {
 	return c.SilenceThreshold.Std() + time.Duration(resources)*silencePerResource
+}
+
+// proxies are the networks of a valid configuration.
+func (c Config) proxies() []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		if p, err := api.ParseNetwork(text); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
 }

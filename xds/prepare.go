@@ -79,12 +79,13 @@ func (p *publisher) pack(world *model.World) (*delta, []problem, error) {
 	}
 	w := wrapper{serve: p.serve, fresh: p.fresh(world)}
 	d := &delta{removed: c.Removed, present: slices.Collect(maps.Keys(c.Clusters)), unscoped: c.Unscoped, put: map[string]map[string]*anypb.Any{
-		resource.ClusterType:     wrap(&w, resource.ClusterType, c.Clusters),
-		resource.EndpointType:    wrap(&w, resource.EndpointType, c.Endpoints),
-		resource.SecretType:      wrap(&w, resource.SecretType, c.Secrets),
-		resource.ListenerType:    wrap(&w, resource.ListenerType, c.Listeners),
-		resource.RouteType:       wrap(&w, resource.RouteType, c.Routes),
-		resource.ScopedRouteType: wrap(&w, resource.ScopedRouteType, c.Scopes),
+		resource.ClusterType:         wrap(&w, resource.ClusterType, c.Clusters),
+		resource.EndpointType:        wrap(&w, resource.EndpointType, c.Endpoints),
+		resource.SecretType:          wrap(&w, resource.SecretType, c.Secrets),
+		resource.ExtensionConfigType: wrap(&w, resource.ExtensionConfigType, c.Extensions),
+		resource.ListenerType:        wrap(&w, resource.ListenerType, c.Listeners),
+		resource.RouteType:           wrap(&w, resource.RouteType, c.Routes),
+		resource.ScopedRouteType:     wrap(&w, resource.ScopedRouteType, c.Scopes),
 	}}
 	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
 	d.views = wrapViews(&w, c.Views)
@@ -156,8 +157,8 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 		return nil
 	}
 	change := canary.Change{Group: p.group, Clusters: map[string]*cluster.Cluster{}, Listeners: d.translated.Listeners}
-	if secrets := d.put[resource.SecretType]; len(secrets) > 0 {
-		change.Others = map[string]map[string]*anypb.Any{resource.SecretType: secrets}
+	change.Others = map[string]map[string]*anypb.Any{
+		resource.SecretType: d.put[resource.SecretType], resource.ExtensionConfigType: d.put[resource.ExtensionConfigType],
 	}
 	for name := range d.put[resource.ClusterType] {
 		change.Clusters[name] = d.translated.Clusters[name]
@@ -200,18 +201,25 @@ func (p *publisher) everything(world *model.World) canary.Change {
 		return canary.Change{} // it was translated before
 	}
 	change := canary.Change{Group: p.group, Clusters: all.Clusters, Listeners: all.Listeners}
-	secrets := map[string]*anypb.Any{}
-	for name, m := range all.Secrets {
-		body := &anypb.Any{}
-		if anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}) == nil { // it was marshalled before
-			secrets[name] = body
-		}
+	change.Others = map[string]map[string]*anypb.Any{
+		resource.SecretType: packed(all.Secrets), resource.ExtensionConfigType: packed(all.Extensions),
 	}
-	change.Others = map[string]map[string]*anypb.Any{resource.SecretType: secrets}
 	for _, r := range all.Routes {
 		change.Routes = append(change.Routes, r)
 	}
 	return change
+}
+
+// packed are messages that were marshalled before, without an error.
+func packed[M proto.Message](messages map[string]M) map[string]*anypb.Any {
+	all := map[string]*anypb.Any{}
+	for name, m := range messages {
+		body := &anypb.Any{}
+		if anypb.MarshalFrom(body, m, proto.MarshalOptions{Deterministic: true}) == nil {
+			all[name] = body
+		}
+	}
+	return all
 }
 
 // newRoutes leaves the fresh routes of a route configuration, in their hosts.

@@ -69,6 +69,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 		p.warm(ctx)
 	}
 	p.serve.Update(resource.SecretType, d.put[resource.SecretType], nil)
+	p.serve.Update(resource.ExtensionConfigType, d.put[resource.ExtensionConfigType], nil)
 	p.serve.Update(resource.ListenerType, d.put[resource.ListenerType], nil)
 	p.serve.Update(resource.RouteType, d.put[resource.RouteType], nil)
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
@@ -159,5 +160,6 @@ func (c Config) translation() translate.Config {
 		Address: at.Addr().String(), Port: uint32(at.Port()),
 		AccessLog: c.AccessLog, AccessLogFormat: c.AccessLogFormat,
 		ALS: c.ALS, ALSHeaders: c.ALSHeaders, Shards: c.Shards, TLS: c.TLS.translation(),
+		TrustedHops: c.TrustedHops, TrustedProxies: c.proxies(), TrustedCA: c.TrustedCA,
 	}
 }

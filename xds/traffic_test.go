@@ -55,9 +55,10 @@ func TestKeysLetConsumersIn(t *testing.T) {
 		t.Error("the key reached the pod")
 	}
 	r.want(r.call("GET", "any", "/secret", "x-api-key: k-web"), 200, "a")
-	r.want(r.call("GET", "any", "/secret", "x-api-key: k-other"), http.StatusUnauthorized, "key_required")
-	r.want(r.call("GET", "any", "/secret"), http.StatusUnauthorized, "key_required")
-	r.want(r.call("GET", "any", "/secret", "x-kongdao-consumer: app"), http.StatusUnauthorized, "key_required")
+	r.want(r.call("GET", "any", "/secret", "x-api-key: k-other"), http.StatusForbidden, "other may not call secret")
+	r.want(r.call("GET", "any", "/secret", "x-api-key: k-nobody"), http.StatusUnauthorized, "credentials_invalid")
+	r.want(r.call("GET", "any", "/secret"), http.StatusUnauthorized, "a key in x-api-key")
+	r.want(r.call("GET", "any", "/secret", "x-kongdao-consumer: app"), http.StatusUnauthorized, "credentials_required")
 	r.want(r.call("GET", "any", "/nobody", "x-api-key: k-app"), http.StatusForbidden, "closed")
 }
 

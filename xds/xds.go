@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/access"
 	"github.com/kongdao/kongdao/xds/canary"
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/serve"
@@ -49,6 +50,7 @@ type Server struct {
 	tamper   atomic.Pointer[func(*translate.Delta)] // of tests, see publisher
 
 	certificates *certificates
+	authorizer   *access.Authorizer // of signed requests
 
 	mu      sync.Mutex
 	in      model.Input      // without what differs by group
@@ -90,6 +92,9 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 			return nil, errors.Join(fmt.Errorf("canary: %w", err), listener.Close())
 		}
 	}
+	if s.authorizer, err = access.New(config.SignatureWindow.Std(), time.Now, reg); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	s.serve = serve.New(log, serve.Events{
 		Acked:    s.metrics.acked,
 		Rejected: s.rejected,
@@ -107,6 +112,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 func (s *Server) Run(ctx context.Context) error {
 	g := grpc.NewServer(grpc.WaitForHandlers(true), grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	s.serve.Register(g)
+	s.authorizer.Register(g)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var workers sync.WaitGroup
@@ -145,43 +151,17 @@ func (s *Server) Close() error {
 // A consumer whose keys cannot be resolved is let in nowhere, and is in the error;
 // everything else applies all the same.
 func (s *Server) Apply(_ context.Context, set api.Set) error {
-	keys, err := s.keys(set)
+	c, err := s.credentials(set)
+	s.authorizer.SetSecrets(c.secrets)
 	s.certificates.want(set.Certificates)
 	s.change(func(in *model.Input) {
-		in.Set, in.Keys, in.TLS = set, keys, s.certificates.current()
+		in.Set, in.Keys, in.Files, in.TLS = set, c.keys, c.files, s.certificates.current()
 		s.arrive(set)
 		if s.applied.IsZero() {
 			s.applied = time.Now()
 		}
 	})
 	return err
-}
-
-func (s *Server) keys(set api.Set) (map[string][]string, error) {
-	keys := map[string][]string{}
-	var errs []error
-	for _, c := range set.Consumers {
-		for i, secret := range c.Spec.Keys {
-			key, err := s.resolveKey(secret)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: spec.keys[%d]: consumer %s: %w", c.Source, i, c.Name, err))
-				continue
-			}
-			keys[c.Name] = append(keys[c.Name], key)
-		}
-	}
-	return keys, errors.Join(errs...)
-}
-
-func (s *Server) resolveKey(secret api.Secret) (string, error) {
-	if s.resolve == nil {
-		return "", errors.New("no way to resolve secrets is configured")
-	}
-	key, err := s.resolve(secret)
-	if err == nil && key == "" {
-		err = errors.New("the key is empty")
-	}
-	return key, err
 }
 
 // SetReady changes the readiness of pods by address. A pod counts for its

@@ -4,8 +4,8 @@ package calllog
 // do not carry.
 type Tag struct {
 	Name string // as it arrives in an entry
-	Kind string // where Envoy looks: route, cluster or host metadata
-	Key  string // within MetadataNamespace
+	Kind string // where Envoy looks: route, cluster or host metadata, or the request's header
+	Key  string // within MetadataNamespace, or the header's name
 }
 
 // Names of the tags.
@@ -28,7 +28,7 @@ func ALSCustomTags() []Tag {
 		{TagFunction, "route", "function"},
 		{TagRevision, "cluster", "revision"},
 		{TagZone, "host", "zone"},
-		{TagConsumer, "route", "consumer"},
+		{TagConsumer, "header", ConsumerHeader},
 	}
 }
 

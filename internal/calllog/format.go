@@ -62,7 +62,7 @@ func (h Headers) madeFields() []field {
 func (h Headers) userFields() []field {
 	req := func(header string, most int) string { return fmt.Sprintf("%%REQ(%s):%d%%", header, most) }
 	fields := []field{
-		{"consumer", fmt.Sprintf("%%METADATA(ROUTE:kongdao:consumer):%d%%", maxOther)},
+		{"consumer", req(ConsumerHeader, maxOther)},
 		{"method", req(":METHOD", maxOther)},
 		{"request_id", req("X-REQUEST-ID", maxOther)},
 		{"traceparent", req("TRACEPARENT", maxOther)},
@@ -79,8 +79,12 @@ func (h Headers) userFields() []field {
 // LoadTestHeader is the request header that carries the run of the load test.
 const LoadTestHeader = "x-kongdao-load-test"
 
+// ConsumerHeader is the request header in which the gateway, and nobody else,
+// says who called.
+const ConsumerHeader = "x-kongdao-consumer"
+
 // MetadataNamespace is the namespace of Envoy metadata in which routes (keys
-// function, tenant, consumer), clusters (revision) and endpoints (zone) say what
+// function, tenant), clusters (revision) and endpoints (zone) say what
 // they are.
 const MetadataNamespace = "kongdao"
 

@@ -266,11 +266,12 @@ func serveWorld(t *testing.T, w *model.World) (addr string, stop func(), calls s
 func serveXDS(t *testing.T, node string, r *translate.Resources) (addr string, stop func()) {
 	t.Helper()
 	snapshot, err := cache.NewSnapshot("1", map[resource.Type][]types.Resource{
-		resource.ClusterType:     list(r.Clusters),
-		resource.EndpointType:    list(r.Endpoints),
-		resource.ListenerType:    list(r.Listeners),
-		resource.RouteType:       list(r.Routes),
-		resource.ScopedRouteType: list(r.Scopes),
+		resource.ClusterType:         list(r.Clusters),
+		resource.EndpointType:        list(r.Endpoints),
+		resource.ListenerType:        list(r.Listeners),
+		resource.RouteType:           list(r.Routes),
+		resource.ScopedRouteType:     list(r.Scopes),
+		resource.ExtensionConfigType: list(r.Extensions),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -51,21 +51,23 @@ func Explain(w *model.World, r Request) Answer {
 	if len(r.values(model.RevisionHeader)) > 0 {
 		a.Filters = append(a.Filters, filterRevision)
 	}
-	a.Filters = append(a.Filters, filterLimit, filterRouter)
 	if rule == nil {
+		a.Filters = append(a.Filters, filterLimit, filterRouter)
 		a.Status, a.Reason = http.StatusNotFound, "no function has a route for this host, path, method and headers"
 		return a
 	}
 	f := rule.Function
 	a.Function, a.Route, a.Source, a.Match = f.Name, rule.Name, rule.Source.String(), describe(rule)
 	if f.Invalid == "" && rule.Preflight(r.Method, path, r.query(), r.values) {
+		a.Filters = append(a.Filters, filterLimit, filterRouter)
 		a.preflight(rule)
 		return a
 	}
-	v := f.Decide(r.values)
+	v := f.Decide(r.values, r.caller(w))
 	if rule.Invalid != "" && f.Invalid == "" {
 		v = model.Verdict{Status: http.StatusServiceUnavailable, Reason: rule.Invalid}
 	}
+	a.accessFilters(rule, v)
 	a.follow(rule, v)
 	if v.Status == 0 {
 		a.handle(rule, path)
@@ -103,18 +105,10 @@ func find(w *model.World, r Request, path string) (rule *model.Rule, wild bool) 
 
 // follow fills in what the function's verdict means.
 func (a *Answer) follow(rule *model.Rule, v model.Verdict) {
+	a.judge(rule.Function, v)
 	if v.Status != 0 {
 		a.Status, a.Reason = v.Status, v.Reason
 		return
-	}
-	a.Consumer = v.Consumer
-	switch {
-	case v.Pinned != nil:
-		a.Access = "by the token of a pinned pod"
-	case v.Consumer != "":
-		a.Access = "by the key of " + v.Consumer
-	default:
-		a.Access = "public"
 	}
 	if v.Pinned != nil {
 		a.pin(v.Pinned)

@@ -38,7 +38,7 @@ func (a *Answer) limit(rule *model.Rule, v model.Verdict) {
 		a.Filters = slices.Insert(a.Filters, i, filters...)
 	}
 	if l, ok := limitOf(f, v); ok {
-		if class := rule.ClassOf(v.Consumer, a.request.values); f.Ranked {
+		if class := rule.ClassOf(v.Admitted.Consumer, a.request.values); f.Ranked {
 			a.Priority = class.String()
 			l.Follows += reserved(class, f.Tier.Burst, v.Cost)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
@@ -68,17 +69,30 @@ func (c chance) function(name string, pods []api.Endpoint) *api.Function {
 			})
 		}
 	}
-	f.Spec.Access = pick(c, nil, &api.Access{Public: true}, &api.Access{Public: true}, &api.Access{Consumers: []string{"ann"}}, &api.Access{Consumers: []string{"ann", "bob"}})
+	f.Spec.Access = c.access()
 	c.release(f)
 	c.limits(f)
 	f.Spec.Capacity.PerPodQPS = pick(c, 0.0, 1e6)
 	return f
 }
 
+// access is one of all kinds. Requests of these tests come from 127.0.0.1.
+func (c chance) access() *api.Access {
+	a := pick(c, nil, &api.Access{Public: true}, &api.Access{Public: true}, &api.Access{Consumers: []string{"ann"}}, &api.Access{Consumers: []string{"ann", "bob"}},
+		&api.Access{Consumers: []string{"bob"}, By: []string{api.BySignature}}, &api.Access{Revisions: []string{"ann"}})
+	if a != nil && c.IntN(4) == 0 {
+		a.IP = &api.Addresses{
+			Allow: some(c, "127.0.0.0/8", "10.0.0.0/8", "::1", "2001:db8::/32"),
+			Deny:  some(c, "127.0.0.2", "127.0.0.1", "0.0.0.0/1"),
+		}
+	}
+	return a
+}
+
 // world has functions over pods; the pods in dead are reported as down.
 func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) *model.World {
 	in := model.Input{
-		Keys:  map[string][]string{"ann": {"key-a"}, "bob": {"key-b", "key-c"}},
+		Keys:  map[string][]string{"ann": {model.HashKey("key-a")}, "bob": {model.HashKey("key-b"), model.HashKey("key-c")}},
 		Ready: map[string]bool{},
 		Broken: map[string]string{
 			"f3": "it is broken on purpose", "f4/0": "so is this route", "f5/0": "its path is",
@@ -116,6 +130,7 @@ func (c chance) request() Request {
 			"/p/q", "/p/", "/x+(y)/5", "/long/er/path", "/q/y/r", "/x/./y", "/x/../x/y", "/..", "/x/%2e%2e/p/q", "/x/a%20b", "/x/%7E", "/x/~", "/x/%41", "/x/..",
 			"/x/y/.", "/x\\y", "/x/*", "/x/{id}", "/x/a;b=c", "/x/%c3%a9", "/x/a%00b", "/x/%7Bid%7D", "/x/..;/x/y", "/x/.;a=b/y", "/x/%2e%2e;/x", "/x/|^", "/a/b/c/../../d"),
 		Headers: http.Header{},
+		Client:  netip.MustParseAddr("127.0.0.1"),
 	}
 	if c.IntN(4) == 0 {
 		r.Path += pick(c, "?", "?a=b", "?/x/y", "?a=/../b", "?a=1", "?a=2&a=1", "?q=12&a=1", "?&a", "?a=", "?a=1=2", "?a%20b=1", "?q=%31", "?b=1&q=2")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -12,10 +13,12 @@ import (
 
 // Request is what a client sends.
 type Request struct {
-	Method  string
-	Host    string      // with or without a port; empty: none that any exact host has
-	Path    string      // as on the wire, a query may follow
-	Headers http.Header // canonical names, as http.Header.Add makes them
+	Method       string
+	Host         string      // with or without a port; empty: none that any exact host has
+	Path         string      // as on the wire, a query may follow
+	Headers      http.Header // canonical names, as http.Header.Add makes them
+	Client       netip.Addr  // where it comes from; zero: not known, from where it is let in
+	Certificates []string    // names of the client certificate, as model.Caller has them
 
 	// Scheme is http or https where it is known how the request comes; empty: by an
 	// entrance that serves functions.

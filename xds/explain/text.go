@@ -31,6 +31,9 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if a.Access != "" {
 		line("access", "%s", a.Access)
 	}
+	if a.Assumes != "" {
+		line("assumed", "%s", a.Assumes)
+	}
 	a.handlingStory(line)
 	for i, r := range a.Revisions {
 		text := fmt.Sprintf("%s gets %s, %d of %d pods ready", r.Name, percent(r.Share), r.Ready, r.Total)

@@ -39,6 +39,8 @@ func Build(in Input) *World {
 		w.functions[f.Name] = f
 	}
 	slices.SortFunc(w.Functions, func(a, b *Function) int { return cmp.Compare(a.Name, b.Name) })
+	w.Callers = b.credentials()
+	w.addServices()
 	w.addHosts(in.Previous)
 	for _, name := range slices.Sorted(maps.Keys(b.zones)) {
 		w.Zones = append(w.Zones, b.zones[name])
@@ -111,8 +113,7 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
 		return false
 	}
-	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.Access.Keys, b.access(b.in.Group.access(spec.Spec.Access)).Keys) ||
-		!slices.Equal(f.Choose.Keys, b.choosers(b.in.Group.access(spec.Spec.Access)).Keys) {
+	if !slices.Equal(f.pins, b.pins[f.Name]) || !b.sameAccess(f, b.in.Group.access(spec.Spec.Access)) {
 		return false
 	}
 	if !slices.Equal(f.Callers, b.callers(spec, f.fleet)) || !slices.Equal(f.consumerClasses, b.consumerClasses(spec)) {
@@ -171,11 +172,11 @@ func (b *builder) function(spec *api.Function) *Function {
 		Access:     b.access(b.in.Group.access(s.Access)),
 		Retries:    s.Retries,
 		Mirrors:    mirrors(spec),
-		Choose:     b.choosers(b.in.Group.access(s.Access)),
 
 		consumerClasses: b.consumerClasses(spec), Concurrency: s.Concurrency,
 
 		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.faultsOf(spec.Name), pins: b.pins[spec.Name],
+		access: b.in.Group.access(s.Access),
 	}
 	f.Callers = b.callers(spec, f.fleet)
 	for _, r := range s.Revisions {
@@ -183,7 +184,7 @@ func (b *builder) function(spec *api.Function) *Function {
 	}
 	f.Ranked = ranks(spec, f.consumerClasses)
 	b.pin(f)
-	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s))
+	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s), accessProblem(f.Access))
 	if f.Invalid == "" {
 		addTraffic(f, s)
 	}
@@ -209,22 +210,6 @@ func (b *builder) pod(e api.Endpoint) Pod {
 		Address: e.Address, Zone: e.Zone, Priority: z.Priority, Weight: z.Weight,
 		Ready: ready, Down: known && !ready,
 	}
-}
-
-func (b *builder) access(a *api.Access) Access {
-	if a == nil {
-		return Access{}
-	}
-	if a.Public {
-		return Access{Public: true}
-	}
-	access := Access{Asked: len(a.Consumers) > 0}
-	for _, consumer := range slices.Sorted(slices.Values(a.Consumers)) {
-		for _, key := range b.in.Keys[consumer] {
-			access.Keys = append(access.Keys, Key{consumer, key})
-		}
-	}
-	return access
 }
 
 func (b *builder) pin(f *Function) {

@@ -73,6 +73,20 @@ func (b *builder) consumerClasses(spec *api.Function) (all []consumerClass) {
 	return all
 }
 
+// OwnRoutes are the consumers with a right whose requests differ from those of
+// others; none where everybody has the right.
+func (f *Function) OwnRoutes(right Right) (names []string) {
+	if f.Access.open(right) {
+		return nil
+	}
+	for _, c := range f.consumerClasses {
+		if f.Access.Grants(c.consumer, right) {
+			names = append(names, c.consumer)
+		}
+	}
+	return names
+}
+
 // classesOf lists the consumers with a priority.
 func classesOf(set api.Set) (all []consumerClass) {
 	for _, c := range set.Consumers {

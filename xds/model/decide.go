@@ -9,7 +9,7 @@ import (
 type Verdict struct {
 	Status   int        // above 0: the gateway answers itself, with Reason
 	Reason   string     // for people
-	Consumer string     // whose key it was
+	Admitted Admission  // who calls, and by what right
 	Pinned   *PinnedPod // the request goes to this pod alone, without a limit
 	Shares   []Share    // else it goes to one of these
 	Cost     uint32     // what it takes from the function's bucket
@@ -18,29 +18,22 @@ type Verdict struct {
 }
 
 // Decide tells what happens to a request with these headers. The order is the one
-// that the translator gives Envoy: broken, named, pinned, closed, key, match,
-// weight.
-func (f *Function) Decide(values Values) Verdict {
+// that the translator gives Envoy: broken, named, pinned, access, match, weight.
+func (f *Function) Decide(values Values, caller Caller) Verdict {
 	if f.Invalid != "" {
 		return Verdict{Status: http.StatusServiceUnavailable, Reason: f.Invalid}
 	}
 	if names := values(RevisionHeader); len(names) > 0 {
-		return f.choose(names, values)
+		return f.choose(names, values, caller)
 	}
 	for _, p := range f.Pinned {
 		if slices.Contains(values(PodHeader), p.Token) {
 			return Verdict{Pinned: p, Cost: 1}
 		}
 	}
-	v := Verdict{Cost: f.Cost}
-	switch {
-	case f.Access.Public:
-	case !f.Access.Asked:
-		return Verdict{Status: http.StatusForbidden, Reason: "the function is closed: it has no access"}
-	default:
-		if v.Consumer = f.Access.consumer(values(KeyHeader)); v.Consumer == "" {
-			return Verdict{Status: http.StatusUnauthorized, Reason: "a valid " + KeyHeader + " is needed"}
-		}
+	v := Verdict{Cost: f.Cost, Admitted: f.Admit(values, caller, Call)}
+	if no := v.Admitted; no.Status != 0 {
+		return Verdict{Status: no.Status, Reason: no.Reason, Admitted: no}
 	}
 	for _, m := range f.Matches {
 		if m.matches(values) {
@@ -50,13 +43,4 @@ func (f *Function) Decide(values Values) Verdict {
 	}
 	v.Shares, v.Why = f.draw(values)
 	return v
-}
-
-func (a Access) consumer(keys []string) string {
-	for _, k := range a.Keys {
-		if k.Value != "" && slices.Contains(keys, k.Value) {
-			return k.Consumer
-		}
-	}
-	return ""
 }

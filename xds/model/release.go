@@ -13,10 +13,6 @@ import (
 	"github.com/kongdao/kongdao/api"
 )
 
-// RevisionHeader names the revision that a request is for, whatever its weight. It
-// takes a right of its own, see Function.Choose; without it the answer is 403.
-const RevisionHeader = "x-kongdao-revision"
-
 // Origin is where a request says whom it is from: in a header or in a cookie. The
 // zero value is nowhere.
 type Origin struct {
@@ -127,36 +123,22 @@ func emptyMatch(m *api.TrafficMatch) bool {
 	return len(m.Headers) == 0 && len(m.Cookies) == 0 && (m.Users == nil || len(m.Users.In) == 0)
 }
 
-// choosers are those who may choose a revision.
-func (b *builder) choosers(a *api.Access) Access {
-	switch {
-	case a == nil:
-		return Access{}
-	case a.PublicRevisions:
-		return b.access(a)
-	default:
-		return b.access(&api.Access{Consumers: a.Revisions})
-	}
-}
-
 // choose is the verdict on a request that names a revision. The gateway compares
 // each of several such headers.
-func (f *Function) choose(names []string, values Values) Verdict {
+func (f *Function) choose(names []string, values Values, caller Caller) Verdict {
 	no := Verdict{Status: http.StatusForbidden, Reason: "the caller may not choose a revision, or there is none of that name"}
-	v := Verdict{Matched: true}
-	if !f.Choose.Public {
-		if v.Consumer = f.Choose.consumer(values(KeyHeader)); v.Consumer == "" {
-			return no
-		}
+	i := slices.IndexFunc(f.Revisions, func(r *Revision) bool { return slices.Contains(names, r.Name) })
+	if i < 0 || f.Access.Shut(NameRevision) {
+		return no
 	}
-	for _, r := range f.Revisions {
-		if slices.Contains(names, r.Name) {
-			v.Shares, v.Cost = []Share{{r, 100}}, r.Cost
-			v.Why = fmt.Sprintf("the request names it in %s", RevisionHeader)
-			return v
-		}
+	v := Verdict{Matched: true, Admitted: f.Admit(values, caller, NameRevision)}
+	if no := v.Admitted; no.Status != 0 {
+		return Verdict{Status: no.Status, Reason: no.Reason, Admitted: no}
 	}
-	return no
+	r := f.Revisions[i]
+	v.Shares, v.Cost = []Share{{r, 100}}, r.Cost
+	v.Why = "the request names it in " + RevisionHeader
+	return v
 }
 
 // draw picks among the weights: by the request's key, where the function is sticky
@@ -249,7 +231,7 @@ func total(shares []Share) (sum int) {
 func (b *builder) revisionCosts(f *Function) (dearest uint32) {
 	for _, r := range f.Revisions {
 		r.Cost = cost(r.Capacity, f.fleet.Gateways)
-		if f.Choose.Public || len(f.Choose.Keys) > 0 {
+		if !f.Access.Shut(NameRevision) {
 			dearest = max(dearest, r.Cost)
 		}
 	}

@@ -33,7 +33,8 @@ type Input struct {
 	Ready       map[string]bool     // by pod address; a pod that is not in it is not known to be ready
 	ZoneWeights map[string]int      // percent, 0 to 100; a zone that is not in it has 100
 	Pins        []Pin               // pods that are taken out of rotation for a test
-	Keys        map[string][]string // resolved keys by consumer
+	Keys        map[string][]string // by consumer, what HashKey makes of each key
+	Files       map[string]string   // contents of the files that resources name, by path
 	Broken      map[string]string   // functions and rules that must not be served, and why
 	Unmatchable map[string]bool     // rules whose conditions no gateway takes
 	Group       *Group              // whose World it is; nil: does nothing differently
@@ -59,6 +60,9 @@ type World struct {
 	Zones     []Zone      // sorted by name; also those that only pods name
 	Views     []string    // zones in which there are gateways, sorted
 	TLS       *TLS        // nil: gateways do not listen for it
+	Callers   *Callers
+	Tokens    map[string][]*Issuer // sets of issuers whose tokens a function takes, by Access.TokenSet
+	Services  map[string]Service   // that gateways themselves call, by cluster
 
 	functions map[string]*Function
 	hosts     map[string]*Host
@@ -82,7 +86,6 @@ type Function struct {
 	Split     []Share     // the ordinary traffic; weights above 0 only, never empty unless Invalid
 	Matches   []Match     // tried before Split, in order
 	Sticky    Origin      // what keeps a caller on one revision of Split; zero: nothing
-	Choose    Access      // who may choose a revision by RevisionHeader
 	Pinned    []*PinnedPod
 
 	Timeout    time.Duration // of a whole call, above 0
@@ -120,6 +123,7 @@ type Function struct {
 	pins   []Pin
 	fleet  *Fleet
 	broken string
+	access *api.Access
 
 	consumerClasses []consumerClass
 }
@@ -208,19 +212,6 @@ type Match struct {
 
 // Header is one header with its exact value; names are lower case.
 type Header struct{ Name, Value string }
-
-// Access says who may call. The zero value is closed: everybody gets 403.
-type Access struct {
-	Public bool
-	Keys   []Key // sorted by consumer; without any and not Public the function is closed
-	Asked  bool  // keys are asked for: without a valid one the answer is 401
-}
-
-// Key lets a consumer in.
-type Key struct {
-	Consumer string
-	Value    string
-}
 
 // Function returns the function of that name, or nil.
 func (w *World) Function(name string) *Function { return w.functions[name] }

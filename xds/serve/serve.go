@@ -33,7 +33,8 @@ import (
 // the same moment are sent.
 func Types() []string {
 	return []string{
-		resource.ClusterType, resource.EndpointType, resource.SecretType, resource.ListenerType, resource.RouteType, resource.ScopedRouteType,
+		resource.ClusterType, resource.EndpointType, resource.SecretType, resource.ExtensionConfigType, resource.ListenerType,
+		resource.RouteType, resource.ScopedRouteType,
 	}
 }
 

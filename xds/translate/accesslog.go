@@ -58,9 +58,15 @@ func (t *translator) serviceLog() *als.HttpGrpcAccessLogConfig {
 	}
 }
 
-// tags copy metadata into an entry: entries hold the metadata of requests alone.
+// tags copy metadata of others than the request, and a header, into an entry.
 func tags() (tags []*tracing.CustomTag) {
 	for _, t := range calllog.ALSCustomTags() {
+		if t.Kind == "header" {
+			tags = append(tags, &tracing.CustomTag{Tag: t.Name, Type: &tracing.CustomTag_RequestHeader{
+				RequestHeader: &tracing.CustomTag_Header{Name: t.Key},
+			}})
+			continue
+		}
 		tags = append(tags, &tracing.CustomTag{Tag: t.Name, Type: &tracing.CustomTag_Metadata_{Metadata: &tracing.CustomTag_Metadata{
 			Kind: metadataKind(t.Kind),
 			MetadataKey: &metadatav3.MetadataKey{Key: Namespace, Path: []*metadatav3.MetadataKey_PathSegment{{

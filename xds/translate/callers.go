@@ -130,11 +130,11 @@ func callerMetadata(f *model.Function) (pairs []string) {
 // nameCallers makes callerFilter say who the caller is. It puts something before
 // the value, for an empty header would be none, and who has none is limited by
 // none.
-func (t *translator) nameCallers(f *model.Function, consumer string) map[string]*anypb.Any {
+func (t *translator) nameCallers(f *model.Function) map[string]*anypb.Any {
 	var all []*mutation.HeaderMutation
 	for slot, l := range f.Callers {
 		if l.Per != api.PerIP {
-			all = append(all, overwrite(callerHeader(slot), "="+callerFormat(l, consumer)))
+			all = append(all, overwrite(callerHeader(slot), "="+callerFormat(l)))
 		}
 	}
 	if len(all) == 0 {
@@ -145,15 +145,11 @@ func (t *translator) nameCallers(f *model.Function, consumer string) map[string]
 	})}
 }
 
-func callerFormat(l model.CallerLimit, consumer string) string {
-	switch {
-	case l.Per == api.PerHeader:
+func callerFormat(l model.CallerLimit) string {
+	if l.Per == api.PerHeader {
 		return fmt.Sprintf("%%REQ(%s):%d%%", l.Header, longestValue)
-	case consumer != "":
-		return consumer // a name: without anything that a format would take for its own
-	default:
-		return fmt.Sprintf("%%REQ(%s)%%", ConsumerHeader)
 	}
+	return fmt.Sprintf("%%REQ(%s)%%", model.ConsumerHeader)
 }
 
 // routeValue is a descriptor's entry of that key with what the route's metadata

@@ -18,12 +18,12 @@ func TestUnchargedRoutesAnswer(t *testing.T) {
 		"no cost":                        {bucket: "feed", tier: f.Tier},
 		"a cost that no bucket can hold": {bucket: "feed", tier: f.Tier, cost: f.Tier.Burst + 1},
 	} {
-		r := charged(tr.ordinary(rule, admitted{}, split(f.Split), c))
+		r := charged(tr.ordinary(rule, door{right: model.Call}, split(f.Split), c))
 		if r.GetDirectResponse().GetStatus() != http.StatusServiceUnavailable || !chargeable(r) {
 			t.Errorf("%s: %v", what, r)
 		}
 	}
-	good := tr.ordinary(rule, admitted{}, split(f.Split), charge{bucket: "feed", tier: f.Tier, cost: 10})
+	good := tr.ordinary(rule, door{right: model.Call}, split(f.Split), charge{bucket: "feed", tier: f.Tier, cost: 10})
 	if charged(good) != good {
 		t.Error("a route with a bucket and a cost was refused")
 	}

@@ -9,7 +9,7 @@ import (
 // classes lists the classes that requests through one door can have, in the order
 // in which routes ask for them: load tests say so in a header; all others have one
 // class.
-func classes(r *model.Rule, door admitted) []model.Class {
+func classes(r *model.Rule, door door) []model.Class {
 	if r.Function.Ranked {
 		return []model.Class{model.LoadTest, r.Class(door.consumer)}
 	}
@@ -17,7 +17,7 @@ func classes(r *model.Rule, door admitted) []model.Class {
 }
 
 // classRoutes are the routes of one class of requests through one door.
-func (t *translator) classRoutes(r *model.Rule, door admitted, class model.Class) (routes []*route.Route) {
+func (t *translator) classRoutes(r *model.Rule, door door, class model.Class) (routes []*route.Route) {
 	f := r.Function
 	conditions := classConditions(door, class)
 	for _, m := range f.Matches {
@@ -30,7 +30,7 @@ func (t *translator) classRoutes(r *model.Rule, door admitted, class model.Class
 }
 
 // classConditions are what requests of a class through a door have.
-func classConditions(door admitted, class model.Class) []*route.HeaderMatcher {
+func classConditions(door door, class model.Class) []*route.HeaderMatcher {
 	conditions := []*route.HeaderMatcher{door.header}
 	if class == model.LoadTest {
 		conditions = append(conditions, presentHeader(model.LoadTestHeader))

@@ -27,7 +27,7 @@ func (t *translator) preflightRoutes(r *model.Rule) []*route.Route {
 	allowed := &route.Route{
 		Name:     r.Name,
 		Match:    preflightMatch(r, originMatcher(r.CORS)),
-		Metadata: routeMetadata(r.Function, charge{bucket: "answer/" + r.Function.Name, tier: model.Tiers()[0], cost: 1}, ""),
+		Metadata: routeMetadata(r.Function, charge{bucket: "answer/" + r.Function.Name, tier: model.Tiers()[0], cost: 1}),
 		Action: &route.Route_Route{Route: &route.RouteAction{
 			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: nowhere},
 		}},

@@ -95,6 +95,11 @@ func world(t *testing.T, name string) *model.World {
 			t.Fatal(err)
 		}
 	}
+	for _, keys := range s.Keys {
+		for i, key := range keys {
+			keys[i] = model.HashKey(key)
+		}
+	}
 	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken})
 }
 
@@ -119,6 +124,7 @@ func checkAll(t *testing.T, r *Resources) {
 	check(t, r.Listeners)
 	check(t, r.Routes)
 	check(t, r.Scopes)
+	check(t, r.Extensions)
 	checkRoutes(t, r)
 	for name, s := range r.Scopes {
 		if r.Routes[s.GetRouteConfigurationName()] == nil {
@@ -238,7 +244,7 @@ func render(t *testing.T, r *Resources) []byte {
 	t.Helper()
 	all := map[string]any{
 		"clusters": tree(t, r.Clusters), "endpoints": tree(t, r.Endpoints), "listeners": tree(t, r.Listeners),
-		"routes": tree(t, r.Routes), "scopes": tree(t, r.Scopes),
+		"routes": tree(t, r.Routes), "scopes": tree(t, r.Scopes), "extensions": tree(t, r.Extensions),
 	}
 	out, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {

@@ -57,6 +57,7 @@ func (t *translator) manager(e entrance) *hcm.HttpConnectionManager {
 		// Clients are outside, whatever their address: their x-envoy-* and
 		// x-request-id headers are not believed.
 		UseRemoteAddress:             wrapperspb.Bool(true),
+		XffNumTrustedHops:            t.TrustedHops,
 		InternalAddressConfig:        &hcm.HttpConnectionManager_InternalAddressConfig{},
 		GenerateRequestId:            wrapperspb.Bool(true),
 		AlwaysSetRequestIdInResponse: true,
@@ -90,6 +91,7 @@ func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 // ask for is here from the start and off; its routes switch it on.
 func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
 	filters := append(t.anyHostFilters(), t.filter(filterCORS, &cors.Cors{}), t.chosenRevisions())
+	filters = append(filters, t.accessChain()...)
 	filters = append(filters, t.callerFilters(share)...)
 	return append(filters, t.limits(share), t.filter("envoy.filters.http.router", &router.Router{}))
 }

@@ -13,7 +13,6 @@ import (
 const (
 	keyFunction  = "function"   // route, cluster
 	keyTenant    = "tenant"     // route
-	keyConsumer  = "consumer"   // route
 	keyCost      = "cost"       // route; see limits.go, as are the keys of the tiers
 	keyReserve   = "reserve"    // route; what of the cost comes back
 	keyLimitedBy = "limited_by" // route; what a refusal by the function's bucket is called
@@ -46,7 +45,7 @@ type charge struct {
 	reserve uint32 // what must be left in the bucket; 0 for those that are refused last
 }
 
-func routeMetadata(f *model.Function, c charge, consumer string, more ...string) *core.Metadata {
+func routeMetadata(f *model.Function, c charge, more ...string) *core.Metadata {
 	pairs := append(more,
 		c.tier.Key, c.bucket,
 		keyCost, strconv.FormatUint(uint64(c.cost)+uint64(c.reserve), 10),
@@ -54,7 +53,6 @@ func routeMetadata(f *model.Function, c charge, consumer string, more ...string)
 		keyRetry, retryAfter(c.cost),
 		keyFunction, f.Name,
 		keyTenant, f.Tenant,
-		keyConsumer, consumer,
 	)
 	if c.reserve > 0 {
 		pairs = append(pairs,

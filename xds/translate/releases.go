@@ -28,7 +28,10 @@ const keyChosen = "chosen" // route
 
 // revisionRoutes lead those who may choose to the revision that they name.
 func (t *translator) revisionRoutes(r *model.Rule) (routes []*route.Route) {
-	for _, door := range doors(r.Function.Choose) {
+	if r.Function.Access.Shut(model.NameRevision) {
+		return nil
+	}
+	for _, door := range doors(r.Function, model.NameRevision) {
 		for _, class := range classes(r, door) {
 			routes = append(routes, t.chosenRoutes(r, door, class)...)
 		}
@@ -37,7 +40,7 @@ func (t *translator) revisionRoutes(r *model.Rule) (routes []*route.Route) {
 }
 
 // chosenRoutes are those of one class of requests through one door.
-func (t *translator) chosenRoutes(r *model.Rule, door admitted, class model.Class) (routes []*route.Route) {
+func (t *translator) chosenRoutes(r *model.Rule, door door, class model.Class) (routes []*route.Route) {
 	for _, rev := range r.Function.Revisions {
 		to := &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: rev.Cluster()}}
 		conditions := append(classConditions(door, class), exactHeader(model.RevisionHeader, rev.Name))

@@ -34,11 +34,23 @@ func localReplies() *hcm.LocalReplyConfig {
 		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
 		"request_id": "%REQ(x-request-id)%",
 	}
+	unanswered := map[string]string{
+		"error":      "authorizer_unavailable",
+		"reason":     "who decides about this request gives no answer",
+		"details":    "%RESPONSE_CODE_DETAILS%",
+		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
+		"request_id": "%REQ(x-request-id)%",
+	}
 	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
 		revisionRefused(),
 		{
 			Filter:             tooMany(),
 			BodyFormatOverride: jsonBody(limited),
+		},
+		addressRefused(),
+		{
+			Filter:             and503("UAEX"),
+			BodyFormatOverride: jsonBody(unanswered),
 		},
 		{
 			Filter:             flags("UH", "UF", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -102,37 +104,39 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	if r.Quarantined() != "" {
 		return invalidRoutes(r)
 	}
+	routes = t.revisionRoutes(r)
 	for _, p := range f.Pinned {
 		routes = append(routes, pinnedRoute(r, p))
 	}
-	routes = append(routes, t.revisionRoutes(r)...)
-	for _, door := range doors(f.Access) {
+	if f.Access.Shut(model.Call) {
+		return append(routes, answer(r.Name, match(r), f, closed()))
+	}
+	for _, door := range doors(f, model.Call) {
 		for _, class := range classes(r, door) {
 			routes = append(routes, t.classRoutes(r, door, class)...)
 		}
 	}
-	if no := refusal(f.Access); no != nil {
-		routes = append(routes, answer(r.Name, match(r), f, no))
-	}
 	return routes
 }
 
-// ordinary is a route to a function's revisions.
-func (t *translator) ordinary(r *model.Rule, door admitted, to *route.RouteAction, c charge, conditions ...*route.HeaderMatcher) *route.Route {
+// ordinary is a route to a function's revisions, for those who have the door's right.
+func (t *translator) ordinary(r *model.Rule, door door, to *route.RouteAction, c charge, conditions ...*route.HeaderMatcher) *route.Route {
 	f := r.Function
 	to.Timeout = durationpb.New(f.Timeout)
 	to.RetryPolicy = t.retryPolicy(f)
 	out := &route.Route{
 		Name:     r.Name,
 		Match:    match(r, conditions...),
-		Metadata: routeMetadata(f, c, door.consumer, callerMetadata(f)...),
+		Metadata: routeMetadata(f, c, callerMetadata(f)...),
 		Action:   &route.Route_Route{Route: to},
 
-		TypedPerFilterConfig: t.nameCallers(f, door.consumer),
+		TypedPerFilterConfig: t.nameCallers(f),
 	}
-	if door.consumer != "" {
-		out.RequestHeadersToAdd = []*core.HeaderValueOption{header(ConsumerHeader, door.consumer)}
-		out.RequestHeadersToRemove = []string{model.KeyHeader}
+	if a := t.accessFilters(f, door.right); len(a) > 0 {
+		if out.TypedPerFilterConfig == nil {
+			out.TypedPerFilterConfig = map[string]*anypb.Any{}
+		}
+		maps.Copy(out.TypedPerFilterConfig, a)
 	}
 	return out
 }
@@ -144,7 +148,7 @@ func pinnedRoute(r *model.Rule, p *model.PinnedPod) *route.Route {
 	return &route.Route{
 		Name:     r.Name,
 		Match:    match(r, exactHeader(model.PodHeader, p.Token)),
-		Metadata: routeMetadata(f, charge{bucket: p.Cluster(), tier: model.Tiers()[0], cost: 1}, ""),
+		Metadata: routeMetadata(f, charge{bucket: p.Cluster(), tier: model.Tiers()[0], cost: 1}),
 		Action: &route.Route_Route{Route: &route.RouteAction{
 			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: p.Cluster()},
 			Timeout:          durationpb.New(f.Timeout),
@@ -159,7 +163,7 @@ func answer(name string, m *route.RouteMatch, f *model.Function, d *route.Direct
 	return &route.Route{
 		Name:                 name,
 		Match:                m,
-		Metadata:             routeMetadata(f, charge{bucket: "answer/" + f.Name, tier: model.Tiers()[0], cost: 1}, ""),
+		Metadata:             routeMetadata(f, charge{bucket: "answer/" + f.Name, tier: model.Tiers()[0], cost: 1}),
 		Action:               &route.Route_DirectResponse{DirectResponse: d},
 		ResponseHeadersToAdd: []*core.HeaderValueOption{header("content-type", "application/json")},
 	}

@@ -109,7 +109,7 @@ func (t *translator) earlyHeaders() *core.TypedExtensionConfig {
 	return &core.TypedExtensionConfig{Name: "kongdao.early_headers", TypedConfig: t.pack(&early.HeaderMutation{
 		Mutations: []*mutation.HeaderMutation{
 			overwrite(ScopeHeader, "%REQ(:authority)%"),
-			{Action: &mutation.HeaderMutation_Remove{Remove: ConsumerHeader}},
+			{Action: &mutation.HeaderMutation_Remove{Remove: model.ConsumerHeader}},
 		},
 	})}
 }

@@ -27,9 +27,11 @@ package translate
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -46,14 +48,17 @@ const Namespace = "kongdao"
 
 // Config is what the resources of all gateways have in common.
 type Config struct {
-	Address         string   // IP that gateways listen on
-	Port            uint32   // they listen on
-	AccessLog       string   // file; empty: none
-	AccessLogFormat string   // Envoy's format string, one line; empty: Envoy's own
-	ALS             bool     // also send the access log to the static cluster ALSCluster
-	ALSHeaders      []string // request headers that the access log service gets
-	Shards          int      // route configurations that exact hosts are spread over, above 0
-	TLS             *TLS     // nil: gateways do not listen for it
+	Address         string         // IP that gateways listen on
+	Port            uint32         // they listen on
+	AccessLog       string         // file; empty: none
+	AccessLogFormat string         // Envoy's format string, one line; empty: Envoy's own
+	ALS             bool           // also send the access log to the static cluster ALSCluster
+	ALSHeaders      []string       // request headers that the access log service gets
+	TrustedHops     uint32         // proxies in front of gateways that x-forwarded-for is believed through
+	TrustedProxies  []netip.Prefix // where those are; empty: everywhere
+	TrustedCA       string         // file of gateways' machines with the authorities of services that they call over TLS
+	Shards          int            // route configurations that exact hosts are spread over, above 0
+	TLS             *TLS           // nil: gateways do not listen for it
 }
 
 // ALSCluster is the name of the access log service in an Envoy's bootstrap.
@@ -64,9 +69,12 @@ type Resources struct {
 	Clusters  map[string]*cluster.Cluster
 	Endpoints map[string]*endpoint.ClusterLoadAssignment
 	Listeners map[string]*listener.Listener
-	Routes    map[string]*route.RouteConfiguration
-	Scopes    map[string]*route.ScopedRouteConfiguration
-	Secrets   map[string]*tlsv3.Secret
+	// Extensions are configurations of the listener's filters that follow resources:
+	// a gateway takes a new one without touching the listener.
+	Extensions map[string]*core.TypedExtensionConfig
+	Routes     map[string]*route.RouteConfiguration
+	Scopes     map[string]*route.ScopedRouteConfiguration
+	Secrets    map[string]*tlsv3.Secret
 }
 
 // Delta are the resources that differ between two Worlds.
@@ -102,9 +110,10 @@ func World(c Config, w *model.World) (*Resources, error) {
 func Changes(c Config, before, w *model.World) (*Delta, error) {
 	t := &translator{Config: c.at(w)}
 	d := &Delta{Resources: Resources{
-		Clusters:  map[string]*cluster.Cluster{},
-		Endpoints: map[string]*endpoint.ClusterLoadAssignment{},
-		Listeners: map[string]*listener.Listener{},
+		Clusters:   map[string]*cluster.Cluster{},
+		Endpoints:  map[string]*endpoint.ClusterLoadAssignment{},
+		Listeners:  map[string]*listener.Listener{},
+		Extensions: t.accessExtensions(before, w),
 	}, Bridges: map[string]*endpoint.ClusterLoadAssignment{}, Views: map[string]map[string]*endpoint.ClusterLoadAssignment{}}
 	if before == nil || before.Listen() != w.Listen() {
 		d.Listeners = t.listeners()
@@ -117,6 +126,7 @@ func Changes(c Config, before, w *model.World) (*Delta, error) {
 		}
 	}
 	d.Secrets = secrets(before, w)
+	t.addServices(&d.Resources, before, w)
 	d.Removed = removedClusters(before, w, d.Clusters)
 	d.Routes = t.routes(before, w)
 	d.Scopes, d.Unscoped = t.scopes(before, w)
@@ -159,6 +169,7 @@ func removedClusters(before, w *model.World, now map[string]*cluster.Cluster) (n
 	if before == nil {
 		return nil
 	}
+	names = goneServices(before, w)
 	for _, f := range before.Functions {
 		if f.Invalid != "" || w.Function(f.Name) == f {
 			continue

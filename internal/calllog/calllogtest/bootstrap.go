@@ -76,6 +76,10 @@ func fileLog(path, format string, keep calllog.Headers) object {
 func grpcLog(defaults bool, keep calllog.Headers) object {
 	var tags []any
 	for _, tag := range calllog.ALSCustomTags() {
+		if tag.Kind == "header" {
+			tags = append(tags, object{"tag": tag.Name, "request_header": object{"name": tag.Key}})
+			continue
+		}
 		tags = append(tags, object{"tag": tag.Name, "metadata": object{
 			"kind":         object{tag.Kind: object{}},
 			"metadata_key": object{"key": calllog.MetadataNamespace, "path": []any{object{"key": tag.Key}}},
@@ -115,7 +119,7 @@ func routes() []any {
 	}}
 	keyed := route("feed", to("feed", object{}))
 	keyed["match"] = object{"prefix": "/feed", "headers": []any{object{"name": "x-test-consumer", "string_match": object{"exact": "app-7"}}}}
-	keyed["metadata"] = metadata(object{"tenant": "recommend", "function": "feed", "consumer": "app-7"})
+	keyed["request_headers_to_add"] = []any{object{"header": object{"key": calllog.ConsumerHeader, "value": "app-7"}}}
 	return []any{
 		keyed,
 		route("feed", to("feed", object{})),

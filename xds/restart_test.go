@@ -134,6 +134,7 @@ kongdao_xds_rejections_total{type="Listener"} 0
 kongdao_xds_rejections_total{type="RouteConfiguration"} 0
 kongdao_xds_rejections_total{type="ScopedRouteConfiguration"} 0
 kongdao_xds_rejections_total{type="Secret"} 0
+kongdao_xds_rejections_total{type="TypedExtensionConfig"} 0
 # HELP kongdao_xds_silent_gateways Connected gateways that leave an update unanswered for longer than the threshold.
 # TYPE kongdao_xds_silent_gateways gauge
 kongdao_xds_silent_gateways 0

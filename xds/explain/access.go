@@ -40,10 +40,7 @@ func (a *Answer) admission(x model.Access, admitted model.Admission) (answered b
 	if x.Lists() {
 		add(filterAddresses)
 	}
-	if admitted.Error == model.ErrorAddress {
-		return true
-	}
-	if x.Public {
+	if x.Public && !x.Lists() {
 		return false
 	}
 	if len(x.Tokens) > 0 {

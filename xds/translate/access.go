@@ -144,8 +144,8 @@ func (t *translator) accessFilters(f *model.Function, right model.Right) map[str
 	if a.Lists() {
 		all[addressesFilter] = t.pack(t.addressesOf(a))
 	}
-	if a.Public && right == model.Call {
-		return nilIfEmpty(all)
+	if a.Public && right == model.Call && !a.Lists() {
+		return nil
 	}
 	all[accessFilter] = t.pack(&lua.LuaPerRoute{
 		Override:      &lua.LuaPerRoute_Name{Name: scriptName},
@@ -158,13 +158,6 @@ func (t *translator) accessFilters(f *model.Function, right model.Right) map[str
 		all[externalName(e)] = t.pack(externalOf(f.Name, e))
 	}
 	return all
-}
-
-func nilIfEmpty(m map[string]*anypb.Any) map[string]*anypb.Any {
-	if len(m) == 0 {
-		return nil
-	}
-	return m
 }
 
 func externalName(e *model.External) string {
@@ -182,7 +175,10 @@ func wanted(f *model.Function, right model.Right) *structpb.Struct {
 		"verb":  structpb.NewStringValue(model.Verb(right) + " " + f.Name),
 		"needs": structpb.NewStringValue(a.Needs(right)),
 	}
-	for name, on := range map[string]bool{"key": a.Key, "certificate": a.Certificate, "signature": a.Signature} {
+	for name, on := range map[string]bool{
+		"public": a.Public && right == model.Call, "addresses": a.Lists(),
+		"key": a.Key, "certificate": a.Certificate, "signature": a.Signature,
+	} {
 		if on {
 			fields[name] = structpb.NewBoolValue(true)
 		}

@@ -125,6 +125,15 @@ end
 
 -- decide returns the consumer, or nil and the refusal.
 local function decide(h, c)
+  if c:get("addresses") then
+    local result = h:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac") or {}
+    if result.shadow_engine_result ~= "allowed" then
+      local address = h:streamInfo():downstreamRemoteAddress():gsub(":%d+$", "")
+      return nil, "403", "address_refused", "calls from " .. address .. " are not let in"
+    end
+  end
+  if c:get("public") then return "" end
+
   local headers = h:headers()
   local status, code, reason = "401", "credentials_required", c:get("needs")
   local right = c:get("verb")

@@ -17,9 +17,10 @@ func (t *translator) addresses() *hcm.HttpFilter {
 	return t.filter(addressesFilter, &rbacfilter.RBAC{})
 }
 
-// addressesOf lets in whom the lists of a function let in.
+// addressesOf says whom the lists of a function let in. It refuses nobody: access.lua
+// does, which finds the result in the filter's metadata and gives the reason.
 func (t *translator) addressesOf(a model.Access) *rbacfilter.RBACPerRoute {
-	return &rbacfilter.RBACPerRoute{Rbac: &rbacfilter.RBAC{Rules: &rbac.RBAC{
+	return &rbacfilter.RBACPerRoute{Rbac: &rbacfilter.RBAC{ShadowRules: &rbac.RBAC{
 		Action: rbac.RBAC_ALLOW,
 		Policies: map[string]*rbac.Policy{"addresses": {
 			Permissions: []*rbac.Permission{{Rule: &rbac.Permission_Any{Any: true}}},

@@ -47,7 +47,6 @@ func localReplies() *hcm.LocalReplyConfig {
 			Filter:             tooMany(),
 			BodyFormatOverride: jsonBody(limited),
 		},
-		addressRefused(),
 		{
 			Filter:             and503("UAEX"),
 			BodyFormatOverride: jsonBody(unanswered),

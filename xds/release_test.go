@@ -63,9 +63,9 @@ func TestReleases(t *testing.T) {
 			{"/named", "r3", "k-qa", 200, "c"},
 			{"/named", "r1", "k-qa", 200, "a"},
 			{"/named", "r9", "k-qa", 403, "revision_refused"},
-			{"/named", "r2", "k-app", 403, "revision_refused"},
-			{"/named", "r2", "", 403, "revision_refused"},
-			{"/named", "r1", "", 403, "revision_refused"},
+			{"/named", "r2", "k-app", 403, "app may not name a revision of named"},
+			{"/named", "r2", "", 401, "a key in x-api-key"},
+			{"/named", "r1", "", 401, "credentials_required"},
 			{"/open", "r2", "", 200, "b"},
 			{"/open", "r9", "", 403, "revision_refused"},
 			{"/lists", "r2", "k-qa", 403, "revision_refused"}, // nobody has the right

@@ -115,11 +115,11 @@ func (j *judge) known(consumer, by, assumes string) {
 }
 
 func (j *judge) key(values Values, _ Caller) {
-	keys := values(KeyHeader)
-	if !j.function.Access.Key || len(keys) == 0 {
+	key := strings.Join(values(KeyHeader), ",")
+	if !j.function.Access.Key || key == "" {
 		return
 	}
-	if consumer := j.callers.Keys[hashOf(strings.Join(keys, ","))]; consumer != "" {
+	if consumer := j.callers.Keys[hashOf(key)]; consumer != "" {
 		j.known(consumer, "the key of "+consumer, "")
 		return
 	}

@@ -144,7 +144,7 @@ func (t *translator) accessFilters(f *model.Function, right model.Right) map[str
 	if a.Lists() {
 		all[addressesFilter] = t.pack(t.addressesOf(a))
 	}
-	if a.Public && right == model.Call && !a.Lists() {
+	if a.Open(right) {
 		return nil
 	}
 	all[accessFilter] = t.pack(&lua.LuaPerRoute{

@@ -148,7 +148,7 @@ local function decide(h, c)
 
   if c:get("key") then
     local key = headers:get("x-api-key")
-    if key then
+    if key and key ~= "" then
       local consumer = holder(key)
       if not consumer then
         refuse("401", "credentials_invalid", "the key in x-api-key is nobody's")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"path"
 	"reflect"
 	"strings"
@@ -161,6 +162,7 @@ type explainInput struct {
 	Method string   `query:"method" default:"GET"`
 	URL    string   `query:"url" required:"true"`
 	Header []string `query:"header,explode" doc:"name: value"`
+	Client string   `query:"client" doc:"address that the request comes from; empty: one that is let in"`
 
 	Gateway string `query:"gateway" doc:"as this connected gateway sees it"`
 	Group   string `query:"group" doc:"as the gateways of this group see it; empty: default"`
@@ -171,6 +173,11 @@ func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.
 	r, err := explain.ParseRequest(in.Method, in.URL, in.Header)
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
+	}
+	if in.Client != "" {
+		if r.Client, err = netip.ParseAddr(in.Client); err != nil {
+			return nil, huma.Error422UnprocessableEntity("client: want an IP address")
+		}
 	}
 	w, place, err := s.seenFrom(in.Gateway, in.Group, in.Zone)
 	if err != nil {

@@ -46,6 +46,8 @@ func (s *System) startXDS() (err error) {
 	}
 	xc := xds.DefaultConfig()
 	xc.Listen, xc.Gateway = s.cfg.Listen.XDS, gateway
+	xc.TrustedHops, xc.TrustedProxies = uint32(s.cfg.Access.TrustedHops), s.cfg.Access.TrustedProxies
+	xc.TrustedCA, xc.SignatureWindow = s.cfg.Access.TrustedCA, s.cfg.Access.SignatureWindow
 	secure, err := s.gatewayTLSAddress()
 	if err != nil {
 		return err

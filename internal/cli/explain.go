@@ -14,6 +14,7 @@ import (
 func (e *env) explainCommand() *cobra.Command {
 	var headers []string
 	var gateway, group, zone string
+	var client string
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL",
 		Short: "what the gateway does with a request",
@@ -32,13 +33,14 @@ running system, with the line of the file that the route is written in.`,
 				return err
 			}
 			var a explain.Answer
-			query := url.Values{"method": {args[0]}, "url": {args[1]}, "header": headers, "gateway": {gateway}, "group": {group}, "zone": {zone}}
+			query := url.Values{"method": {args[0]}, "url": {args[1]}, "header": headers, "gateway": {gateway}, "group": {group}, "zone": {zone}, "client": {client}}
 			if err := c.do(cmd.Context(), http.MethodGet, "/explain", query, nil, &a); err != nil {
 				return err
 			}
 			return e.print(a, func(w io.Writer) { fmt.Fprint(w, a.For(r).Text()) })
 		},
 	}
+	cmd.Flags().StringVar(&client, "client", "", "address that the request comes from (default: one that is let in)")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a header of the request, 'name: value'; may be repeated")
 	cmd.Flags().StringVar(&gateway, "gateway", "", "as this connected gateway sees it; see kongdao gateway list")
 	cmd.Flags().StringVar(&group, "group", "", "as the gateways of this GatewayGroup see it (default: default)")

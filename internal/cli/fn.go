@@ -162,6 +162,7 @@ type invokeFlags struct {
 	method, path, body string
 	headers            []string
 	timeout            time.Duration
+	sign               string // consumer; empty: the request is not signed
 }
 
 // invocation is what fn invoke prints with -o json.
@@ -191,6 +192,7 @@ Exit code 1 when the answer is 400 or above.`,
 	fl.StringVarP(&f.body, "body", "d", "", "body of the request")
 	fl.StringArrayVarP(&f.headers, "header", "H", nil, "a header, 'name: value'; may be repeated")
 	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of the call")
+	fl.StringVar(&f.sign, "sign", "", "sign the request as this consumer, with the secret in $"+signingSecret)
 	return cmd
 }
 
@@ -256,5 +258,5 @@ func invokeRequest(cmd *cobra.Command, gateway string, fn app.Function, f invoke
 		}
 		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
-	return req, nil
+	return req, f.signed(req)
 }

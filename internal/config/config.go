@@ -22,6 +22,7 @@ type Config struct {
 	Gateway    Gateway    `yaml:"gateway"`
 	Envoy      Envoy      `yaml:"envoy"`
 	Collector  Collector  `yaml:"collector"`
+	Access     Access     `yaml:"access"`
 	Alerting   Alerting   `yaml:"alerting"`
 	LoadTest   LoadTest   `yaml:"loadtest"`
 	Log        Log        `yaml:"log"`
@@ -156,6 +157,9 @@ func Default() Config {
 				Patterns: []string{policy.Phone, policy.IDCard, policy.Token}, Custom: map[string]string{}, Drop: []string{}, Mask: []string{},
 			},
 			Files: []File{}, RotateBytes: 256 << 20, FileBytes: 10 << 30, FileOverflow: "keep",
+		},
+		Access: Access{
+			TrustedProxies: []string{}, TrustedCA: "/etc/ssl/certs/ca-certificates.crt", SignatureWindow: api.Duration(5 * time.Minute),
 		},
 		Alerting: Alerting{
 			ScrapeInterval:     api.Duration(5 * time.Second),

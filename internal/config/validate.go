@@ -47,6 +47,7 @@ func (c Config) wrongs() []wrong {
 	k.gateway(c)
 	k.envoy(c.Envoy)
 	k.collector(c.Collector)
+	k.access(c.Access)
 	k.alerting(c.Alerting)
 	k.loadTest(c.LoadTest)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -212,7 +212,7 @@ func chosen(a Answer, c call) (Revision, string) {
 
 // serveWorld runs an Envoy with the resources of a world and returns its address,
 // what stops it, and its access log.
-func serveWorld(t *testing.T, w *model.World) (addr string, stop func(), calls string) {
+func serveWorld(t *testing.T, w *model.World, alter ...func(*translate.Resources)) (addr string, stop func(), calls string) {
 	t.Helper()
 	dir := t.TempDir()
 	calls = filepath.Join(dir, "calls.log")
@@ -230,6 +230,9 @@ func serveWorld(t *testing.T, w *model.World) (addr string, stop func(), calls s
 		if a != nil {
 			resources.Endpoints[name] = a
 		}
+	}
+	for _, a := range alter {
+		a(&resources.Resources)
 	}
 	cfg := envoy.DefaultConfig()
 	cfg.Dir, cfg.Concurrency = dir, 1

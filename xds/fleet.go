@@ -3,6 +3,7 @@ package xds
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
@@ -17,6 +18,9 @@ type fleet struct {
 	least int // gateways that share every limit in any case
 	nodes map[string]node
 	now   map[string]map[string]int // how many count, by group and zone
+
+	generation int                     // grows when the numbers change
+	made       map[string]*model.Fleet // of this generation, by names of groups
 }
 
 // node is a gateway; gone is when it left, zero while it is connected.
@@ -26,7 +30,7 @@ type node struct {
 }
 
 func newFleet(c Config) fleet {
-	return fleet{grace: c.GatewayGrace.Std(), least: c.Gateways, nodes: map[string]node{}, now: map[string]map[string]int{}}
+	return fleet{grace: c.GatewayGrace.Std(), least: c.Gateways, nodes: map[string]node{}, now: map[string]map[string]int{}, made: map[string]*model.Fleet{}}
 }
 
 // connected takes in which gateways are connected.
@@ -61,18 +65,26 @@ func (f *fleet) count(now time.Time) (changed bool) {
 		return false
 	}
 	f.now = counts
+	f.generation++
+	clear(f.made)
 	return true
 }
 
-// of are the gateways of some groups together.
+// of are the gateways of some groups together, the same Fleet as long as nothing
+// changes: Worlds are compared by it.
 func (f *fleet) of(groups ...string) *model.Fleet {
+	key := strings.Join(groups, "/")
+	if made := f.made[key]; made != nil {
+		return made
+	}
 	zones := map[string]int{}
 	for _, g := range groups {
 		for zone, n := range f.now[g] {
 			zones[zone] += n
 		}
 	}
-	return model.EvenFleet(zones, f.least)
+	f.made[key] = model.EvenFleet(zones, f.least)
+	return f.made[key]
 }
 
 // parts is a set as the groups get it.
@@ -82,6 +94,9 @@ type parts struct {
 	specs     map[string]*api.GatewayGroup // declared ones
 	functions map[string][]*api.Function   // by group
 	shared    map[string][]string          // groups that serve a function, by function
+
+	generation int                                // of fleets
+	fleets     map[string]map[string]*model.Fleet // by group and function
 }
 
 // part tells which group gets which function.
@@ -134,26 +149,22 @@ func (p *parts) of(group string, f *fleet, in model.Input) model.Input {
 		in.Fleet = f.of(serve.DefaultGroup)
 		return in
 	}
-	in.Fleets = p.fleets(group, f)
+	in.Fleets = p.fleetsOf(group, f)
 	return in
 }
 
-// fleets are the gateways that share the limits of a group's functions. Functions
-// of the same groups have the same one.
-func (p *parts) fleets(group string, f *fleet) map[string]*model.Fleet {
-	all := make(map[string]*model.Fleet, len(p.functions[group]))
-	made := map[string]*model.Fleet{}
-	for _, fn := range p.functions[group] {
-		key := ""
-		for _, g := range p.shared[fn.Name] {
-			key += g + "/"
-		}
-		if made[key] == nil {
-			made[key] = f.of(p.shared[fn.Name]...)
-		}
-		all[fn.Name] = made[key]
+// fleetsOf are the gateways that share the limits of a group's functions.
+func (p *parts) fleetsOf(group string, f *fleet) map[string]*model.Fleet {
+	if p.generation != f.generation || p.fleets == nil {
+		p.generation, p.fleets = f.generation, map[string]map[string]*model.Fleet{}
 	}
-	return all
+	if p.fleets[group] == nil {
+		p.fleets[group] = make(map[string]*model.Fleet, len(p.functions[group]))
+		for _, fn := range p.functions[group] {
+			p.fleets[group][fn.Name] = f.of(p.shared[fn.Name]...)
+		}
+	}
+	return p.fleets[group]
 }
 
 // views are the zones that gateways stand in.

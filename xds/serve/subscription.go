@@ -224,6 +224,10 @@ func (s *subscription) accepted(out *outstanding) {
 // rejected takes in a NACK: the gateway keeps what it had. A response of several
 // resources is tried again in halves; a single one is left alone until it changes.
 func (s *subscription) rejected(out *outstanding, message string) {
+	sent := map[string]string{} // what is in the table may be something newer by now
+	for _, name := range out.names {
+		sent[name] = s.known[name]
+	}
 	for _, name := range append(slices.Clone(out.names), out.removed...) {
 		if before, had := out.before[name]; had {
 			s.known[name] = before
@@ -238,9 +242,7 @@ func (s *subscription) rejected(out *outstanding, message string) {
 		return
 	}
 	for _, name := range out.names {
-		if e, ok := s.table.get(name, s.zone); ok {
-			s.refused[name] = refusal{e.version, message, s.settled + 1}
-		}
+		s.refused[name] = refusal{sent[name], message, s.settled + 1}
 	}
 	s.accepted(out)
 }

@@ -32,6 +32,7 @@ type state struct {
 	Pins        []model.Pin         `json:"pins"`
 	Keys        map[string][]string `json:"keys"`
 	Broken      map[string]string   `json:"broken"`
+	Group       *model.Group        `json:"group"`
 }
 
 // TestGolden translates testdata/*.in.yaml, with *.state.json where there is one,
@@ -100,7 +101,7 @@ func world(t *testing.T, name string) *model.World {
 			keys[i] = model.HashKey(key)
 		}
 	}
-	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken})
+	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken, Group: s.Group})
 }
 
 func translated(t *testing.T, w *model.World) *Resources {

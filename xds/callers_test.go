@@ -1,16 +1,20 @@
 package xds
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/calllog"
 )
 
 // slowly is a rate at which nothing flows in during a test.
@@ -62,7 +66,8 @@ func TestCallerLimits(t *testing.T) {
 	set.Limits = []*api.Limit{{Metadata: api.Metadata{Name: "both"}, Spec: api.LimitSpec{
 		Per: api.PerConsumer, Rate: slowly, Burst: 4, Functions: []string{"consumer", "more"},
 	}}}
-	r := newRig(t, set)
+	calls := filepath.Join(t.TempDir(), "calls.log")
+	r := newRig(t, set, func(c *Config) { c.AccessLog, c.AccessLogFormat = calls, calllog.EnvoyTextFormat() })
 
 	refused := r.wantPassed("a user", 3, 5, "/user", "x-user: u1")
 	r.want(refused, 429, `"limited_by":"header:x-user"`)
@@ -100,6 +105,30 @@ func TestCallerLimits(t *testing.T) {
 	r.apply(set)
 	r.live()
 	r.wantPassed("a user after a push", 0, 2, "/user", "x-user: u1")
+	eventually(t, "the call log tells the limits apart", func() bool {
+		by := limitsLogged(t, calls)
+		return by["header:x-user"] == 17 && by["ip:address"] == 2 && by["consumer"] == 6 && by["consumer:both"] == 2 && by[""] == 21
+	})
+}
+
+// limitsLogged counts the calls of a log by the limit that refused them.
+func limitsLogged(t *testing.T, path string) map[string]int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]int{}
+	for line := range bytes.Lines(text) {
+		var rec calllog.Record
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // Envoy is writing
+		}
+		if err := calllog.ParseText(line, &rec); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		by[rec.LimitedBy]++
+	}
+	return by
 }
 
 func clone(f *api.Function) *api.Function {

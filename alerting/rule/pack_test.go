@@ -90,6 +90,15 @@ var packCases = []struct {
 		want: []string{`CapacityRefusals{function="feed", severity="page"}: 50% of its calls refused with 429`},
 	},
 	{
+		name: "callers held to their own limits are none",
+		series: `
+			kongdao_collector_calls_total{function="feed",code="200"} 0+250x30
+			kongdao_collector_calls_total{function="feed",code="429"} 0+250x30
+			kongdao_collector_refused_calls_total{function="feed",limit="consumer"} 0+200x30
+			kongdao_collector_refused_calls_total{function="feed",limit="header:x-user"} 0+50x30`,
+		at: 45 * time.Second,
+	},
+	{
 		name: "one refusal in a thousand is none",
 		series: `
 			kongdao_collector_calls_total{function="feed",code="200"} 0+5000x30

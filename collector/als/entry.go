@@ -252,6 +252,14 @@ func (d *decoder) response(b []byte) (ok bool) {
 			d.record.Status = uint16(min(code.u, math.MaxUint16))
 		case 3:
 			d.record.BytesOut = f.u
+		case 4:
+			name, value, ok := mapEntry(f.v)
+			if !ok {
+				return false
+			}
+			if string(name) == calllog.LimitedByHeader {
+				d.record.Limit(value)
+			}
 		case 6:
 			d.details = f.v
 		}

@@ -43,7 +43,7 @@ func (h Headers) madeFields() []field {
 		{"ttfb_us", "%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)%"},
 		{"status", "%RESPONSE_CODE%"},
 		{"flags", "%RESPONSE_FLAGS%"},
-		{"details", "%RESPONSE_CODE_DETAILS%"},
+		{"details", "%RESPONSE_CODE_DETAILS% %RESP(" + LimitedByHeader + "):64%"}, // details have no spaces
 		{"attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"},
 		{"bytes_in", "%BYTES_RECEIVED%"},
 		{"bytes_out", "%BYTES_SENT%"},
@@ -82,6 +82,10 @@ const LoadTestHeader = "x-kongdao-load-test"
 // ConsumerHeader is the request header in which the gateway, and nobody else,
 // says who called.
 const ConsumerHeader = "x-kongdao-consumer"
+
+// LimitedByHeader is the response header that carries the limit which refused a
+// call. Gateways take it away from what pods answer.
+const LimitedByHeader = "x-kongdao-limited-by"
 
 // MetadataNamespace is the namespace of Envoy metadata in which routes (keys
 // function, tenant), clusters (revision) and endpoints (zone) say what

@@ -2,6 +2,8 @@ package calllog
 
 import (
 	"bytes"
+	"cmp"
+	"strings"
 
 	"github.com/kongdao/kongdao/internal/column"
 )
@@ -41,7 +43,7 @@ type Record struct {
 
 	UserAgent, Consumer, LoadTest []byte
 
-	LimitedBy    string // a constant such as LimitedByCapacity
+	LimitedBy    string // such as LimitedByCapacity
 	SampleWeight uint32 // calls that this one stands for; a decoded one has 1
 
 	Attrs []Attr // what has no column; the slice is reused by the next decode
@@ -63,9 +65,11 @@ const (
 // ProtocolTCP marks a row that is a TCP connection.
 const ProtocolTCP = "tcp"
 
-// Values of LimitedBy.
+// Values of LimitedBy; those of callers' limits are named by the limit, such as
+// "consumer" or "header:x-user".
 const (
 	LimitedByCapacity    = "capacity"    // more than the ready pods can take (flag RL)
+	LimitedByPriority    = "priority"    // the same, and too little is left for what is less important (flag RL)
 	LimitedByConcurrency = "concurrency" // too many in flight to the pods (flag UO)
 )
 
@@ -126,9 +130,33 @@ func MethodName(method []byte) string {
 	return OtherMethod
 }
 
+// Limit says what the gateway said of the limit that refused the call, if one did.
+// It allocates where the limit has a name of its own.
+func (r *Record) Limit(by []byte) {
+	switch string(by) {
+	case "", "-":
+	case LimitedByCapacity:
+		r.LimitedBy = LimitedByCapacity
+	case LimitedByPriority:
+		r.LimitedBy = LimitedByPriority
+	case LimitedByConcurrency:
+		r.LimitedBy = LimitedByConcurrency
+	default:
+		r.LimitedBy = strings.ToValidUTF8(string(by[:min(len(by), maxLimit)]), "\uFFFD")
+	}
+}
+
+// maxLimit bounds the name of a limit, in bytes.
+const maxLimit = 64
+
 // Finish derives what follows from other fields. Every decoder calls it last,
-// with the response code details and, if it is no UUID, the request id.
+// with the response code details, behind them what Limit takes and a space between
+// where the line has both, and, if it is no UUID, the request id.
 func (r *Record) Finish(details, requestID []byte) {
+	if i := bytes.IndexByte(details, ' '); i >= 0 {
+		r.Limit(details[i+1:])
+		details = details[:i]
+	}
 	if len(details) > 0 && string(details) != "via_upstream" {
 		r.attr(AttrDetails, details)
 	}
@@ -140,9 +168,11 @@ func (r *Record) Finish(details, requestID []byte) {
 	}
 	switch {
 	case hasFlag(r.Flags, "RL"):
-		r.LimitedBy = LimitedByCapacity
+		r.LimitedBy = cmp.Or(r.LimitedBy, LimitedByCapacity)
 	case hasFlag(r.Flags, "UO"):
 		r.LimitedBy = LimitedByConcurrency
+	default:
+		r.LimitedBy = "" // the gateway refused nothing
 	}
 }
 

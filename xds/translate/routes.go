@@ -73,6 +73,8 @@ func configuration(name string) *route.RouteConfiguration {
 		Name:                     name,
 		IgnorePortInHostMatching: true,
 		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader),
+		// Of what pods answer; only the gateway says that it refused.
+		ResponseHeadersToRemove: []string{LimitedByHeader},
 	}
 }
 

@@ -20,7 +20,7 @@ const module = "github.com/kongdao/kongdao"
 var (
 	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column"}
 	tools = append(slices.Clip(base), "internal/clickhouse", "deploy")
-	parts = []string{"registry", "xds", "collector", "alerting", "loadtest", "capacity", "dashboards"}
+	parts = []string{"registry", "xds", "collector", "alerting", "loadtest", "capacity", "dashboards", "release"}
 	app   = slices.Concat(tools, parts, []string{"internal/config"})
 	cli   = append(slices.Clone(app), "internal/app", "internal/demo")
 )
@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	"loadtest":   tools,
 	"capacity":   tools,
 	"dashboards": tools,
+	"release":    tools,
 
 	"internal/config": slices.Concat(tools, parts),
 	"internal/app":    app,

@@ -20,6 +20,11 @@ type Config struct {
 	// Rescan is how often the tree is looked at without being told of a change,
 	// for file systems that tell nothing.
 	Rescan api.Duration `yaml:"rescan"`
+
+	// Check finds problems that depend on more than the files, such as on what was
+	// published before; they count as those of api.Validate. It is called by one
+	// goroutine. Nil: there are none.
+	Check func(api.Set) api.Problems `yaml:"-"`
 }
 
 // DefaultConfig is a config that lacks only the folder.

@@ -51,6 +51,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Registry, er
 		cfg: cfg, log: log, metrics: newMetrics(), state: newState(),
 		logged: map[string]string{}, watchers: map[chan Snapshot]struct{}{},
 	}
+	r.state.check = cfg.Check
 	if err := r.metrics.register(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}

@@ -19,6 +19,7 @@ type state struct {
 	round    int
 	set      api.Set
 	problems api.Problems
+	check    func(api.Set) api.Problems // beyond api.Validate; nil: none
 }
 
 func newState() *state {
@@ -65,7 +66,7 @@ func (s *state) decide() {
 	}
 	for {
 		set := merge(candidate)
-		contradictions := api.Validate(set)
+		contradictions := s.validate(set)
 		held := s.blame(contradictions, pending)
 		if len(held) == 0 {
 			s.inForce, s.set = candidate, set
@@ -83,6 +84,15 @@ func (s *state) decide() {
 			}
 		}
 	}
+}
+
+func (s *state) validate(set api.Set) api.Problems {
+	problems := api.Validate(set)
+	if s.check != nil {
+		problems = append(problems, s.check(set)...)
+		problems.Sort()
+	}
+	return problems
 }
 
 // blame says which pending files to hold back, and why. A problem is laid to the

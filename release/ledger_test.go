@@ -161,11 +161,11 @@ func TestJournalSurvivesCrashes(t *testing.T) {
 	path := filepath.Join(dir, "journal")
 	whole, err := os.ReadFile(path)
 	must(t, err)
-	for cut := range len(whole) {
+	for cut := 0; cut < len(whole); cut += 11 {
 		torn := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(torn, "journal"), whole[:cut], 0o600))
 		l := open(t, torn)
-		if cut%97 == 0 { // it takes more, and keeps it
+		if cut%143 == 0 { // it takes more, and keeps it
 			publish(t, l, feed("r1", "r2"))
 			must(t, l.SetWeight("feed", "r2", 77))
 			l.Close()

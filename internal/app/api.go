@@ -16,6 +16,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/gate"
 	"github.com/kongdao/kongdao/capacity/plan"
+	"github.com/kongdao/kongdao/release"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/explain"
 )
@@ -49,6 +50,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	if s.xds != nil {
 		huma.Get(h, "/api/v1/functions", s.listFunctions)
 		huma.Get(h, "/api/v1/functions/{name}", s.getFunction)
+		huma.Put(h, "/api/v1/functions/{name}/release", s.putRelease)
 		huma.Get(h, "/api/v1/resources", s.getResources)
 		huma.Get(h, "/api/v1/state", s.getState)
 		huma.Get(h, "/api/v1/explain", s.getExplain)
@@ -97,6 +99,7 @@ func reply[T any](v T) *body[T] { return &body[T]{v} }
 type Function struct {
 	Function *api.Function     `json:"function"`
 	State    xds.FunctionState `json:"state"`
+	Release  release.State     `json:"release"`
 }
 
 // FunctionList is the answer to GET /functions.
@@ -111,7 +114,8 @@ func (s *System) listFunctions(context.Context, *struct{}) (*body[FunctionList],
 	}
 	list := FunctionList{Functions: []Function{}}
 	for _, f := range s.registry.Current().Set.Functions {
-		list.Functions = append(list.Functions, Function{Function: f, State: states[f.Name]})
+		released, _ := s.releases.State(f.Name)
+		list.Functions = append(list.Functions, Function{Function: f, State: states[f.Name], Release: released})
 	}
 	return reply(list), nil
 }

@@ -23,6 +23,9 @@ import (
 func (s *System) startRegistry() (err error) {
 	rc := registry.DefaultConfig()
 	rc.Dir = s.cfg.ResourcesDir
+	if rc.Check, err = s.openReleases(); err != nil {
+		return err
+	}
 	if s.registry, err = registry.New(rc, s.log.With("part", "registry"), s.reg); err != nil {
 		return fmt.Errorf("resources: %w", err)
 	}
@@ -74,7 +77,7 @@ func (s *System) startXDS() (err error) {
 	s.life.start("xds", s.xds.Run)
 	s.life.start("health", s.prober.Run)
 	s.life.start("readiness", s.followHealth)
-	return nil
+	return s.startReleases()
 }
 
 // gatewayAddress is where Envoy will listen, and gatewayTLSAddress where it will for
@@ -130,18 +133,26 @@ func (s *System) followHealth(ctx context.Context) error {
 
 // followResources hands every new state of the resources to those who live by it.
 func (s *System) followResources(ctx context.Context) error {
-	for snapshot := range s.registry.Watch(ctx) {
-		if s.xds != nil {
-			s.prober.SetTargets(healthTargets(snapshot.Set))
-			if err := s.xds.Apply(ctx, snapshot.Set); err != nil {
-				s.log.Error("consumers without access", "error", err)
+	watch, weights := s.registry.Watch(ctx), s.weightsChanged()
+	var snapshot registry.Snapshot
+	for {
+		select {
+		case next, open := <-watch:
+			if !open {
+				return nil
+			}
+			if snapshot = next; s.xds != nil {
+				s.applyResources(ctx, snapshot)
+			}
+			if s.alerting != nil {
+				s.applyAlerting(snapshot.Set)
+			}
+		case <-weights:
+			if snapshot.Version > 0 {
+				s.applyWeights(ctx, snapshot)
 			}
 		}
-		if s.alerting != nil {
-			s.applyAlerting(snapshot.Set)
-		}
 	}
-	return nil
 }
 
 func healthTargets(set api.Set) []health.Target {

@@ -24,6 +24,7 @@ import (
 	"github.com/kongdao/kongdao/internal/clickhouse"
 	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/registry"
+	"github.com/kongdao/kongdao/release"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/health"
@@ -68,6 +69,8 @@ type System struct {
 	otlp      *otlp.Receiver
 	alerting  *alerting.Alerter
 	moved     *moved
+	ledger    *release.Ledger // with the control plane alone, as releases
+	releases  *release.Controller
 	addresses Addresses
 
 	gatewayAddr string        // where Envoy listens, once chosen
@@ -196,6 +199,9 @@ func (s *System) Stop() error {
 		s.moved.stop()
 	}
 	err := s.life.stop()
+	if s.ledger != nil {
+		err = errors.Join(err, s.ledger.Close())
+	}
 	if s.ch != nil {
 		err = errors.Join(err, s.ch.Close())
 	}

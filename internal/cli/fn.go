@@ -15,7 +15,8 @@ import (
 )
 
 func (e *env) fnCommand() *cobra.Command {
-	return group("fn", "functions and their calls", e.fnListCommand(), e.fnDescribeCommand(), e.fnInvokeCommand(), e.fnLogsCommand())
+	return group("fn", "functions and their calls", e.fnListCommand(), e.fnDescribeCommand(), e.fnInvokeCommand(), e.fnLogsCommand(),
+		e.fnReleaseCommand(), e.fnRollbackCommand())
 }
 
 func (e *env) fnListCommand() *cobra.Command {
@@ -132,13 +133,8 @@ func (d description) text(w io.Writer) {
 	for _, r := range f.Spec.Routes {
 		fmt.Fprintf(w, "route     %s %s%s\n", strings.Join(r.Methods, ","), strings.Join(r.Hosts, ","), r.Path)
 	}
-	for _, t := range f.Spec.Traffic {
-		if t.Match != nil {
-			fmt.Fprintf(w, "traffic   %s for headers %v\n", t.Revision, t.Match.Headers)
-			continue
-		}
-		fmt.Fprintf(w, "traffic   %s %d%%\n", t.Revision, t.Weight)
-	}
+	writeTraffic(w, f)
+	writeRelease(w, d.Release)
 	for _, p := range d.State.Pods {
 		fmt.Fprintf(w, "pods      %s %s: %d of %d ready\n", p.Revision, p.Zone, p.Ready, p.Total)
 	}

@@ -17,6 +17,8 @@ type Config struct {
 	// Gateway is where gateways take calls, IP:port. The port must be known to
 	// them, so 0 is not possible.
 	Gateway string `yaml:"gateway"`
+	// Mutual says how the control plane and gateways know each other.
+	Mutual Mutual `yaml:"-"`
 	// TLS is where gateways take calls by TLS, and how.
 	TLS TLS `yaml:"-"`
 	// AccessLog is the file that gateways write a line a call to; empty: none.
@@ -115,6 +117,7 @@ func (c Config) Validate() error {
 	if c.TrustedCA == "" {
 		bad("trustedCA", "is empty, want a file")
 	}
+	c.Mutual.validate(c.Listen, bad)
 	if c.Shards < 1 || c.Shards > 4096 {
 		bad("shards", "%d is not between 1 and 4096", c.Shards)
 	}

@@ -12,9 +12,9 @@ import (
 // minSecret is the shortest secret that requests are signed with, in bytes.
 const minSecret = 16
 
-// credentials are what consumers show, resolved: hashes for the gateways, and
+// secretsOfConsumers are what consumers show, resolved: hashes for the gateways, and
 // secrets of signatures, which stay in this process.
-type credentials struct {
+type secretsOfConsumers struct {
 	keys    map[string][]string
 	secrets map[string][][]byte
 	files   map[string]string
@@ -22,8 +22,8 @@ type credentials struct {
 
 // credentials resolves everything that it can; what it cannot lets nobody in and
 // is in the error, which holds no secret.
-func (s *Server) credentials(set api.Set) (credentials, error) {
-	c := credentials{map[string][]string{}, map[string][][]byte{}, map[string]string{}}
+func (s *Server) credentials(set api.Set) (secretsOfConsumers, error) {
+	c := secretsOfConsumers{map[string][]string{}, map[string][][]byte{}, map[string]string{}}
 	var errs []error
 	holders := map[string]string{}
 	for _, consumer := range set.Consumers {
@@ -81,7 +81,7 @@ func (s *Server) resolved(secret api.Secret) (string, error) {
 }
 
 // readFiles reads the key sets that functions name by file.
-func (c credentials) readFiles(set api.Set) error {
+func (c secretsOfConsumers) readFiles(set api.Set) error {
 	var errs []error
 	type user struct {
 		meta   api.Metadata

@@ -51,6 +51,7 @@ type Server struct {
 
 	certificates *certificates
 	authorizer   *access.Authorizer // of signed requests
+	handshakes   *handshakes        // nil: gateways are not asked who they are
 
 	mu      sync.Mutex
 	in      model.Input      // without what differs by group
@@ -81,6 +82,11 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		moved: make(chan struct{}), kick: make(chan struct{}, 1), lines: map[string]*line{}, fleet: newFleet(config),
 	}
 	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}}
+	if config.Mutual.on() {
+		if s.handshakes, err = newHandshakes(config.Mutual, log); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+	}
 	if s.certificates, err = newCertificates(config.TLS, log, resolve); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -95,11 +101,11 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 	if s.authorizer, err = access.New(config.SignatureWindow.Std(), time.Now, reg); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	s.serve = serve.New(log, serve.Events{
-		Acked:    s.metrics.acked,
-		Rejected: s.rejected,
-		Gateways: s.gateways,
-	})
+	events := serve.Events{Acked: s.metrics.acked, Rejected: s.rejected, Gateways: s.gateways}
+	if s.handshakes != nil {
+		events.Admit = admitByCertificate
+	}
+	s.serve = serve.New(log, events)
 	s.lines[serve.DefaultGroup] = s.newLine(serve.DefaultGroup)
 	return s, nil
 }
@@ -110,7 +116,13 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // Run serves gateways until ctx ends, which is no error. The gateways keep what
 // they have.
 func (s *Server) Run(ctx context.Context) error {
-	g := grpc.NewServer(grpc.WaitForHandlers(true), grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
+	options := []grpc.ServerOption{
+		grpc.WaitForHandlers(true), grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+	}
+	if s.handshakes != nil {
+		options = append(options, grpc.Creds(s.handshakes.credentials()))
+	}
+	g := grpc.NewServer(options...)
 	s.serve.Register(g)
 	s.authorizer.Register(g)
 	ctx, cancel := context.WithCancel(ctx)

@@ -55,7 +55,7 @@ func (s *System) startXDS() (err error) {
 	if err != nil {
 		return err
 	}
-	xc.TLS = s.cfg.Gateway.TLS.Entrance(secure)
+	xc.TLS, xc.Mutual = s.cfg.Gateway.TLS.Entrance(secure), xds.Mutual(s.cfg.XDS.TLS)
 	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), headers.ALSRequestHeaders()
 	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {
@@ -176,7 +176,7 @@ func (s *System) startGateway(ctx context.Context) error {
 	cfg.Path, cfg.Concurrency, cfg.NodeID, cfg.Zone = s.cfg.Envoy.Path, s.cfg.Envoy.Concurrency, s.cfg.Envoy.Node, s.cfg.Envoy.Zone
 	cfg.Cluster = s.cfg.Envoy.Group
 	cfg.Dir = s.dir.sub("gateway")
-	cfg.AdminAddr = s.cfg.Listen.GatewayAdmin
+	cfg.AdminAddr, cfg.Mutual = s.cfg.Listen.GatewayAdmin, envoy.Mutual(s.cfg.Envoy.TLS)
 	cfg.XDSAddr, cfg.HTTPAddr, cfg.TLSAddr = s.cfg.Listen.XDS, s.cfg.Listen.Gateway, s.cfg.Listen.GatewayTLS
 	if s.collector != nil {
 		cfg.ALSAddr = s.collector.ALSAddr()

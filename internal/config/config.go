@@ -19,6 +19,7 @@ type Config struct {
 
 	Listen     Listen     `yaml:"listen"`
 	ClickHouse ClickHouse `yaml:"clickhouse"`
+	XDS        XDS        `yaml:"xds"`
 	Gateway    Gateway    `yaml:"gateway"`
 	Envoy      Envoy      `yaml:"envoy"`
 	Collector  Collector  `yaml:"collector"`
@@ -63,12 +64,13 @@ type ClickHouse struct {
 
 // Envoy is the gateway that this process starts.
 type Envoy struct {
-	Path        string `yaml:"path"`                                            // the program; empty: it is looked for
-	Concurrency int    `yaml:"concurrency" want:"a whole number from 0 to 256"` // worker threads; 0: one per CPU
-	Node        string `yaml:"node"`                                            // name among gateways, as in the column gateway
-	Group       string `yaml:"group"`                                           // the GatewayGroup that it is in
-	Canary      bool   `yaml:"canary"`                                          // a second Envoy beside the control plane, on which changes are tried before any gateway gets them
-	Zone        string `yaml:"zone"`                                            // where it stands; calls stay in the zone while it can take them; empty: nowhere
+	Path        string   `yaml:"path"`                                            // the program; empty: it is looked for
+	Concurrency int      `yaml:"concurrency" want:"a whole number from 0 to 256"` // worker threads; 0: one per CPU
+	Node        string   `yaml:"node"`                                            // name among gateways, as in the column gateway
+	Group       string   `yaml:"group"`                                           // the GatewayGroup that it is in
+	Canary      bool     `yaml:"canary"`                                          // a second Envoy beside the control plane, on which changes are tried before any gateway gets them
+	TLS         EnvoyTLS `yaml:"tls"`
+	Zone        string   `yaml:"zone"` // where it stands; calls stay in the zone while it can take them; empty: nowhere
 }
 
 // Collector takes calls from gateways to ClickHouse.

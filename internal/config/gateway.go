@@ -8,6 +8,28 @@ import (
 	"github.com/kongdao/kongdao/xds"
 )
 
+// XDS says how the control plane serves gateways.
+type XDS struct {
+	TLS XDSTLS `yaml:"tls"`
+}
+
+// XDSTLS are files, PEM, that are read anew for every connection. Without them
+// listen.xds must be on loopback.
+type XDSTLS struct {
+	Cert     string `yaml:"cert"`     // of the control plane
+	Key      string `yaml:"key"`      // its key
+	ClientCA string `yaml:"clientCA"` // signs the certificates of gateways, which must name node and group
+}
+
+// EnvoyTLS are files, PEM, by which the gateway and a control plane elsewhere know
+// each other. They are read again every second.
+type EnvoyTLS struct {
+	Cert       string `yaml:"cert"`       // of this gateway
+	Key        string `yaml:"key"`        // its key
+	CA         string `yaml:"ca"`         // signs the certificate of the control plane
+	ServerName string `yaml:"serverName"` // what that certificate must be good for; empty: the host of listen.xds
+}
+
 // Gateway says how gateways take calls.
 type Gateway struct {
 	TLS GatewayTLS `yaml:"tls"`
@@ -68,6 +90,32 @@ func (k *check) gateway(c Config) {
 	if g.ClientCA != "" {
 		if _, err := os.Stat(g.ClientCA); err != nil {
 			k.add("gateway.tls.clientCA", "cannot be read: %s", err)
+		}
+	}
+}
+
+// mutual wants certificates where others can reach the control plane.
+func (k *check) mutual(c Config) {
+	t, e := c.XDS.TLS, c.Envoy.TLS
+	k.together("xds.tls", [][2]string{{"cert", t.Cert}, {"key", t.Key}, {"clientCA", t.ClientCA}})
+	k.together("envoy.tls", [][2]string{{"cert", e.Cert}, {"key", e.Key}, {"ca", e.CA}})
+	if e.ServerName != "" && e.Cert == "" {
+		k.add("envoy.tls.serverName", "is set, and envoy.tls.cert is not")
+	}
+	if ip, _, ok := hostPort(c.Listen.XDS); ok && !ip.IsLoopback() && t.Cert == "" && e.Cert == "" {
+		k.add("listen.xds", "is %q, which other machines reach: want xds.tls here for the control plane, envoy.tls for a gateway, or a loopback address", c.Listen.XDS)
+	}
+}
+
+// together wants all of some fields or none.
+func (k *check) together(around string, fields [][2]string) {
+	given := false
+	for _, f := range fields {
+		given = given || f[1] != ""
+	}
+	for _, f := range fields {
+		if given && f[1] == "" {
+			k.add(around+"."+f[0], "is empty, and others of %s are not: want a file", around)
 		}
 	}
 }

@@ -45,6 +45,7 @@ func (c Config) wrongs() []wrong {
 	k.listen(c.Listen)
 	k.clickhouse(c.ClickHouse)
 	k.gateway(c)
+	k.mutual(c)
 	k.envoy(c.Envoy)
 	k.collector(c.Collector)
 	k.access(c.Access)

@@ -32,6 +32,8 @@ const (
 type Options struct {
 	NodeID, Cluster, Zone string
 	XDSAddr               string
+	SecretsDir            string // with what the control plane is called by TLS; empty: without
+	ServerName            string // what its certificate must be good for; empty: its host
 	ALSAddr               string // empty: no cluster for it
 	AdminAddr             string
 	HTTPAddr              string // this gateway, as a member of LocalCluster
@@ -135,6 +137,11 @@ func staticClusters(o Options) ([]*cluster.Cluster, error) {
 	xds, err := grpcCluster(XDSCluster, o.XDSAddr)
 	if err != nil {
 		return nil, fmt.Errorf("xds address: %w", err)
+	}
+	if o.SecretsDir != "" {
+		if err := encrypt(xds, o); err != nil {
+			return nil, fmt.Errorf("xds address: %w", err)
+		}
 	}
 	// The endpoint of the local cluster has no locality on purpose: with one,
 	// Envoy would route by zone on its own for every function with six pods or

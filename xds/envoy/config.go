@@ -20,6 +20,7 @@ type Config struct {
 	TLSAddr   string `yaml:"tlsAddr"`   // where functions are called by TLS; empty: nowhere
 	AdminAddr string `yaml:"adminAddr"` // loopback; port 0: any free one
 	XDSAddr   string `yaml:"xdsAddr"`   // the control plane; or see UnixAddr
+	Mutual    Mutual `yaml:"mutual"`    // how the gateway and the control plane know each other
 	ALSAddr   string `yaml:"alsAddr"`   // the collector's access log service; empty: none
 
 	// Counters sends what the gateway counted to ALSAddr once a second, so that a
@@ -84,6 +85,10 @@ func (c Config) Validate() error {
 		if err := checkAddr(a.value, a.mayBeZero); err != nil {
 			add(a.field, "%v", err)
 		}
+	}
+	c.Mutual.validate(add)
+	if host, _, err := net.SplitHostPort(c.AdminAddr); err == nil && !net.ParseIP(host).IsLoopback() && host != "localhost" {
+		add("adminAddr", "%q is not on loopback: whoever reaches it can stop the gateway", c.AdminAddr)
 	}
 	if c.Counters && c.ALSAddr == "" {
 		add("counters", "needs alsAddr")

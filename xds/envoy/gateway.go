@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,8 @@ type Gateway struct {
 	lock   *os.File // on the folder
 	admin  admin
 
+	secrets map[string]string // what Envoy was given last
+
 	pid      atomic.Int64
 	restarts atomic.Int64
 	lived    atomic.Bool // Envoy was ready at least once
@@ -40,7 +43,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: log, counter: prometheus.NewCounter(prometheus.CounterOpts{
+	g := &Gateway{cfg: cfg, log: log, secrets: map[string]string{}, counter: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kongdao_xds_envoy_restarts_total",
 		Help: "Times that Envoy ended by itself and was started again.",
 	})}
@@ -126,7 +129,16 @@ func (g *Gateway) Restarts() int { return int(g.restarts.Load()) }
 func (g *Gateway) bootstrapFile() string { return filepath.Join(g.cfg.Dir, "bootstrap.json") }
 
 func (g *Gateway) writeBootstrap() error {
+	dir := ""
+	if g.cfg.Mutual.On() {
+		if err := g.writeSecrets(); err != nil {
+			return err
+		}
+		dir = g.cfg.Dir
+	}
 	b, err := Bootstrap(Options{
+		SecretsDir:     dir,
+		ServerName:     g.cfg.Mutual.ServerName,
 		NodeID:         g.cfg.NodeID,
 		Cluster:        g.cfg.Cluster,
 		Zone:           g.cfg.Zone,
@@ -165,6 +177,13 @@ const hopeless = 4
 // Gateway runs once.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.Close()
+	if g.cfg.Mutual.On() {
+		var following sync.WaitGroup
+		defer following.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		following.Go(func() { g.followFiles(ctx) })
+	}
 	failures := 0
 	for {
 		begin := time.Now()

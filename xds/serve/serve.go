@@ -52,6 +52,8 @@ type Events struct {
 	// sorted by node: one that reconnects before its old stream has ended is there
 	// once.
 	Gateways func([]Member)
+	// Admit is asked for each gateway before it is answered; nil: everybody is one.
+	Admit Admit
 }
 
 // Member is a connected gateway.

@@ -47,6 +47,9 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 	for {
 		select {
 		case r := <-requests:
+			if err := st.admitted(r); err != nil {
+				return err
+			}
 			if st.request(r) {
 				s.count()
 			}

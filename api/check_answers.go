@@ -58,7 +58,7 @@ func (rt Route) checkWebsocket(r *report, at string) {
 	if len(rt.Methods) > 0 && !slices.Contains(rt.Methods, "GET") {
 		r.add(at+".methods", "lacks GET, with which every websocket begins")
 	}
-	if rt.MaxRequestBytes > 0 || len(rt.Compression) > 0 {
+	if rt.MaxRequestBytes > 0 || rt.Compression {
 		r.add(at+".websocket", "is true beside maxRequestBytes or compression, which have no meaning for it")
 	}
 }

@@ -14,9 +14,6 @@ const maxTimeout = Duration(24 * time.Hour)
 // limited size whole.
 const MaxRequestBytes = Size(64 << 20)
 
-// compressions are the algorithms of answers.
-var compressions = []string{"gzip", "brotli", "zstd"}
-
 func (h Handling) check(r *report, at string) {
 	if h.CORS != nil {
 		h.CORS.check(r, at+".cors")
@@ -27,12 +24,6 @@ func (h Handling) check(r *report, at string) {
 	if h.MaxRequestBytes < 0 || h.MaxRequestBytes > MaxRequestBytes {
 		r.add(at+".maxRequestBytes", "is %s, want at most %s: gateways hold such bodies whole", h.MaxRequestBytes, MaxRequestBytes)
 	}
-	for i, c := range h.Compression {
-		if !slices.Contains(compressions, c) {
-			r.add(fmt.Sprintf("%s.compression[%d]", at, i), "%s, want %s", isOrMissing(c), oneOf(compressions))
-		}
-	}
-	r.unique(at+".compression", h.Compression)
 }
 
 func (r *report) timeout(field string, d Duration) {
@@ -45,11 +36,30 @@ func (f *Function) checkHandling(r *report) {
 	f.Spec.Handling.check(r, "spec")
 	f.Spec.Retries.check(r, "spec.retries", f.Spec.Idempotent)
 	f.checkMirrors(r)
+	f.checkProtocols(r)
 	for _, rev := range f.Spec.Revisions {
 		if rev.Protocol == GRPC && f.Spec.MaxRequestBytes > 0 {
 			r.add("spec.maxRequestBytes", "is %s, but revision %s speaks grpc, whose streams cannot be held whole: want it left out",
 				f.Spec.MaxRequestBytes, rev.Name)
 			break
+		}
+	}
+}
+
+// checkProtocols reports routes that pods cannot follow.
+func (f *Function) checkProtocols(r *report) {
+	for i, rev := range f.Spec.Revisions {
+		if rev.Protocol == "" || rev.Protocol == HTTP1 {
+			continue
+		}
+		for j, rt := range f.Spec.Routes {
+			if rt.Websocket {
+				r.add(fmt.Sprintf("spec.revisions[%d].protocol", i), "is %s, over which pods take no websockets, as spec.routes[%d] wants: want http1", rev.Protocol, j)
+			}
+			if rev.Protocol == GRPC && rt.MaxRequestBytes > 0 {
+				r.add(fmt.Sprintf("spec.routes[%d].maxRequestBytes", j), "is %s, but revision %s speaks grpc, whose streams cannot be held whole: want it left out",
+					rt.MaxRequestBytes, rev.Name)
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Handling struct {
 	ResponseHeaders HeaderChanges `yaml:"responseHeaders" json:"responseHeaders,omitzero"`  // of answers to callers
 	IdleTimeout     Duration      `yaml:"idleTimeout" json:"idleTimeout,omitempty"`         // without a byte in either direction; 0: 5 m
 	MaxRequestBytes Size          `yaml:"maxRequestBytes" json:"maxRequestBytes,omitempty"` // of a body; 0: not limited
-	Compression     []string      `yaml:"compression" json:"compression,omitempty"`         // gzip, brotli, zstd; empty: none
+	Compression     bool          `yaml:"compression" json:"compression,omitempty"`         // of answers, by gzip, brotli or zstd as the caller accepts them
 }
 
 // CORS lets pages of other origins call. The gateway answers preflights itself,

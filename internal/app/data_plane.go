@@ -160,7 +160,7 @@ func healthTargets(set api.Set) []health.Target {
 	for _, f := range set.Functions {
 		for _, r := range f.Spec.Revisions {
 			for _, e := range r.Endpoints {
-				seen[health.Target{Address: e.Address, Path: f.Spec.HealthCheck.Path}] = true
+				seen[targetOf(f, r, e)] = true
 			}
 		}
 	}
@@ -222,4 +222,14 @@ func (s *System) awaitConfiguration(ctx context.Context) error {
 		s.log.Warn("ready without a configuration", "error", err)
 	}
 	return ctx.Err()
+}
+
+// targetOf is a pod as the prober asks it. Pods that speak gRPC are not asked for a
+// path.
+func targetOf(f *api.Function, rev api.Revision, e api.Endpoint) health.Target {
+	t := health.Target{Address: e.Address, Path: f.Spec.HealthCheck.Path, HTTP2: rev.Protocol == api.HTTP2}
+	if rev.Protocol == api.GRPC {
+		t.Path = ""
+	}
+	return t
 }

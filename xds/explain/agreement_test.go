@@ -133,7 +133,10 @@ func send(t *testing.T, client *http.Client, addr string, r Request, seq int) se
 		t.Fatalf("%s %s %s: %v", r.Method, r.Host, r.Path, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, err = io.ReadAll(resp.Body)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +188,9 @@ func disagreement(a Answer, status int, c call) string {
 	} else if c.pod != "" { // a filter may refuse what has a cluster already
 		return fmt.Sprintf("envoy sent it to %q of %q", c.pod, c.cluster)
 	}
+	if a.Websocket && want == 0 {
+		want = http.StatusSwitchingProtocols
+	}
 	if status != cmp.Or(want, http.StatusOK) {
 		return fmt.Sprintf("envoy answered %d and not %d; route %q, cluster %q", status, cmp.Or(want, http.StatusOK), c.route, c.cluster)
 	}
@@ -214,6 +220,16 @@ func chosen(a Answer, c call) (Revision, string) {
 // what stops it, and its access log.
 func serveWorld(t *testing.T, w *model.World, alter ...func(*translate.Resources)) (addr string, stop func(), calls string) {
 	t.Helper()
+	return serveAlteredWorld(t, w, func(r *translate.Resources) {
+		for _, a := range alter {
+			a(r)
+		}
+	})
+}
+
+// serveAlteredWorld changes the resources before the Envoy gets them.
+func serveAlteredWorld(t testing.TB, w *model.World, alter func(*translate.Resources)) (addr string, stop func(), calls string) {
+	t.Helper()
 	dir := t.TempDir()
 	calls = filepath.Join(dir, "calls.log")
 	httpPort, err := envoy.FreePort("127.0.0.1")
@@ -231,9 +247,7 @@ func serveWorld(t *testing.T, w *model.World, alter ...func(*translate.Resources
 			resources.Endpoints[name] = a
 		}
 	}
-	for _, a := range alter {
-		a(&resources.Resources)
-	}
+	alter(&resources.Resources)
 	cfg := envoy.DefaultConfig()
 	cfg.Dir, cfg.Concurrency = dir, 1
 	cfg.HTTPAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(httpPort))
@@ -266,7 +280,7 @@ func serveWorld(t *testing.T, w *model.World, alter ...func(*translate.Resources
 	return g.Addr(), stop, calls
 }
 
-func serveXDS(t *testing.T, node string, r *translate.Resources) (addr string, stop func()) {
+func serveXDS(t testing.TB, node string, r *translate.Resources) (addr string, stop func()) {
 	t.Helper()
 	snapshot, err := cache.NewSnapshot("1", map[resource.Type][]types.Resource{
 		resource.ClusterType:         list(r.Clusters),

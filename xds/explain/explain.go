@@ -41,6 +41,10 @@ func Explain(w *model.World, r Request) Answer {
 		a.Status, a.Reason = http.StatusBadRequest, "the path is malformed"
 		return a
 	}
+	if r.upgrade() || r.forWebsocket() {
+		a.upgraded(w, path)
+		return a
+	}
 	rule, wild := find(w, r, path)
 	if wild {
 		a.Filters = append(a.Filters, filterAnyHostScope, filterAnyHostReroute)
@@ -80,6 +84,9 @@ func Explain(w *model.World, r Request) Answer {
 
 // takes tells whether a rule is the one for a request, or for a preflight of it.
 func takes(rule *model.Rule, r Request, path string) bool {
+	if rule.Websocket {
+		return false
+	}
 	return rule.Matches(r.Method, path, r.query(), r.values) ||
 		rule.Function.Invalid == "" && rule.Preflight(r.Method, path, r.query(), r.values)
 }

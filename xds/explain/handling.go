@@ -70,6 +70,9 @@ func (a *Answer) answerInstead(rule *model.Rule, path string) {
 // location is where a redirect leads.
 func location(rd *model.Redirect, r Request, path string) string {
 	scheme, host := "http", r.Host
+	if r.Scheme == "https" {
+		scheme = "https"
+	}
 	if rd.HTTPS {
 		scheme = "https"
 		host = strings.TrimSuffix(host, ":80")

@@ -65,6 +65,9 @@ func (c chance) handle(rt *api.Route) {
 	case 3:
 		rt.Respond = &api.Respond{Status: pick(c, 200, 204, 418, 503), Headers: map[string]string{"x-own": "100%"}}
 	}
+	if rt.Redirect == nil && rt.Respond == nil && c.IntN(4) == 0 {
+		rt.Websocket = true
+	}
 	if c.IntN(3) == 0 {
 		rt.RequestHeaders = api.HeaderChanges{
 			Set: map[string]string{"x-set": "a%b"}, Add: map[string]string{"x-add": "new"}, Remove: some(c, "x-set", "x-add", "X-Gray"),
@@ -97,6 +100,22 @@ func (c chance) origin(r *Request) {
 	}
 }
 
+// upgrade makes some requests handshakes, and some look like it.
+func (c chance) upgrade(r *Request) {
+	if c.IntN(8) != 0 {
+		return
+	}
+	r.Headers.Set("Sec-Websocket-Version", pick(c, "13", "13", "8"))
+	if c.IntN(4) != 0 {
+		r.Method = http.MethodGet
+		r.Headers.Set("Connection", pick(c, "Upgrade", "keep-alive, upgrade"))
+		r.Headers.Set("Upgrade", pick(c, "websocket", "websocket", "WebSocket", "other"))
+	}
+	if c.IntN(8) == 0 {
+		r.Headers.Del("Sec-Websocket-Version")
+	}
+}
+
 // seen is what a pod says that it saw, and what else of an answer is compared.
 type seen struct {
 	status                int
@@ -105,6 +124,12 @@ type seen struct {
 
 // echo is the answer of a pod: what it saw of path, host and two headers.
 func echo(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		return
+	}
 	fmt.Fprintf(w, "%s %s %s %s", r.RequestURI, r.Host, strings.Join(r.Header["X-Set"], ","), strings.Join(r.Header["X-Add"], ","))
 }
 

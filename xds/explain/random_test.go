@@ -142,6 +142,7 @@ func (c chance) request() Request {
 		r.Headers.Add("x-gray", pick(c, "1", "12", "", "ä", "\xff"))
 	}
 	c.origin(&r)
+	c.upgrade(&r)
 	if c.IntN(2) == 0 {
 		r.Headers.Set(model.KeyHeader, pick(c, "key-a", "key-b", "key-c", "wrong"))
 	}

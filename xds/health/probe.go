@@ -19,11 +19,15 @@ const maxBody = 64 << 10
 type network struct {
 	dialer    net.Dialer
 	transport *http.Transport
+	h2        *http.Transport
 }
 
 func newNetwork() *network {
 	n := &network{}
 	n.transport = &http.Transport{DialContext: n.dialer.DialContext, DisableKeepAlives: true, DisableCompression: true}
+	n.h2 = n.transport.Clone()
+	n.h2.Protocols = &http.Protocols{}
+	n.h2.Protocols.SetUnencryptedHTTP2(true)
 	return n
 }
 
@@ -48,7 +52,11 @@ func (n *network) get(ctx context.Context, t Target) result {
 		return failed
 	}
 	req.Header.Set("User-Agent", "kongdao-health")
-	resp, err := n.transport.RoundTrip(req) // no client: a redirect is not a 200
+	transport := n.transport
+	if t.HTTP2 {
+		transport = n.h2
+	}
+	resp, err := transport.RoundTrip(req) // no client: a redirect is not a 200
 	if err != nil {
 		return classify(err)
 	}

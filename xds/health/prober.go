@@ -25,6 +25,7 @@ const spreadEach = time.Millisecond
 type Target struct {
 	Address string // host:port
 	Path    string
+	HTTP2   bool // Path is asked for over HTTP/2 without TLS
 }
 
 // Prober asks targets and reports changes.

@@ -181,7 +181,7 @@ func TestHungPod(t *testing.T) {
 	})
 	cfg := quick()
 	cfg.Timeout = api.Duration(200 * time.Millisecond)
-	w := watch(t, cfg, Target{addr, "/healthz"})
+	w := watch(t, cfg, Target{addr, "/healthz", false})
 	w.quietAfterFirst(t, addr)
 	hangs.Store(true)
 	w.untilReady(t, addr, false)
@@ -198,7 +198,7 @@ func TestPodThatAcceptsAndSaysNothing(t *testing.T) {
 	addr := listen(t, "127.0.0.1:0").Addr().String()
 	cfg := quick()
 	cfg.Timeout = api.Duration(50 * time.Millisecond)
-	w := watch(t, cfg, Target{addr, "/"})
+	w := watch(t, cfg, Target{addr, "/", false})
 	w.untilReady(t, addr, false)
 }
 
@@ -211,7 +211,7 @@ func TestOnly200IsReady(t *testing.T) {
 		rw.Header().Set("Location", "/elsewhere")
 		rw.WriteHeader(int(status.Load()))
 	})
-	w := watch(t, quick(), Target{addr, "/ready?deep=1"})
+	w := watch(t, quick(), Target{addr, "/ready?deep=1", false})
 	w.quietAfterFirst(t, addr)
 	if got := path.Load(); got != "/ready?deep=1" {
 		t.Errorf("asked for %v", got)
@@ -231,7 +231,7 @@ func TestFlappingPodStaysReady(t *testing.T) {
 			rw.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	w := watch(t, quick(), Target{addr, "/"})
+	w := watch(t, quick(), Target{addr, "/", false})
 	w.untilReady(t, addr, true)
 	w.quiet(t, 10)
 }
@@ -243,7 +243,7 @@ func TestSeveralPathsOfOnePod(t *testing.T) {
 			rw.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	a, b := Target{addr, "/a"}, Target{addr, "/b"}
+	a, b := Target{addr, "/a", false}, Target{addr, "/b", false}
 	w := watch(t, quick(), a, b, a)
 	w.quietAfterFirst(t, addr)
 	broken.Store(true)

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/kongdao/kongdao/api"
 )
@@ -41,7 +40,17 @@ func wholeValue(expression string) (*regexp.Regexp, error) {
 	if _, err := regexp.Compile(expression); err != nil {
 		return nil, err // without the frame
 	}
-	return regexp.Compile(`\A(?:` + expression + `)\z`)
+	return regexp.Compile(`\A(?:` + latin1(expression) + `)\z`)
+}
+
+// latin1 makes a character of each byte, as gateways do: they compare bytes, and
+// know nothing of UTF-8.
+func latin1(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 // holds tells whether one of a header's values, or the one of a parameter,
@@ -65,8 +74,7 @@ func (c Condition) takes(value string) bool {
 	case api.MatchContains:
 		return strings.Contains(value, c.Text)
 	case api.MatchRegex:
-		// RE2 takes bytes that are no UTF-8 for no character at all.
-		return c.regex != nil && utf8.ValidString(value) && c.regex.MatchString(value)
+		return c.regex != nil && c.regex.MatchString(latin1(value))
 	default:
 		return value == c.Text
 	}

@@ -19,7 +19,7 @@ type Handling struct {
 	Respond     *api.Respond
 	Websocket   bool
 
-	Timeout    time.Duration // of a whole call, above 0
+	Timeout    time.Duration // of a whole call; 0: none, of websockets alone
 	TryTimeout time.Duration // of one try; 0: none beyond Timeout
 	Idle       time.Duration // 0: the gateway's own
 
@@ -27,7 +27,7 @@ type Handling struct {
 	RequestHeaders  Changes
 	ResponseHeaders Changes
 	MaxRequestBytes int64 // 0: not limited
-	Compression     []string
+	Compression     bool
 }
 
 // Answers tells whether the gateway answers and no pod does.
@@ -64,12 +64,12 @@ func (b *builder) handling(spec *api.Function, rt api.Route) Handling {
 		RequestHeaders:  merged(s.RequestHeaders, rt.RequestHeaders),
 		ResponseHeaders: merged(s.ResponseHeaders, rt.ResponseHeaders),
 		MaxRequestBytes: int64(cmp.Or(rt.MaxRequestBytes, s.MaxRequestBytes)),
-		Compression:     rt.Compression,
-	}
-	if h.Compression == nil {
-		h.Compression = s.Compression
+		Compression:     rt.Compression || s.Compression,
 	}
 	h.TryTimeout = min(h.TryTimeout, h.Timeout)
+	if h.Websocket {
+		h.Timeout, h.CORS = rt.Timeout.Std(), nil // pages' websockets know no CORS
+	}
 	from := ParsePath(rt.Path)
 	if rt.Rewrite != "" {
 		h.Rewrite = &Substitution{from, rt.Rewrite}

@@ -33,7 +33,9 @@ func uncharged(m *core.Metadata, f *model.Function) {
 	fields := m.GetFilterMetadata()[Namespace].GetFields()
 	for _, tier := range model.Tiers() {
 		delete(fields, tier.Key)
+		delete(fields, reserveOf+tier.Key)
 	}
+	delete(fields, keyReserve)
 	fields[model.Tiers()[0].Key] = structpb.NewStringValue("answer/" + f.Name)
 	fields[keyCost] = structpb.NewStringValue(strconv.Itoa(1))
 }

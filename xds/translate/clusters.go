@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
 )
 
@@ -46,7 +47,7 @@ func ads() *core.ConfigSource {
 // zone without losing a request.
 func (t *translator) cluster(f *model.Function, r *model.Revision) *cluster.Cluster {
 	c := baseCluster(r.Cluster(), r)
-	c.HealthChecks = []*core.HealthCheck{healthCheck(f)}
+	c.HealthChecks = []*core.HealthCheck{healthCheck(f, r)}
 	c.OutlierDetection = outlierDetection()
 	c.IgnoreHealthOnHostRemoval = true
 	c.CommonLbConfig.IgnoreNewHostsUntilFirstHc = true
@@ -95,7 +96,7 @@ func baseCluster(name string, r *model.Revision) *cluster.Cluster {
 	}
 }
 
-func healthCheck(f *model.Function) *core.HealthCheck {
+func healthCheck(f *model.Function, r *model.Revision) *core.HealthCheck {
 	check := &core.HealthCheck{
 		Interval:           durationpb.New(checkInterval),
 		NoTrafficInterval:  durationpb.New(checkInterval),
@@ -104,7 +105,7 @@ func healthCheck(f *model.Function) *core.HealthCheck {
 		HealthyThreshold:   wrapperspb.UInt32(checkThreshold),
 		HealthChecker:      &core.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &core.HealthCheck_TcpHealthCheck{}},
 	}
-	if f.HealthPath != "" {
+	if f.HealthPath != "" && r.Protocol != api.GRPC {
 		check.HealthChecker = &core.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &core.HealthCheck_HttpHealthCheck{
 			Path: f.HealthPath,
 			Host: f.Name, // else the cluster's name, whose slash servers answer with 400

@@ -41,6 +41,9 @@ func (t *translator) carry(r *model.Rule, out *route.Route, to *route.RouteActio
 	if r.Idle > 0 {
 		to.IdleTimeout = durationpb.New(r.Idle)
 	}
+	if r.Websocket {
+		upgraded(to, r)
+	}
 	if isPinned(r.Function, to) {
 		return
 	}
@@ -60,6 +63,15 @@ func isPinned(f *model.Function, to *route.RouteAction) bool {
 func (t *translator) perFilter(out *route.Route, r *model.Rule) {
 	if r.CORS != nil && out.GetRoute() != nil {
 		t.configure(out, filterCORS, corsPolicy(r.CORS))
+	}
+	if out.GetRoute() == nil || r.Websocket {
+		return
+	}
+	if r.MaxRequestBytes > 0 {
+		t.configure(out, filterBuffer, bodyLimit(r.MaxRequestBytes))
+	}
+	if r.Compression {
+		t.compress(out)
 	}
 }
 

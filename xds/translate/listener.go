@@ -52,6 +52,7 @@ func (t *translator) manager(e entrance) *hcm.HttpConnectionManager {
 		RouteSpecifier:                scopedRoutes(),
 		EarlyHeaderMutationExtensions: []*core.TypedExtensionConfig{t.earlyHeaders()},
 		HttpFilters:                   t.httpFilters(e.share),
+		UpgradeConfigs:                upgrades(),
 		AccessLog:                     t.accessLogs(),
 		LocalReplyConfig:              localReplies(),
 		// Clients are outside, whatever their address: their x-envoy-* and
@@ -93,5 +94,7 @@ func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
 	filters := append(t.anyHostFilters(), t.filter(filterCORS, &cors.Cors{}), t.chosenRevisions())
 	filters = append(filters, t.accessChain()...)
 	filters = append(filters, t.callerFilters(share)...)
-	return append(filters, t.limits(share), t.filter("envoy.filters.http.router", &router.Router{}))
+	filters = append(filters, t.limits(share), t.bodies())
+	filters = append(filters, t.compressors()...)
+	return append(filters, t.filter("envoy.filters.http.router", &router.Router{}))
 }

@@ -23,8 +23,9 @@ func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfi
 	all := map[string]*route.RouteConfiguration{}
 	for name := range t.touchedShards(before, w) {
 		all[name] = configuration(name)
+		all[name].TypedPerFilterConfig = t.unlessAsked(nil)
 		if name != AnyHost {
-			all[name].TypedPerFilterConfig = t.matchedExactly()
+			all[name].TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
 		}
 	}
 	for _, h := range w.Hosts {
@@ -34,6 +35,9 @@ func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfi
 	}
 	if c := all[AnyHost]; c != nil && w.Host("*") == nil {
 		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
+	}
+	if c := t.websockets(before, w); c != nil {
+		all[Websockets] = c
 	}
 	return all
 }
@@ -82,7 +86,13 @@ func configuration(name string) *route.RouteConfiguration {
 // has no end, so that what it does not match is looked up among the wildcards.
 func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
+	if h.Wildcard() {
+		v.Routes = append(v.Routes, noUpgrade(presentHeader("upgrade")))
+	}
 	for _, r := range h.Rules {
+		if r.Websocket {
+			continue // see websocket.go
+		}
 		for _, r := range t.handled(r, t.ruleRoutes(r)) {
 			v.Routes = append(v.Routes, charged(r))
 		}
@@ -106,7 +116,7 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	if r.Quarantined() != "" {
 		return invalidRoutes(r)
 	}
-	routes = t.revisionRoutes(r)
+	routes = append(routes, t.revisionRoutes(r)...)
 	for _, p := range f.Pinned {
 		routes = append(routes, pinnedRoute(r, p))
 	}
@@ -198,6 +208,9 @@ func match(r *model.Rule, more ...*route.HeaderMatcher) *route.RouteMatch {
 	}
 	if len(r.Methods) > 0 {
 		m.Headers = append(m.Headers, methodMatcher(r.Methods))
+	}
+	if r.Websocket {
+		m.Headers = append(m.Headers, upgradeMatcher())
 	}
 	for _, h := range more {
 		if h != nil {

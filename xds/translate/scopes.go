@@ -53,6 +53,7 @@ func (t *translator) scopes(before, w *model.World) (put map[string]*route.Scope
 	if before == nil {
 		before = &model.World{}
 		put[anyScope] = scope(anyScope, AnyHost)
+		put[websocketScope] = scope(websocketScope, Websockets)
 		for i := range t.Shards {
 			put[shardName(i)] = scope(shardName(i), shardName(i))
 		}
@@ -107,10 +108,9 @@ func scopedRoutes() *hcm.HttpConnectionManager_ScopedRoutes {
 // the gateway may say.
 func (t *translator) earlyHeaders() *core.TypedExtensionConfig {
 	return &core.TypedExtensionConfig{Name: "kongdao.early_headers", TypedConfig: t.pack(&early.HeaderMutation{
-		Mutations: []*mutation.HeaderMutation{
-			overwrite(ScopeHeader, "%REQ(:authority)%"),
-			{Action: &mutation.HeaderMutation_Remove{Remove: model.ConsumerHeader}},
-		},
+		Mutations: append(toWebsockets(),
+			&mutation.HeaderMutation{Action: &mutation.HeaderMutation_Remove{Remove: model.ConsumerHeader}},
+		),
 	})}
 }
 

@@ -1,0 +1,116 @@
+package translate
+
+import (
+	"net/http"
+
+	mutation "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcher "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/kongdao/kongdao/xds/model"
+)
+
+// Websockets is the route configuration of all routes for websockets, of exact and
+// of wildcard hosts. Envoy decides whether a connection may be upgraded before it
+// looks among the wildcards (see the package comment), so a websocket's first look
+// has to find its route: handshakes carry a header with their version, always the
+// same, and that is the name of the scope that leads here.
+const (
+	Websockets      = "websockets"
+	websocketHeader = "sec-websocket-version"
+	websocketScope  = model.WebsocketVersion
+)
+
+// websockets is the route configuration, nil when no host with a route for
+// websockets changed.
+func (t *translator) websockets(before, w *model.World) *route.RouteConfiguration {
+	if before != nil && !websocketsChanged(before, w) {
+		return nil
+	}
+	c := configuration(Websockets)
+	c.TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
+	for _, h := range w.Hosts {
+		v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
+		for _, r := range w.Websockets(h) {
+			for _, r := range t.handled(r, t.ruleRoutes(r)) {
+				v.Routes = append(v.Routes, charged(r))
+			}
+		}
+		if len(v.Routes) > 0 {
+			c.VirtualHosts = append(c.VirtualHosts, sealed(v))
+		}
+	}
+	if all := w.Host("*"); all == nil || !all.TakesWebsockets() {
+		c.VirtualHosts = append(c.VirtualHosts, sealed(&route.VirtualHost{Name: "*", Domains: []string{"*"}}))
+	}
+	return c
+}
+
+// sealed ends a host's routes: what asks for a websocket and finds none must not
+// be looked up among the wildcards, where it would reach pods as it is.
+func sealed(v *route.VirtualHost) *route.VirtualHost {
+	v.Routes = append(v.Routes, noUpgrade())
+	return v
+}
+
+// noUpgrade is the answer to whoever asks for a protocol that no route gives.
+// Where a request matched on the first look Envoy answers by itself, likewise.
+func noUpgrade(conditions ...*route.HeaderMatcher) *route.Route {
+	m := &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}, Headers: conditions}
+	return answer("", m, &model.Function{}, direct(http.StatusForbidden, "no_upgrade", "no function has a route for websockets here"))
+}
+
+func websocketsChanged(before, w *model.World) bool {
+	for _, h := range w.Hosts {
+		if was := before.Host(h.Name); was != h && (h.TakesWebsockets() || was != nil && was.TakesWebsockets()) {
+			return true
+		}
+	}
+	for _, h := range before.Hosts {
+		if h.TakesWebsockets() && w.Host(h.Name) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// toWebsockets are early header mutations that lead handshakes to their scope and
+// all else to that of its host. Whatever version a client claims becomes the one
+// there is.
+func toWebsockets() []*mutation.HeaderMutation {
+	return []*mutation.HeaderMutation{
+		{Action: &mutation.HeaderMutation_Append{Append: &core.HeaderValueOption{
+			Header:       &core.HeaderValue{Key: websocketHeader, Value: websocketScope},
+			AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS,
+		}}},
+		overwrite(ScopeHeader, "%REQ("+websocketHeader+"?:authority)%"),
+	}
+}
+
+// upgrades lets routes allow websockets; none does unless it says so.
+func upgrades() []*hcm.HttpConnectionManager_UpgradeConfig {
+	return []*hcm.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(false)}}
+}
+
+// upgradeMatcher takes handshakes.
+func upgradeMatcher() *route.HeaderMatcher {
+	return &route.HeaderMatcher{Name: "upgrade", HeaderMatchSpecifier: &route.HeaderMatcher_StringMatch{
+		StringMatch: &matcher.StringMatcher{
+			MatchPattern: &matcher.StringMatcher_Exact{Exact: "websocket"}, IgnoreCase: true,
+		},
+	}}
+}
+
+// upgraded makes a route carry websockets: they have no end of an answer that a
+// timeout could wait for, only silence and, where the route gives a time, an age.
+func upgraded(to *route.RouteAction, r *model.Rule) {
+	to.UpgradeConfigs = []*route.RouteAction_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(true)}}
+	to.Timeout = durationpb.New(0)
+	if r.Timeout > 0 {
+		to.MaxStreamDuration = &route.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(r.Timeout)}
+	}
+}

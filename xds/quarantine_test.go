@@ -319,7 +319,7 @@ func TestWhatWasNotTriedIsTriedLater(t *testing.T) {
 	dir := t.TempDir()
 	allowed, script := filepath.Join(dir, "allowed"), filepath.Join(dir, "envoy")
 	text := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = --version ] || [ -e %s ] || exit 1\nexec %s \"$@\"\n", allowed, envoyBinary(t))
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t, functions(function(badName, "/bad", a), function("good", "/good", a)), func(c *Config) {

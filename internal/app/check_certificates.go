@@ -36,7 +36,7 @@ func certificateProblems(c *api.Certificate, err error) (problems api.Problems) 
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the list is wanted, not what is wrapped
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the list is wanted, not what is wrapped
 		for _, e := range joined.Unwrap() {
 			problems = append(problems, certificateProblems(c, e)...)
 		}

@@ -14,8 +14,6 @@ import (
 // number.
 const filterCallers = "kongdao.callers"
 
-// consumerHeader is where the gateway writes the consumer that it recognized.
-const consumerHeader = "x-kongdao-consumer"
 
 // limit fills in every limit that a request to a function's revisions meets, in
 // the order in which they are asked, and the filters that ask.

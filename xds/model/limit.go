@@ -58,7 +58,8 @@ func cost(rate float64, gateways int) uint32 {
 	if rate <= 0 {
 		return 1
 	}
-	largest := float64(Tiers()[len(Tiers())-1].Burst)
+	tiers := Tiers()
+	largest := float64(tiers[len(tiers)-1].Burst)
 	c := math.Ceil(TokensPerSecond * float64(max(gateways, 1)) / rate)
 	return uint32(math.Min(math.Max(c, 1), largest))
 }

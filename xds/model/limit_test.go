@@ -148,7 +148,8 @@ func TestCostFitsItsTier(t *testing.T) {
 		c := cost(rate, gateways)
 		previous := Tier{}
 		if r.IntN(2) == 0 {
-			previous = Tiers()[r.IntN(len(Tiers()))]
+			tiers := Tiers()
+			previous = tiers[r.IntN(len(tiers))]
 		}
 		tier := tierOf(c, previous)
 		if c < 1 || c > tier.Burst {

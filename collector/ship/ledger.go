@@ -19,7 +19,11 @@ const (
 	rememberedShare = 2 // of the window, as its part
 	rememberedFor   = 10 * time.Minute
 
-	// maxSkew is how far ahead of ClickHouse's clock that of the collector may be.
+	// maxStep is by how much a clock may have been set since a block was appended.
+	maxStep = time.Minute
+
+	// maxSkew is how far ahead of ClickHouse's clock those of gateways may be, which is
+	// all there is for a block whose append time is not known.
 	maxSkew = 10 * time.Minute
 )
 
@@ -49,6 +53,7 @@ const restSuffix = "/rest"
 type entries struct {
 	whole, rest, pieces uint64
 	stored              time.Time // the first of them
+	now                 time.Time // by ClickHouse's clock, as stored is
 }
 
 // notRunning is an error while the server is still at an insert of the block.
@@ -62,29 +67,40 @@ func (l ledger) notRunning(ctx context.Context, token string) error {
 }
 
 func (l ledger) find(ctx context.Context, token string) (e entries, err error) {
-	err = l.client.QueryRow(ctx, "SELECT countIf(token = $2), countIf(token = $3), countIf(token NOT IN ($2, $3)), min(stored) FROM "+ledgerTable+
+	err = l.client.QueryRow(ctx, "SELECT countIf(token = $2), countIf(token = $3), countIf(token NOT IN ($2, $3)), min(stored), now64(3) FROM "+ledgerTable+
 		" WHERE table = $1 AND (token = $2 OR startsWith(token, concat($2, '/')))", l.table, token, token+restSuffix).
-		Scan(&e.whole, &e.rest, &e.pieces, &e.stored)
+		Scan(&e.whole, &e.rest, &e.pieces, &e.stored, &e.now)
 	if err != nil {
 		return e, fmt.Errorf("ask the ledger: %w", err)
 	}
 	return e, nil
 }
 
-// remembered reports that the table has not forgotten a token that came at the
-// time at, or up to skew before it.
-func (l ledger) remembered(ctx context.Context, at time.Time, skew time.Duration) (bool, error) {
+// since is when the block was sent first, or before, by ClickHouse's clock.
+func (e entries) since(rec wal.Record) time.Time {
+	switch {
+	case e.whole > 0:
+		return e.stored
+	case rec.Appended.IsZero():
+		return rec.MaxTime.Add(-maxSkew)
+	}
+	return e.now.Add(-max(0, time.Since(rec.Appended)) - maxStep)
+}
+
+// remembered reports that the table has not forgotten a token that came at since
+// or later.
+func (l ledger) remembered(ctx context.Context, since time.Time) (bool, error) {
 	var parts, window uint64
 	var now time.Time
 	var replicated bool
 	err := l.client.QueryRow(ctx, "WITH (SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = $3) AS engine"+
 		" SELECT sum(parts), now64(3), arrayMin(arrayMap(x -> toUInt64(x), extractAll(engine, 'deduplication_window = ([0-9]+)'))),"+
-		" startsWith(engine, 'Replicated') FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, at.Add(-skew), l.table+l.client.Options().LocalSuffix).
+		" startsWith(engine, 'Replicated') FROM "+ledgerTable+" WHERE table = $1 AND stored >= $2", l.table, since, l.table+l.client.Options().LocalSuffix).
 		Scan(&parts, &now, &window, &replicated)
 	if err != nil {
 		return false, fmt.Errorf("ask how many blocks are remembered: %w", err)
 	}
-	return parts < window/rememberedShare && (!replicated || now.Sub(at) < rememberedFor), nil
+	return parts < window/rememberedShare && (!replicated || now.Sub(since) < rememberedFor), nil
 }
 
 // judge finds out what became of rec. Its rest is what of it is not stored, for
@@ -99,14 +115,7 @@ func (s *Shipper) judge(ctx context.Context, rec wal.Record) (f finding, rest Pi
 	if err != nil {
 		return "", rest, err
 	}
-	at, skew := rec.Appended, maxSkew
-	if at.IsZero() {
-		at = rec.MaxTime
-	}
-	if found.whole > 0 {
-		at, skew = found.stored, 0
-	}
-	known, err := s.ledger.remembered(ctx, at, skew)
+	known, err := s.ledger.remembered(ctx, found.since(rec))
 	switch {
 	case err != nil:
 		return "", rest, err

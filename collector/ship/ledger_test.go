@@ -286,3 +286,18 @@ func TestWaitsForTheInsertBefore(t *testing.T) {
 	b.send(rec, true)
 	b.stored(10)
 }
+
+// Blocks that were stored before one was appended say nothing of whether its token
+// is remembered: here more than the tables remember.
+func TestBlocksFromBeforeDoNotCount(t *testing.T) {
+	b := remembering(t)
+	must(t, b.client.Exec(ctxFor(t), "INSERT INTO stored_blocks SELECT 'calls', concat('other/', toString(number)), 1, 2, now64(3) - INTERVAL 3 MINUTE FROM numbers(8000)"))
+	rec := b.record("w/1", 0, 10)
+	rec.Again = true
+	for appended, want := range map[time.Duration]finding{0: findingUnsure, 10 * time.Minute: findingAbsent} {
+		rec.Appended = time.Now().Add(-appended)
+		if f := b.found(rec); f != want {
+			t.Errorf("appended %s ago: %s, want %s", appended, f, want)
+		}
+	}
+}

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,7 +195,6 @@ func TestSignedRequests(t *testing.T) {
 type issuer struct {
 	key  *ecdsa.PrivateKey
 	name string
-	down atomic.Bool
 }
 
 func newIssuer(t *testing.T, name string) *issuer {

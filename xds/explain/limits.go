@@ -14,7 +14,6 @@ import (
 // number.
 const filterCallers = "kongdao.callers"
 
-
 // limit fills in every limit that a request to a function's revisions meets, in
 // the order in which they are asked, and the filters that ask.
 func (a *Answer) limit(rule *model.Rule, v model.Verdict) {

@@ -12,6 +12,7 @@ import (
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -22,7 +23,7 @@ const trialName = "trial"
 // trial is one route configuration of all pieces; those of the same host share it.
 func trial(configurations []*route.RouteConfiguration) *route.RouteConfiguration {
 	out := &route.RouteConfiguration{Name: trialName}
-	seen := map[string]bool{}
+	seen, hosts := map[string]bool{}, map[string]*route.VirtualHost{}
 	for _, c := range configurations {
 		frame := proto.Clone(&route.RouteConfiguration{
 			RequestHeadersToRemove: c.GetRequestHeadersToRemove(), RequestHeadersToAdd: c.GetRequestHeadersToAdd(),
@@ -34,8 +35,28 @@ func trial(configurations []*route.RouteConfiguration) *route.RouteConfiguration
 			seen[key] = true
 			proto.Merge(out, frame)
 		}
-		out.VirtualHosts = append(out.VirtualHosts, c.GetVirtualHosts()...)
+		for _, v := range c.GetVirtualHosts() {
+			host := hosts[v.GetName()]
+			if host == nil {
+				host = withoutRoutes(v)
+				hosts[v.GetName()] = host
+				out.VirtualHosts = append(out.VirtualHosts, host)
+			}
+			host.Routes = append(host.Routes, v.GetRoutes()...)
+		}
 	}
+	return out
+}
+
+// withoutRoutes shares what it holds with v.
+func withoutRoutes(v *route.VirtualHost) *route.VirtualHost {
+	out := &route.VirtualHost{}
+	v.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if f.Name() != "routes" {
+			out.ProtoReflect().Set(f, value)
+		}
+		return true
+	})
 	return out
 }
 

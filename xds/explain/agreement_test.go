@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -260,17 +261,14 @@ func serveAlteredWorld(t testing.TB, w *model.World, alter func(*translate.Resou
 	ctx, cancel := context.WithCancel(context.Background())
 	end := make(chan error, 1)
 	go func() { end <- g.Run(ctx) }()
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err, open := <-end; open && err != nil {
+		if err := <-end; err != nil {
 			t.Error(err)
 		}
 		stopXDS()
-	}
-	t.Cleanup(func() { // the second time nothing is left to do
-		close(end)
-		stop()
 	})
+	t.Cleanup(stop)
 	ready, done := context.WithTimeout(ctx, patience)
 	defer done()
 	if err := g.Ready(ready); err != nil {

@@ -72,8 +72,7 @@ func serveAltered(b *testing.B, alter func(*translate.Resources)) *gatewayProces
 	f.Spec.Revisions = []api.Revision{{Name: "r1", Endpoints: []api.Endpoint{{Address: "127.0.0.1:1"}}}}
 	f.Spec.Access = &api.Access{Public: true}
 	w := model.Build(model.Input{Set: api.Set{Functions: []*api.Function{f}}})
-	addr, stop, log := serveAlteredWorld(b, w, alter)
-	b.Cleanup(stop)
+	addr, _, log := serveAlteredWorld(b, w, alter)
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)

@@ -44,6 +44,10 @@ func (a *Answer) upgraded(w *model.World, path string) {
 		refuse("the route takes no upgrade; websockets need one with websocket: true")
 		return
 	}
+	if rule.Quarantined() != "" {
+		refuse(rule.Reason())
+		return
+	}
 	v := f.Decide(r.values, r.caller(w))
 	switch {
 	case v.Status != 0 && v.Admitted.Status == 0:

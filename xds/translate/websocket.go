@@ -40,7 +40,7 @@ func (t *translator) websockets(before, w *model.World) *route.RouteConfiguratio
 				v.Routes = append(v.Routes, charged(r))
 			}
 		}
-		if len(v.Routes) > 0 {
+		if h.TakesWebsockets() { // also when quarantine left no route of it
 			c.VirtualHosts = append(c.VirtualHosts, sealed(v))
 		}
 	}

@@ -72,6 +72,7 @@ e2e: deps ## run the whole-system tests alone
 chaos: deps ## kill processes: the whole-system tests three times, the collector and ClickHouse 200 times
 	$(GOTEST) -count 3 -v -run 'Kill|Chaos|Zone|Restart|Interrupt|Noise|Reload' ./e2e/... ./deploy/embedded/...
 	KONGDAO_CHAOS_ROUNDS=$(KONGDAO_CHAOS_ROUNDS) $(GOTEST) -count 1 -v ./collector/chaos
+	for i in $$(seq 20); do KONGDAO_TEST_SEED=$$(date +%s%N) $(GOTEST) -count 1 -run Agrees ./xds/explain; done
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \

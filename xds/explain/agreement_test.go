@@ -44,7 +44,7 @@ const (
 // random worlds, and compares what Envoy logs with what Explain says.
 func TestExplainAgreesWithEnvoy(t *testing.T) {
 	const worlds, requests = 5, 1200
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1) // make chaos draws others
 	if text := os.Getenv("KONGDAO_TEST_SEED"); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {

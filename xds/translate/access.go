@@ -176,7 +176,7 @@ func wanted(f *model.Function, right model.Right) *structpb.Struct {
 		"needs": structpb.NewStringValue(a.Needs(right)),
 	}
 	for name, on := range map[string]bool{
-		"public": a.Public && right == model.Call, "addresses": a.Lists(),
+		"public": a.Public && (right == model.Call || a.PublicRevisions), "addresses": a.Lists(),
 		"key": a.Key, "certificate": a.Certificate, "signature": a.Signature,
 	} {
 		if on {

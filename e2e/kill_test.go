@@ -164,8 +164,8 @@ func TestKillKongdao(t *testing.T) {
 		p.podsReady(len(platform.catalog))
 		l := call(t, p.addr.Gateway, platform.paths(), rate)
 		pass(1500 * time.Millisecond)
-		if n := len(processesOf(data)); n != 3 {
-			t.Errorf("%d processes, want kongdao, Envoy and the engine: %v", n, processesOf(data))
+		if n := len(processesOf(data)); n != 4 {
+			t.Errorf("%d processes, want kongdao, Envoy, the canary and the engine: %v", n, processesOf(data))
 		}
 		p.kill()
 		p.gone()

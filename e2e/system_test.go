@@ -208,7 +208,7 @@ func (p *process) child(text string) int {
 
 // What the command lines of the children hold.
 const (
-	envoyProcess  = "--use-dynamic-base-id"
+	envoyProcess  = "/gateway/bootstrap.json" // not the canary
 	engineProcess = "kongdao-clickhouse-engine"
 )
 

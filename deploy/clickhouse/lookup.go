@@ -17,7 +17,9 @@ func TraceHash(hex string) string { return "xxHash32(toFixedString(unhex(" + hex
 // where calls with that hash may be; add the one on the id itself.
 func ByHash(alias, hash string) string {
 	from := " FROM call_ids WHERE id = " + hash + ")"
-	start := "toDateTime(day, 'UTC') + minute * 60"
+	// Not DateTime: against one of those, < on a DateTime64 in the order of a table
+	// leaves out granules of the second before it.
+	start := "toDateTime64(toDateTime(day, 'UTC') + minute * 60, 6)"
 	return alias + ".tenant IN (SELECT tenant" + from +
 		" AND " + alias + ".function IN (SELECT function" + from +
 		" AND " + alias + ".ts >= (SELECT min(" + start + ")" + from +

@@ -3,8 +3,10 @@ package schema_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 )
@@ -54,6 +56,26 @@ func TestLookupFindsWhatAScanFinds(t *testing.T) {
 		}
 		if err := rows.Close(); err != nil || n == 0 {
 			t.Fatalf("%s: %d ids, %v", kind.name, n, err)
+		}
+	}
+}
+
+// TestLookupFindsEverySecond asks for calls at both ends of seconds of a minute.
+func TestLookupFindsEverySecond(t *testing.T) {
+	c := migrated(t)
+	ctx := t.Context()
+	minute := time.Now().UTC().Truncate(time.Minute).Add(-time.Hour)
+	query := "SELECT count() FROM calls AS c WHERE c.request_id = toUUID($1) AND " + schema.ByHash("c", schema.RequestHash("$1"))
+	for _, at := range []time.Duration{0, time.Microsecond, 30 * time.Second, 59 * time.Second, 59*time.Second + time.Microsecond, time.Minute - time.Microsecond} {
+		id := uuid.NewString()
+		// Each becomes a part of its own: neighbours in a granule would be read with it.
+		err := c.Exec(ctx, "INSERT INTO calls (ts, tenant, function, request_id) VALUES (fromUnixTimestamp64Micro($1), 't', 'f', $2)", minute.Add(at).UnixMicro(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n uint64
+		if err := c.QueryRow(ctx, query, id).Scan(&n); err != nil || n != 1 {
+			t.Errorf("call %v after the minute began: %d found (%v)", at, n, err)
 		}
 	}
 }

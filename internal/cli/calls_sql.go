@@ -26,7 +26,7 @@ an export of any size needs no memory. Ctrl-C cancels the query in ClickHouse.
 
 The tables: calls, calls_10s, calls_1m, calls_1h; their columns: docs/reference/calls.md.`,
 		Example: `  kongdao calls sql 'SELECT function, count() AS n FROM calls GROUP BY function ORDER BY n DESC'
-  kongdao calls sql 'SELECT * FROM calls WHERE ts > now() - INTERVAL 1 DAY' --format csv > calls.csv`,
+  kongdao calls sql 'SELECT * FROM calls WHERE ts >= now() - INTERVAL 1 DAY' --format csv > calls.csv`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if e.output == "json" && !cmd.Flags().Changed("format") {

@@ -128,17 +128,6 @@ func (a *Alerter) Test(ctx context.Context, robot string) error {
 	return a.send(ctx, robot, a.render.Test(robot, time.Now()))
 }
 
-// Robots are the names of the robots, sorted.
-func (a *Alerter) Robots() []string {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	var rs []Robot
-	for n := range a.clients {
-		rs = append(rs, Robot{Name: n})
-	}
-	return names(rs)
-}
-
 func (a *Alerter) send(ctx context.Context, robot string, m dingtalk.Message) error {
 	a.mu.RLock()
 	c := a.clients[robot]

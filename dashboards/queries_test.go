@@ -47,18 +47,28 @@ func seeded(t *testing.T) *store {
 	for _, r := range s.calls {
 		block.Append(&r)
 	}
-	batch, err := open(t, engine.Options()).PrepareBatch(ctx, "INSERT INTO calls")
+	insert(t, engine.Options(), block)
+	s.account(t, open(t, engine.Options()))
+	return s
+}
+
+// insert stores block.
+func insert(t *testing.T, o clickhouse.Options, block *calllog.Block) {
+	t.Helper()
+	data, err := block.Encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := block.AppendTo(batch); err != nil {
+	var columns []string
+	for _, c := range calllog.Columns() {
+		columns = append(columns, c.Name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	i := clickhouse.NewInserter(o, calllog.Revision)
+	if err := errors.Join(i.Insert(ctx, clickhouse.Insert{Table: "calls", Columns: columns, Block: data}), i.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := batch.Send(); err != nil {
-		t.Fatal(err)
-	}
-	s.account(t, open(t, engine.Options()))
-	return s
 }
 
 // account stores ten minutes of a gateway that lost 1 % of its calls in one of

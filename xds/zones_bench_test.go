@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -173,7 +172,6 @@ func serving(b *testing.B, places []string) {
 			return res.StatusCode == http.StatusOK
 		})
 	}
-	time.Sleep(100 * time.Millisecond) // the first requests must not be counted
 }
 
 func staticEnvoy(zone, place string, places []string, pods []*pod, way string, weightA int) string {

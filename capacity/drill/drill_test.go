@@ -119,7 +119,7 @@ func TestDrillGoesDownAndUp(t *testing.T) {
 	})
 }
 
-func TestDrainStandsAndExpires(t *testing.T) {
+func TestDrainStandsUntilItIsRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fleet{}
 		r := runner(t, f)
@@ -128,22 +128,12 @@ func TestDrainStandsAndExpires(t *testing.T) {
 			t.Fatalf("got %+v, %v", report, err)
 		}
 		f.went(t, 50, 10, 0)
-		report, err = r.Keep(t.Context(), "zb-a", report.Expires)
+		report, err = r.Restore(t.Context(), "zb-a")
 		if err != nil || !report.Restored {
 			t.Errorf("got %+v, %v", report, err)
 		}
 		f.went(t, 50, 10, 0, 10, 50, 100)
 	})
-}
-
-func TestKeepEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	f := &fleet{}
-	if _, err := runner(t, f).Keep(ctx, "zb-a", time.Now().Add(time.Hour)); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	f.went(t)
 }
 
 func TestSickSystemGetsItsZoneBack(t *testing.T) {

@@ -18,7 +18,7 @@ type Config struct {
 	Interval  time.Duration // between two looks at the health
 	Tolerance int           // failed looks in a row that are still accepted
 	Hold      time.Duration // how long a drill keeps the zone empty
-	Expiry    time.Duration // after which Keep brings a drained zone back
+	Expiry    time.Duration // after which a drained zone is to be restored
 }
 
 // DefaultConfig goes down by 50 and 10 to 0, watches each step for 5 s, holds a
@@ -116,9 +116,9 @@ var ErrUnhealthy = errors.New("unhealthy")
 // ended already.
 const restoreTimeout = 30 * time.Second
 
-// Drain empties the zone and leaves it empty; see Keep for its end. When a step
-// fails, health fails or ctx ends, the zone gets its full share back and the
-// error says why.
+// Drain empties the zone and leaves it empty until Restore, which whoever keeps
+// drains calls when the report's Expires has come. When a step fails, health fails
+// or ctx ends, the zone gets its full share back and the error says why.
 func (r *Runner) Drain(ctx context.Context, zone string) (Report, error) {
 	report := begin(zone)
 	if err := r.down(ctx, report); err != nil {
@@ -157,20 +157,6 @@ func (r *Runner) Restore(ctx context.Context, zone string) (Report, error) {
 	}
 	report.Restored = true
 	return report.end(nil)
-}
-
-// Keep waits until a drain expires and restores the zone. It returns without
-// restoring when ctx ends first, as when the zone was restored by hand: whoever
-// keeps drains must then call Restore, or Keep again with the same time.
-func (r *Runner) Keep(ctx context.Context, zone string, expires time.Time) (Report, error) {
-	timer := time.NewTimer(time.Until(expires))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return r.Restore(ctx, zone)
-	case <-ctx.Done():
-		return Report{Zone: zone, Drained: true, Expires: expires}, ctx.Err()
-	}
 }
 
 func (r *Runner) down(ctx context.Context, report *Report) error {

@@ -7,7 +7,6 @@ package gate
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,14 +24,6 @@ type Policy struct {
 
 // DefaultPolicy lets a measurement count for 90 days: code and machines change.
 func DefaultPolicy() Policy { return Policy{MaxAge: 90 * 24 * time.Hour} }
-
-// Validate reports every field that is wrong.
-func (p Policy) Validate() error {
-	if p.MaxAge <= 0 {
-		return errors.New("maxAge: must be above 0")
-	}
-	return nil
-}
 
 // Names of the checks.
 const (

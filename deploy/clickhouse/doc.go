@@ -12,6 +12,5 @@
 // that is inserted again under the same token then counts once everywhere.
 //
 // [Config] says how long rows are kept and whether the tables are on a cluster;
-// [Reader] is who asks with SQL of their own; [ByHash] finds calls by an id and
-// [RollupFor] the table that answers a question with the fewest rows.
+// [Reader] is who asks with SQL of their own; [ByHash] finds calls by an id.
 package schema

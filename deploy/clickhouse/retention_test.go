@@ -63,13 +63,8 @@ func TestRowsGoByTenant(t *testing.T) {
 		"calls_1m":  {"short": 1, "it's": 1, "other": 9, "long": 9},
 		"calls_1h":  {"short": 1, "it's": 1, "other": 9, "long": 9},
 	} {
-		deadline := time.Now().Add(30 * time.Second)
-		got := read(table)
-		for !same(got, want) && time.Now().Before(deadline) {
-			time.Sleep(50 * time.Millisecond)
-			got = read(table)
-		}
-		if !same(got, want) {
+		var got map[string]uint64
+		if !within(30*time.Second, func() bool { got = read(table); return same(got, want) }) {
 			t.Errorf("%s has %v, want %v", table, got, want)
 		}
 	}
@@ -121,13 +116,24 @@ func TestOldCallsMoveToTheColdVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	var disks []string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	if !within(30*time.Second, func() bool {
 		if err := c.QueryRow(ctx, "SELECT groupArray(disk_name) FROM (SELECT disk_name FROM system.parts WHERE active AND table = 'calls' ORDER BY partition)").Scan(&disks); err != nil {
 			t.Fatal(err)
 		}
-		if slices.Equal(disks, []string{"slow", "default"}) {
-			return
+		return slices.Equal(disks, []string{"slow", "default"})
+	}) {
+		t.Errorf("days are on disks %v, want the older on slow, the newer on default", disks)
+	}
+}
+
+// within asks until yes says so: ClickHouse tells nobody when a merge or a move is over.
+func within(limit time.Duration, yes func() bool) bool {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); !yes(); <-tick.C {
+		if time.Now().After(deadline) {
+			return false
 		}
 	}
-	t.Errorf("days are on disks %v, want the older on slow, the newer on default", disks)
+	return true
 }

@@ -21,6 +21,7 @@ import (
 type CollectorStatus struct {
 	Running     bool             `json:"running"`
 	State       *collector.Stats `json:"state,omitempty" doc:"of the running collector"`
+	Logs        *otlp.Stats      `json:"logs,omitempty" doc:"of the running receiver of functions' own log records"`
 	DeadLetters int              `json:"deadLetters" doc:"blocks that ClickHouse refused for good"`
 	DeadRows    int              `json:"deadRows" doc:"rows in them"`
 	Quarantined []string         `json:"quarantined" doc:"damaged ranges of the write-ahead log, as files"`
@@ -55,8 +56,9 @@ func (s *System) getCollector(context.Context, *struct{}) (*body[CollectorStatus
 		return nil, huma.Error500InternalServerError(err.Error())
 	}
 	state := s.collector.Stats()
-	status.Running, status.State = true, &state
-	status.Problems = append(stateProblems(state), status.Problems...)
+	logs := s.otlp.Stats()
+	status.Running, status.State, status.Logs = true, &state, &logs
+	status.Problems = append(append(stateProblems(state), logsProblems(logs)...), status.Problems...)
 	return reply(status), nil
 }
 
@@ -103,6 +105,17 @@ func stateProblems(s collector.Stats) (p []string) {
 	}
 	if s.Lag > time.Minute && !s.Failing {
 		p = append(p, fmt.Sprintf("calls come in faster than ClickHouse takes them: the oldest waits for %s", s.Lag.Round(time.Second)))
+	}
+	return p
+}
+
+// logsProblems are those of a running receiver of log records.
+func logsProblems(s otlp.Stats) (p []string) {
+	switch s.Waiting {
+	case "budget":
+		p = append(p, "the write-ahead log of functions' log records is full, so they are refused and sent again by their functions: let ClickHouse catch up")
+	case "disk":
+		p = append(p, "the write-ahead log of functions' log records cannot be written: make room on the disk")
 	}
 	return p
 }

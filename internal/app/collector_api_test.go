@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("%+v", again.Letters)
 	}
 	var status app.CollectorStatus
-	if code := c.api("GET", "/collector", nil, &status); code != 200 || !status.Running || status.DeadLetters != 1 || status.State.Failing {
+	if code := c.api("GET", "/collector", nil, &status); code != 200 || !status.Running || status.DeadLetters != 1 || status.State.Failing || status.Logs == nil {
 		t.Errorf("%d: %+v", code, status)
 	}
 	var n uint64

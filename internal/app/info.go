@@ -55,10 +55,7 @@ func (s *System) Drain(ctx context.Context) error { return s.collector.Drain(ctx
 // CollectorStats is the state of the collector.
 func (s *System) CollectorStats() collector.Stats { return s.collector.Stats() }
 
-// EnvoyPID and ClickHousePID are the child processes; 0 for one that does not run.
-func (s *System) EnvoyPID() int { return s.gateway.PID() }
-
-// ClickHousePID is the process of the embedded engine.
+// ClickHousePID is the process of the embedded engine; 0: it does not run.
 func (s *System) ClickHousePID() int { return s.engine.PID() }
 
 func sortedKeys(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

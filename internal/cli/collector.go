@@ -59,6 +59,9 @@ func writeCollector(w io.Writer, s app.CollectorStatus) {
 	} else {
 		writeState(t, *s.State)
 	}
+	if l := s.Logs; l != nil {
+		fmt.Fprintf(t, "function logs\t%d stored, %d waiting\n", l.Stored, l.Unstored)
+	}
 	fmt.Fprintf(t, "dead letters\t%d, %d rows\n", s.DeadLetters, s.DeadRows)
 	fmt.Fprintf(t, "quarantined\t%d\n", len(s.Quarantined))
 	_ = t.Flush()

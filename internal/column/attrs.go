@@ -53,23 +53,6 @@ func (a *Attrs) Row(i int, to []Attr) []Attr {
 	return to
 }
 
-// Maps are the rows as maps; rows without attributes share one empty map.
-func (a *Attrs) Maps() []map[string]string {
-	none := map[string]string{}
-	rows := make([]map[string]string, len(a.ends))
-	for i := range rows {
-		from, to := a.span(i)
-		if rows[i] = none; from == to {
-			continue
-		}
-		rows[i] = make(map[string]string, to-from)
-		for ; from < to; from++ {
-			rows[i][string(a.keys.Row(from))] = a.values.Row(from)
-		}
-	}
-	return rows
-}
-
 // Type implements proto.Column.
 func (a *Attrs) Type() proto.ColumnType {
 	return proto.ColumnTypeMap.Sub(a.keys.Type(), a.values.Type())

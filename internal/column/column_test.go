@@ -51,15 +51,15 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil || rows != 3 {
 		t.Fatal(rows, err)
 	}
-	if got := out.name.Strings(); strings.Join(got, ",") != "a,a,b" || out.body.Row(2) != in.body.Row(2) {
+	if got := stringsOf(out.name); strings.Join(got, ",") != "a,a,b" || out.body.Row(2) != in.body.Row(2) {
 		t.Errorf("names %v", got)
 	}
-	if got := out.attrs.Maps(); got[0]["l"] != "2" || len(got[1]) != 0 || got[2]["k"] != "3" {
+	if got := mapsOf(&out.attrs); got[0]["l"] != "2" || len(got[1]) != 0 || got[2]["k"] != "3" {
 		t.Errorf("attributes %v", got)
 	}
 	// A block that was read can grow.
 	out.append("b", "x")
-	if again := out.name.Strings(); again[3] != "b" {
+	if again := stringsOf(out.name); again[3] != "b" {
 		t.Errorf("names %v", again)
 	}
 }
@@ -98,4 +98,25 @@ func TestDDL(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	var _ proto.Column = new(Texts)
+}
+
+// stringsOf are the rows of n.
+func stringsOf(n *Names) []string {
+	rows := make([]string, n.Rows())
+	for i := range rows {
+		rows[i] = string(n.Row(i))
+	}
+	return rows
+}
+
+// mapsOf are the rows of a.
+func mapsOf(a *Attrs) []map[string]string {
+	rows := make([]map[string]string, len(a.ends))
+	for i := range rows {
+		rows[i] = map[string]string{}
+		for from, to := a.span(i); from < to; from++ {
+			rows[i][string(a.keys.Row(from))] = a.values.Row(from)
+		}
+	}
+	return rows
 }

@@ -97,19 +97,6 @@ func (n *Names) AppendString(name string) {
 // Row is the name in row i: a part of the column.
 func (n *Names) Row(i int) []byte { return n.index.RowBytes(int(n.keys[i])) }
 
-// Strings are the rows as strings, one for each name in the dictionary.
-func (n *Names) Strings() []string {
-	known := make([]string, n.index.Rows())
-	for i := range known {
-		known[i] = n.index.Row(i)
-	}
-	rows := make([]string, len(n.keys))
-	for i, k := range n.keys {
-		rows[i] = known[k]
-	}
-	return rows
-}
-
 // ready gives the column with keys as narrow as the dictionary allows.
 func (n *Names) ready() *proto.ColLowCardinalityRaw {
 	c := &n.column

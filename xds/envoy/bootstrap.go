@@ -13,6 +13,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	upstreamhttp "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -92,7 +93,7 @@ func build(o Options) (*bootstrap.Bootstrap, error) {
 		},
 		StaticResources: &bootstrap.Bootstrap_StaticResources{Clusters: clusters},
 		ClusterManager:  &bootstrap.ClusterManager{LocalClusterName: LocalCluster},
-		Admin:           &bootstrap.Admin{Address: admin, IgnoreGlobalConnLimit: true},
+		Admin:           &bootstrap.Admin{Address: admin, IgnoreGlobalConnLimit: true, SocketOptions: besideHolder()},
 		OverloadManager: overload,
 		StatsConfig:     statsConfig(),
 		StatsFlush:      &bootstrap.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true}, // there is no sink to flush to
@@ -233,6 +234,17 @@ func address(addr string) (*core.Address, error) {
 		Address:       host,
 		PortSpecifier: &core.SocketAddress_PortValue{PortValue: uint32(number)},
 	}}}, nil
+}
+
+// besideHolder lets Envoy's admin listen on the port that is held for it, as its
+// listeners do by themselves.
+func besideHolder() []*core.SocketOption {
+	return []*core.SocketOption{{
+		Description: "SO_REUSEPORT",
+		Level:       unix.SOL_SOCKET, Name: unix.SO_REUSEPORT,
+		Value: &core.SocketOption_IntValue{IntValue: 1},
+		State: core.SocketOption_STATE_PREBIND,
+	}}
 }
 
 // runtimeLayers lets an operator change runtime values through the admin port;

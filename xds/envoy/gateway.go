@@ -24,7 +24,9 @@ type Gateway struct {
 	http   *port    // nil once given back
 	tls    *port    // nil without an entrance with TLS, and once given back
 	lock   *os.File // on the folder
-	admin  admin
+
+	adminPort *port // nil once given back
+	admin     admin
 
 	secrets map[string]string // what Envoy was given last
 
@@ -73,14 +75,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 			return nil, fmt.Errorf("tls: %w", err)
 		}
 	}
-	adminPort, err := holdPort(cfg.AdminAddr) // Envoy's admin wants its port alone: held only to choose it
-	if err != nil {
+	if g.adminPort, err = holdPort(cfg.AdminAddr); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	g.admin = newAdmin(adminPort.addr)
-	if err := adminPort.close(); err != nil {
-		return nil, err
-	}
+	g.admin = newAdmin(g.adminPort.addr)
 	if err := reg.Register(g.counter); err != nil {
 		return nil, err
 	}
@@ -96,10 +94,13 @@ func (g *Gateway) Close() error {
 	if g.tls != nil {
 		errs = append(errs, g.tls.close())
 	}
+	if g.adminPort != nil {
+		errs = append(errs, g.adminPort.close())
+	}
 	if g.lock != nil {
 		errs = append(errs, g.lock.Close())
 	}
-	g.http, g.tls, g.lock = nil, nil, nil
+	g.http, g.tls, g.adminPort, g.lock = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

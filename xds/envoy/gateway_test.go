@@ -255,10 +255,26 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	// The admin port is held before Envoy has it, and while Envoy is started again.
+	g := mustNew(t, other(t, cfg))
+	defer g.Close()
+	for _, addr := range []string{f.AdminAddr(), g.AdminAddr(), g.Addr()} {
+		taken := other(t, cfg)
+		taken.AdminAddr = addr
+		if _, err := New(taken, quiet, prometheus.NewRegistry()); !errors.Is(err, ErrPortInUse) {
+			t.Errorf("admin port %s, of another gateway: %v", addr, err)
+		}
+	}
 	cfg.HTTPAddr = l.Addr().String()
 	if _, err := New(cfg, quiet, prometheus.NewRegistry()); !errors.Is(err, ErrPortInUse) {
 		t.Errorf("beside a plain listener: %v", err)
 	}
+}
+
+// other is cfg with a folder and a port of its own.
+func other(t *testing.T, cfg Config) Config {
+	cfg.Dir, cfg.HTTPAddr = t.TempDir(), "127.0.0.1:0"
+	return cfg
 }
 
 func TestFolderInUse(t *testing.T) {

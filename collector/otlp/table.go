@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -15,34 +14,12 @@ import (
 
 // Table is the table function_logs.
 func Table() ship.Table {
-	t := ship.Table{Name: fnlog.Table, Revision: fnlog.Revision, Split: split, Missing: missing}
+	rows := ship.Rows[*fnlog.Block, fnlog.Record, identity]{New: fnlog.NewBlock, Decode: fnlog.DecodeBlock, Key: identityOf, Stored: storedRecords}
+	t := ship.Table{Name: fnlog.Table, Revision: fnlog.Revision, Split: rows.Split, Missing: rows.Missing}
 	for _, c := range fnlog.Columns() {
 		t.Columns = append(t.Columns, c.Name)
 	}
 	return t
-}
-
-// split halves a block.
-func split(block []byte) (first, second ship.Piece, err error) {
-	b, err := fnlog.DecodeBlock(block)
-	if err != nil {
-		return first, second, err
-	}
-	halves, at := [2]*fnlog.Block{fnlog.NewBlock(), fnlog.NewBlock()}, 0
-	b.Each(func(r *fnlog.Record) {
-		halves[at*2/b.Rows()].Append(r)
-		at++
-	})
-	if first, err = pieceOf(halves[0]); err != nil {
-		return first, second, err
-	}
-	second, err = pieceOf(halves[1])
-	return first, second, err
-}
-
-func pieceOf(b *fnlog.Block) (ship.Piece, error) {
-	data, err := b.Encode(nil)
-	return ship.Piece{Block: data, Rows: b.Rows()}, err
 }
 
 // identity is how a record is told from others.
@@ -51,26 +28,8 @@ type identity struct {
 	function, pod, body string
 }
 
-// missing looks each record of the block up in the table.
-func missing(ctx context.Context, c *clickhouse.Client, block []byte) (ship.Piece, error) {
-	b, err := fnlog.DecodeBlock(block)
-	if err != nil {
-		return ship.Piece{}, err
-	}
-	stored, err := storedRecords(ctx, c, b)
-	if err != nil {
-		return ship.Piece{}, fmt.Errorf("look log records up: %w", err)
-	}
-	rest := fnlog.NewBlock()
-	b.Each(func(r *fnlog.Record) {
-		key := identity{r.Time, string(r.Function), string(r.Pod), string(r.Body)}
-		if stored[key] > 0 {
-			stored[key]--
-			return
-		}
-		rest.Append(r)
-	})
-	return pieceOf(rest)
+func identityOf(r *fnlog.Record) identity {
+	return identity{r.Time, string(r.Function), string(r.Pod), string(r.Body)}
 }
 
 // storedRecords are those with the times of the block's, and how often.

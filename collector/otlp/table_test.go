@@ -35,7 +35,7 @@ func blockOf(t testing.TB, message []byte) []byte {
 
 func TestSplit(t *testing.T) {
 	block := blockOf(t, bytesOf(t, randomRequest(rand.New(rand.NewPCG(8, 9)), 7)))
-	first, second, err := split(block)
+	first, second, err := Table().Split(block)
 	must(t, err)
 	if diff := cmp.Diff(rowsOf(t, block), append(rowsOf(t, first.Block), rowsOf(t, second.Block)...)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -68,7 +68,7 @@ func TestMissing(t *testing.T) {
 	}
 	data, err := block.Encode(nil)
 	must(t, err)
-	rest, err := missing(ctxFor(t), client, data)
+	rest, err := Table().Missing(ctxFor(t), client, data)
 	must(t, err)
 	if rows := rowsOf(t, rest.Block); len(rows) != 1 || rows[0].Body != "record 3" {
 		t.Errorf("missing: %v, want record 3", rows)

@@ -2,7 +2,6 @@ package ship
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -15,34 +14,12 @@ import (
 
 // Calls is the table calls.
 func Calls() Table {
-	t := Table{Name: "calls", Revision: calllog.Revision, Split: splitCalls, Missing: missingCalls}
+	rows := Rows[*calllog.Block, calllog.Record, identity]{New: calllog.NewBlock, Decode: calllog.DecodeBlock, Key: identityOf, Stored: storedCalls}
+	t := Table{Name: "calls", Revision: calllog.Revision, Split: rows.Split, Missing: rows.Missing}
 	for _, c := range calllog.Columns() {
 		t.Columns = append(t.Columns, c.Name)
 	}
 	return t
-}
-
-// splitCalls halves a block.
-func splitCalls(block []byte) (first, second Piece, err error) {
-	b, err := calllog.DecodeBlock(block)
-	if err != nil {
-		return first, second, err
-	}
-	halves, at := [2]*calllog.Block{calllog.NewBlock(), calllog.NewBlock()}, 0
-	b.Each(func(r *calllog.Record) {
-		halves[at*2/b.Rows()].Append(r)
-		at++
-	})
-	if first, err = pieceOf(halves[0]); err != nil {
-		return first, second, err
-	}
-	second, err = pieceOf(halves[1])
-	return first, second, err
-}
-
-func pieceOf(b *calllog.Block) (Piece, error) {
-	data, err := b.Encode(nil)
-	return Piece{Block: data, Rows: b.Rows()}, err
 }
 
 // identity is how a call is told from others. Ids alone do not, for a gateway may
@@ -57,28 +34,6 @@ type identity struct {
 
 func identityOf(r *calllog.Record) identity {
 	return identity{ts: r.Time, id: r.RequestID, gateway: r.Gateway, duration: r.DurationUS}
-}
-
-// missingCalls looks each call of the block up in the table.
-func missingCalls(ctx context.Context, c *clickhouse.Client, block []byte) (Piece, error) {
-	b, err := calllog.DecodeBlock(block)
-	if err != nil {
-		return Piece{}, fmt.Errorf("%w: %w", errBlock, err)
-	}
-	stored, err := storedCalls(ctx, c, b)
-	if err != nil {
-		return Piece{}, fmt.Errorf("look calls up: %w", err)
-	}
-	rest := calllog.NewBlock()
-	b.Each(func(r *calllog.Record) {
-		key := identityOf(r)
-		if stored[key] > 0 {
-			stored[key]--
-			return
-		}
-		rest.Append(r)
-	})
-	return pieceOf(rest)
 }
 
 // storedCalls are those with the ids and in the time of the block, and how often.

@@ -56,12 +56,16 @@ type entries struct {
 	now                 time.Time // by ClickHouse's clock, as stored is
 }
 
+// errStillRuns is for a later try: a server lists an insert for a moment after it
+// has answered it, and goes on with one whose client has died.
+var errStillRuns = errors.New("an earlier insert of the block still runs")
+
 // notRunning is an error while the server is still at an insert of the block.
 func (l ledger) notRunning(ctx context.Context, token string) error {
 	var n uint64
 	err := l.client.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id = $1", queryID(l.table, token)).Scan(&n)
 	if err == nil && n > 0 {
-		err = errors.New("an earlier insert of the block still runs")
+		err = errStillRuns
 	}
 	return err
 }

@@ -37,6 +37,7 @@ func (f *Function) checkHandling(r *report) {
 	f.Spec.Retries.check(r, "spec.retries", f.Spec.Idempotent)
 	f.checkMirrors(r)
 	f.checkProtocols(r)
+	f.checkTranscoding(r)
 	for _, rev := range f.Spec.Revisions {
 		if rev.Protocol == GRPC && f.Spec.MaxRequestBytes > 0 {
 			r.add("spec.maxRequestBytes", "is %s, but revision %s speaks grpc, whose streams cannot be held whole: want it left out",

@@ -16,6 +16,7 @@ type Handling struct {
 	IdleTimeout     Duration      `yaml:"idleTimeout" json:"idleTimeout,omitempty"`         // without a byte in either direction; 0: 5 m
 	MaxRequestBytes Size          `yaml:"maxRequestBytes" json:"maxRequestBytes,omitempty"` // of a body; 0: not limited
 	Compression     bool          `yaml:"compression" json:"compression,omitempty"`         // of answers, by gzip, brotli or zstd as the caller accepts them
+	Transcode       *Transcode    `yaml:"transcode" json:"transcode,omitempty"`             // JSON for callers, gRPC for pods
 }
 
 // CORS lets pages of other origins call. The gateway answers preflights itself,

@@ -21,7 +21,9 @@ const maxFileBytes = 16 << 20
 type file struct {
 	info     fs.FileInfo // of what a link leads to
 	readAt   time.Time
-	sum      [sha256.Size]byte
+	own      [sha256.Size]byte // of the file alone
+	sum      [sha256.Size]byte // with the files that it names
+	named    []named
 	set      api.Set
 	problems api.Problems
 }
@@ -29,8 +31,11 @@ type file struct {
 // fresh says whether the file on disk is certainly still what was read. A change
 // shortly after reading may keep the time stamp, so young files are never sure.
 func (f *file) fresh(now fs.FileInfo) bool {
-	return f.info != nil && os.SameFile(f.info, now) && f.info.Size() == now.Size() &&
-		f.info.ModTime().Equal(now.ModTime()) && f.readAt.Sub(now.ModTime()) > 2*time.Second
+	return f.info != nil && unchanged(f.info, now, f.readAt) && !slices.ContainsFunc(f.named, func(n named) bool { return !n.fresh() })
+}
+
+func unchanged(then, now fs.FileInfo, readAt time.Time) bool {
+	return os.SameFile(then, now) && then.Size() == now.Size() && then.ModTime().Equal(now.ModTime()) && readAt.Sub(now.ModTime()) > 2*time.Second
 }
 
 // tree is the outcome of one walk.
@@ -109,6 +114,10 @@ func (t *tree) walk(dir string, before map[string]*file, above []string) error {
 			t.files[name] = unreadable(name, err)
 		default:
 			t.files[name] = readFile(name, info, before[name])
+			for _, n := range t.files[name].named {
+				t.watchTarget(n.path)
+				t.watchReal(filepath.Dir(n.path))
+			}
 			if e.Type()&fs.ModeSymlink != 0 {
 				t.watchTarget(name)
 			}
@@ -150,14 +159,17 @@ func readFile(name string, info fs.FileInfo, before *file) *file {
 	if err != nil {
 		return unreadable(name, err) // also when it went away just now: then an event follows
 	}
-	sum := sha256.Sum256(data)
-	if before != nil && before.info != nil && before.sum == sum {
-		same := *before
-		same.info, same.readAt = info, readAt
-		return &same
+	own := sha256.Sum256(data)
+	if before != nil && before.info != nil && before.own == own {
+		if again, equal := readAgain(before.named); equal {
+			same := *before
+			same.info, same.readAt, same.named = info, readAt, again
+			return &same
+		}
 	}
-	f := &file{info: info, readAt: readAt, sum: sum}
+	f := &file{info: info, readAt: readAt, own: own}
 	f.set, f.problems = parse(name, data)
+	f.load()
 	return f
 }
 

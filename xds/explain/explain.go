@@ -75,6 +75,7 @@ func Explain(w *model.World, r Request) Answer {
 	a.follow(rule, v)
 	if v.Status == 0 {
 		a.handle(rule, path)
+		a.transcode(rule, path)
 	}
 	if a.Handling != nil {
 		a.Handling.CORS = a.origin(rule)

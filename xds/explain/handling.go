@@ -16,9 +16,12 @@ const filterCORS = "envoy.filters.http.cors"
 // not the ordinary.
 type Handling struct {
 	Path     string `json:"path,omitempty"`     // that pods see, with the query
+	Method   string `json:"method,omitempty"`   // that pods see, where it is another one
 	Host     string `json:"host,omitempty"`     // that pods see
 	Location string `json:"location,omitempty"` // where a redirect leads
 	CORS     string `json:"cors,omitempty"`     // for people
+
+	Transcoded string `json:"transcoded,omitempty"` // which gRPC method a JSON call becomes, for people
 
 	Timeout         string   `json:"timeout,omitempty"` // of the whole call, and of tries
 	Retries         string   `json:"retries,omitempty"`

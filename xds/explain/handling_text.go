@@ -16,9 +16,10 @@ func (a Answer) handlingStory(line func(topic, format string, args ...any)) {
 		if host == "" {
 			host = a.request.Host
 		}
-		line("pods see", "%s%s", host, path)
+		line("pods see", "%s%s", prefixed(h.Method), host+path)
 	}
 	for _, t := range []struct{ topic, text string }{
+		{"transcoded", h.Transcoded},
 		{"cors", h.CORS},
 		{"timeout", h.Timeout},
 		{"retries", h.Retries},
@@ -30,4 +31,12 @@ func (a Answer) handlingStory(line func(topic, format string, args ...any)) {
 			line(t.topic, "%s", t.text)
 		}
 	}
+}
+
+// prefixed is a word and a space, or nothing.
+func prefixed(word string) string {
+	if word == "" {
+		return ""
+	}
+	return word + " "
 }

@@ -12,7 +12,10 @@ import (
 
 // chance makes random worlds and requests that often meet: both draw from the
 // same few hosts, paths, methods and headers.
-type chance struct{ *rand.Rand }
+type chance struct {
+	*rand.Rand
+	calls *api.Transcode // of routes that transcode; nil: none does
+}
 
 func pick[T any](c chance, from ...T) T { return from[c.IntN(len(from))] }
 
@@ -72,6 +75,7 @@ func (c chance) function(name string, pods []api.Endpoint) *api.Function {
 	f.Spec.Access = c.access()
 	c.release(f)
 	c.limits(f)
+	c.transcode(f)
 	f.Spec.Capacity.PerPodQPS = pick(c, 0.0, 1e6)
 	return f
 }
@@ -141,6 +145,7 @@ func (c chance) request() Request {
 	if c.IntN(20) == 0 {
 		r.Headers.Add("x-gray", pick(c, "1", "12", "", "ä", "\xff"))
 	}
+	c.json(&r)
 	c.origin(&r)
 	c.upgrade(&r)
 	if c.IntN(2) == 0 {

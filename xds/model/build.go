@@ -273,7 +273,7 @@ func firstProblem(f *Function, s api.FunctionSpec) string {
 	if len(f.Revisions) == 0 {
 		return "the function has no revision"
 	}
-	if problem := wrongOrigins(s.CORS); problem != "" {
+	if problem := cmp.Or(wrongOrigins(s.CORS), wrongTranscode(s)); problem != "" {
 		return problem
 	}
 	for _, route := range s.Routes {

@@ -28,6 +28,7 @@ type Handling struct {
 	ResponseHeaders Changes
 	MaxRequestBytes int64 // 0: not limited
 	Compression     bool
+	Transcode       *Transcode // nil: calls pass as they are
 }
 
 // Answers tells whether the gateway answers and no pod does.
@@ -65,6 +66,7 @@ func (b *builder) handling(spec *api.Function, rt api.Route) Handling {
 		ResponseHeaders: merged(s.ResponseHeaders, rt.ResponseHeaders),
 		MaxRequestBytes: int64(cmp.Or(rt.MaxRequestBytes, s.MaxRequestBytes)),
 		Compression:     rt.Compression || s.Compression,
+		Transcode:       transcode(spec, rt),
 	}
 	h.TryTimeout = min(h.TryTimeout, h.Timeout)
 	if h.Websocket {

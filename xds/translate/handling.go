@@ -17,12 +17,14 @@ func (t *translator) handled(r *model.Rule, routes []*route.Route) []*route.Rout
 	if r.Reason() != "" || r.Unmatchable {
 		return routes
 	}
+	transcode := t.transcoding(r)
 	for _, out := range routes {
 		if to := out.GetRoute(); to != nil {
 			t.carry(r, out, to)
 		}
 		changeHeaders(out, r)
 		t.perFilter(out, r)
+		transcodeBy(out, transcode)
 	}
 	if r.CORS != nil {
 		routes = append(t.preflightRoutes(r), readable(routes, r.CORS)...)

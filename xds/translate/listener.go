@@ -95,6 +95,6 @@ func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
 	filters = append(filters, t.accessChain()...)
 	filters = append(filters, t.callerFilters(share)...)
 	filters = append(filters, t.limits(share), t.bodies())
-	filters = append(filters, t.compressors()...)
+	filters = append(append(filters, t.compressors()...), t.transcoder())
 	return append(filters, t.filter("envoy.filters.http.router", &router.Router{}))
 }

@@ -63,7 +63,7 @@ func (h Headers) userFields() []field {
 	req := func(header string, most int) string { return fmt.Sprintf("%%REQ(%s):%d%%", header, most) }
 	fields := []field{
 		{"consumer", req(ConsumerHeader, maxOther)},
-		{"method", req(":METHOD", maxOther)},
+		{"method", req("X-ENVOY-ORIGINAL-METHOD?:METHOD", maxOther)}, // a transcoded call is a POST to its pod
 		{"request_id", req("X-REQUEST-ID", maxOther)},
 		{"traceparent", req("TRACEPARENT", maxOther)},
 		{"load_test", req(LoadTestHeader, maxOther)},

@@ -5,12 +5,18 @@ import (
 	transcoder "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_json_transcoder/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/model"
 )
 
 const filterTranscoder = "envoy.filters.http.grpc_json_transcoder"
+
+// maxTranscoded bounds what a gateway holds of a body that it transcodes, bytes: more
+// than twice the largest message that gRPC servers take by default, for JSON is
+// longer. Bodies of several messages are not held whole.
+const maxTranscoded = 10 << 20
 
 // transcoder is the filter that makes gRPC of JSON, and JSON of the answers. It has
 // no services, which is off; routes have their own configuration. It is the last
@@ -43,6 +49,8 @@ func (t *translator) transcoding(r *model.Rule) *anypb.Any {
 		RequestValidationOptions: &transcoder.GrpcJsonTranscoder_RequestValidationOptions{
 			RejectUnknownMethod: true, RejectUnknownQueryParameters: true,
 		},
+		MaxRequestBodySize:  wrapperspb.UInt32(maxTranscoded),
+		MaxResponseBodySize: wrapperspb.UInt32(maxTranscoded),
 		PrintOptions: &transcoder.GrpcJsonTranscoder_PrintOptions{
 			AlwaysPrintPrimitiveFields: c.Defaults,
 			AlwaysPrintEnumsAsInts:     c.EnumNumbers,

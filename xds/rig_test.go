@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/envoy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -275,12 +277,11 @@ func envoyBinary(t testing.TB) string {
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := envoy.FreePort("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // eventually waits for a condition.
@@ -296,8 +297,11 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Fatalf("not within %v: %s", patience, what)
 }
 
-// breakOff as a pod's status makes it break connections off without an answer.
-const breakOff = 1
+// What a pod does in place of an answer, as its status.
+const (
+	breakOff = 1 // breaks the connection off
+	hang     = 2 // waits until its caller has gone, on health checks, too
+)
 
 // pod is a server that answers with its name and counts by second.
 type pod struct {
@@ -312,7 +316,7 @@ type pod struct {
 	stop                func()
 }
 
-func newPod(t *testing.T, name, zone string) *pod {
+func newPod(t testing.TB, name, zone string) *pod {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -321,7 +325,7 @@ func newPod(t *testing.T, name, zone string) *pod {
 	return servePod(t, name, zone, l)
 }
 
-func servePod(t *testing.T, name, zone string, l net.Listener) *pod {
+func servePod(t testing.TB, name, zone string, l net.Listener) *pod {
 	p := &pod{name: name, zone: zone, address: l.Addr().String(), seconds: map[int64]int{}}
 	server := &http.Server{Handler: p}
 	done := make(chan error, 1)
@@ -337,6 +341,10 @@ func servePod(t *testing.T, name, zone string, l net.Listener) *pod {
 }
 
 func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.status.Load() == hang {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
 	if r.URL.Path == "/healthz" {
 		<-time.After(p.checkTakes)
 		return

@@ -42,7 +42,7 @@ func zoneChoice(b *testing.B, way string, podsA, podsB, weightA int) {
 		if i >= podsA {
 			zone = "zb-b"
 		}
-		pods = append(pods, benchPod(b, fmt.Sprint(i), zone))
+		pods = append(pods, newPod(b, fmt.Sprint(i), zone))
 	}
 	places := []string{freeAddr(b), freeAddr(b)}
 	if way == "kongdao" {
@@ -104,20 +104,6 @@ func callsIn(pods []*pod, zone string) (n int64) {
 		}
 	}
 	return n
-}
-
-func benchPod(b *testing.B, name, zone string) *pod {
-	b.Helper()
-	l, err := listenAnywhere()
-	if err != nil {
-		b.Fatal(err)
-	}
-	p := &pod{name: name, zone: zone, address: l.Addr().String(), seconds: map[int64]int{}}
-	server := &http.Server{Handler: p}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
-	b.Cleanup(func() { server.Close(); <-done })
-	return p
 }
 
 // ours is this control plane with a gateway in each zone.

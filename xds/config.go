@@ -47,8 +47,11 @@ type Config struct {
 	// costs what one part costs; changing the number reloads all routes once.
 	Shards int `yaml:"shards"`
 	// Gateways is how many gateways share every limit at least. When more are
-	// connected their number counts: each admits its even part.
+	// connected their number counts.
 	Gateways int `yaml:"gateways"`
+	// ShareByLoad gives gateways that are short of their part of a function's limit
+	// what others do not need of it. Without it each always has an even part.
+	ShareByLoad bool `yaml:"shareByLoad"`
 	// FirstReadiness is how long the first update waits for the readiness of every
 	// pod to be known. Without it a restarted control plane would begin by taking
 	// all limits down to one pod. 0: it does not wait.
@@ -84,6 +87,7 @@ func DefaultConfig() Config {
 		TrustedCA:           "/etc/ssl/certs/ca-certificates.crt",
 		Shards:              64,
 		Gateways:            1,
+		ShareByLoad:         true,
 		FirstReadiness:      api.Duration(time.Second),
 		GatewayGrace:        api.Duration(30 * time.Second),
 		RemovedClusterGrace: api.Duration(15 * time.Second),

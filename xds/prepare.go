@@ -38,7 +38,7 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 			return nil, nil, err
 		}
 		for h := range held {
-			delete(d.put[h.typeURL], h.name)
+			d.hold(h)
 		}
 		problems = slices.DeleteFunc(problems, func(x problem) bool { return held[heldName{x.typeURL, x.Resource}] != nil })
 		if len(problems) == 0 {
@@ -89,6 +89,7 @@ func (p *publisher) pack(world *model.World) (*delta, []problem, error) {
 	}}
 	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
 	d.views = wrapViews(&w, c.Views)
+	d.nodes = wrapNodes(&w, c.Nodes)
 	d.translated = c
 	return d, w.problems, w.err
 }

@@ -47,6 +47,7 @@ type delta struct {
 	put      map[string]map[string]*anypb.Any // by type and name
 	bridges  map[string]*anypb.Any            // endpoints to be sent before those in put
 	views    map[string]map[string]*anypb.Any // endpoints by zone and name, see translate.Delta
+	nodes    map[string]map[string]*anypb.Any // routes by gateway and name, see translate.Delta
 	removed  []string                         // clusters that left the World
 	present  []string                         // clusters that are in it, changed or not
 	unscoped []string                         // scopes
@@ -71,7 +72,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	p.serve.Update(resource.SecretType, d.put[resource.SecretType], nil)
 	p.serve.Update(resource.ExtensionConfigType, d.put[resource.ExtensionConfigType], nil)
 	p.serve.Update(resource.ListenerType, d.put[resource.ListenerType], nil)
-	p.serve.Update(resource.RouteType, d.put[resource.RouteType], nil)
+	p.serve.UpdateNodes(d.put[resource.RouteType], d.nodes)
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
 	p.serve.Open()
 	p.last = world

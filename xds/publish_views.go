@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -67,4 +68,36 @@ func (p *publisher) crossViews() {
 		p.serve.UpdateZone(resource.EndpointType, zone, bodies)
 	}
 	clear(p.viewed)
+}
+
+// wrapNodes marshals the routes of single gateways; nil ones stay nil. They differ
+// from the common ones by costs alone, which are tried nowhere else.
+func wrapNodes(w *wrapper, nodes map[string]map[string]*route.RouteConfiguration) map[string]map[string]*anypb.Any {
+	all := make(map[string]map[string]*anypb.Any, len(nodes))
+	for node, configurations := range nodes {
+		all[node] = make(map[string]*anypb.Any, len(configurations))
+		for name, c := range configurations {
+			if c == nil {
+				all[node][name] = nil
+				continue
+			}
+			body := &anypb.Any{}
+			if err := anypb.MarshalFrom(body, c, proto.MarshalOptions{Deterministic: true}); err != nil {
+				w.err = errors.Join(w.err, fmt.Errorf("marshal %s for gateway %s: %w", name, node, err))
+				continue
+			}
+			all[node][name] = body
+		}
+	}
+	return all
+}
+
+// hold takes a resource out of what is sent.
+func (d *delta) hold(h heldName) {
+	delete(d.put[h.typeURL], h.name)
+	if h.typeURL == resource.RouteType {
+		for _, bodies := range d.nodes {
+			delete(bodies, h.name)
+		}
+	}
 }

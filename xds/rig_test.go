@@ -33,7 +33,7 @@ const patience = 30 * time.Second
 // rig is a control plane with a real Envoy, and pods in this process.
 type rig struct {
 	*Server
-	t         *testing.T
+	t         testing.TB
 	gateway   string // host:port that takes calls
 	admin     string
 	client    *http.Client
@@ -44,13 +44,13 @@ type rig struct {
 
 // newRig starts a control plane with these resources, all pods ready, and an Envoy
 // that has taken them.
-func newRig(t *testing.T, set api.Set, alter ...func(*Config)) *rig {
+func newRig(t testing.TB, set api.Set, alter ...func(*Config)) *rig {
 	t.Helper()
 	return newRigALS(t, set, "127.0.0.1:1", alter...)
 }
 
 // newRigALS also names the place of an access log service.
-func newRigALS(t *testing.T, set api.Set, alsAddr string, alter ...func(*Config)) *rig {
+func newRigALS(t testing.TB, set api.Set, alsAddr string, alter ...func(*Config)) *rig {
 	t.Helper()
 	c := DefaultConfig()
 	c.Gateway = freeAddr(t)
@@ -188,6 +188,7 @@ const bootstrap = `{
   "cds_config": {"ads": {}, "resource_api_version": "V3"},
   "lds_config": {"ads": {}, "resource_api_version": "V3"}
  },
+ "cluster_manager": {"load_stats_config": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}},
  "static_resources": {"clusters": [%[2]s, %[3]s]},
  "admin": {"address": %[4]s}
 }`

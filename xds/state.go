@@ -31,6 +31,9 @@ type FunctionState struct {
 	Pods    []PodCount `json:"pods"`  // in the order of revisions and pods
 	Pinned  []string   `json:"pinned"`
 	Invalid string     `json:"invalid,omitempty"` // why it is not served
+
+	// Shares are the parts of the limit, by gateway; none where it was never called.
+	Shares []ShareState `json:"shares,omitempty"`
 }
 
 // PodCount counts the pods of a revision in a zone.
@@ -71,6 +74,7 @@ func (s *Server) State() State {
 		state.Fault = fault.Error()
 	}
 	state.Quarantined = s.quarantinedNow()
+	shares := s.calledShares()
 	s.mu.Unlock()
 	state.Canary = s.canaryState()
 	state.Rollout = s.Rollout()
@@ -83,6 +87,7 @@ func (s *Server) State() State {
 	}
 	for _, f := range functionsOf(worlds) {
 		fs := functionState(f)
+		fs.Shares = shares[f.Name]
 		for _, p := range fs.Pods {
 			zones[p.Zone].Pods += p.Total
 			zones[p.Zone].Ready += p.Ready

@@ -29,6 +29,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/access"
 	"github.com/kongdao/kongdao/xds/canary"
+	"github.com/kongdao/kongdao/xds/loads"
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/serve"
 	"github.com/kongdao/kongdao/xds/translate"
@@ -52,6 +53,7 @@ type Server struct {
 	certificates *certificates
 	authorizer   *access.Authorizer // of signed requests
 	handshakes   *handshakes        // nil: gateways are not asked who they are
+	loads        *loads.Server
 
 	mu      sync.Mutex
 	in      model.Input      // without what differs by group
@@ -63,6 +65,7 @@ type Server struct {
 	moved   chan struct{}    // closed and replaced when a line moves on
 	lines   map[string]*line // by group; the default group's is always there
 	fleet   fleet
+	shares  shares
 	reject  []serve.Rejection
 
 	kick chan struct{} // size 1: groups may be others
@@ -80,6 +83,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 	s := &Server{
 		config: config, log: log, resolve: resolve, listener: listener,
 		moved: make(chan struct{}), kick: make(chan struct{}, 1), lines: map[string]*line{}, fleet: newFleet(config),
+		shares: newShares(),
 	}
 	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}}
 	if config.Mutual.on() {
@@ -106,6 +110,8 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		events.Admit = admitByCertificate
 	}
 	s.serve = serve.New(log, events)
+	refusals := loads.Refusals{Header: translate.LimitedByHeader, Values: translate.CapacityLimits(), Each: translate.RefusalsSample}
+	s.loads = loads.New(log, refusals, events.Admit.Node, s.loaded)
 	s.lines[serve.DefaultGroup] = s.newLine(serve.DefaultGroup)
 	return s, nil
 }
@@ -125,6 +131,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g := grpc.NewServer(options...)
 	s.serve.Register(g)
 	s.authorizer.Register(g)
+	s.loads.Register(g)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var workers sync.WaitGroup
@@ -286,6 +293,7 @@ func (s *Server) reconcile(ctx context.Context) {
 			s.regroup(ctx, &lines)
 		case now := <-tick.C:
 			s.recount(now)
+			s.balance(now)
 			s.judge(now)
 		}
 	}
@@ -296,6 +304,7 @@ func (s *Server) reconcile(ctx context.Context) {
 func (s *Server) input(l *line) model.Input {
 	in := s.in
 	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
+	in.Weighted = s.weighted(l.group)
 	return s.gets(l.group).of(l.group, &s.fleet, in)
 }
 
@@ -313,6 +322,9 @@ func (s *Server) recount(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fleet.count(now) {
+		if s.newest != nil {
+			s.resettle(now)
+		}
 		s.wanted++
 		s.wakeAll()
 	}

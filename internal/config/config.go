@@ -150,6 +150,7 @@ func Default() Config {
 			Alertmanager: anyPort, Prometheus: anyPort,
 		},
 		ClickHouse: ClickHouse{RetentionDays: 30},
+		XDS:        DefaultXDS(),
 		Gateway:    DefaultGateway(),
 		Envoy:      Envoy{Node: "gateway-1", Group: "default", Canary: true},
 		Collector: Collector{

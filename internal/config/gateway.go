@@ -10,7 +10,16 @@ import (
 
 // XDS says how the control plane serves gateways.
 type XDS struct {
-	TLS XDSTLS `yaml:"tls"`
+	TLS         XDSTLS       `yaml:"tls"`
+	Gateways    int          `yaml:"gateways" want:"a whole number from 1 to 1000"`      // how many share every limit at least: set it where gateways are split over control planes
+	ShareByLoad bool         `yaml:"shareByLoad"`                                        // each gateway admits of a limit what it is asked for; false: all the same
+	Grace       api.Duration `yaml:"gatewayGrace" want:"a length of time from 0s to 1h"` // how long a gateway that left keeps its part of limits
+}
+
+// DefaultXDS counts the gateways that are connected.
+func DefaultXDS() XDS {
+	d := xds.DefaultConfig()
+	return XDS{Gateways: d.Gateways, ShareByLoad: d.ShareByLoad, Grace: d.GatewayGrace}
 }
 
 // XDSTLS are files, PEM, that are read anew for every connection. Without them
@@ -91,6 +100,14 @@ func (k *check) gateway(c Config) {
 		if _, err := os.Stat(g.ClientCA); err != nil {
 			k.add("gateway.tls.clientCA", "cannot be read: %s", err)
 		}
+	}
+}
+
+// sharing is how gateways share limits.
+func (k *check) sharing(x XDS) {
+	k.within("xds.gateways", x.Gateways, 1, 1000)
+	if x.Grace < 0 || x.Grace.Std() > time.Hour {
+		k.add("xds.gatewayGrace", "is %s, want a length of time from 0s to 1h", x.Grace)
 	}
 }
 

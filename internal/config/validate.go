@@ -46,6 +46,7 @@ func (c Config) wrongs() []wrong {
 	k.clickhouse(c.ClickHouse)
 	k.gateway(c)
 	k.mutual(c)
+	k.sharing(c.XDS)
 	k.envoy(c.Envoy)
 	k.collector(c.Collector)
 	k.access(c.Access)

@@ -92,7 +92,7 @@ func build(o Options) (*bootstrap.Bootstrap, error) {
 			LdsConfig: overADS(),
 		},
 		StaticResources: &bootstrap.Bootstrap_StaticResources{Clusters: clusters},
-		ClusterManager:  &bootstrap.ClusterManager{LocalClusterName: LocalCluster},
+		ClusterManager:  &bootstrap.ClusterManager{LocalClusterName: LocalCluster, LoadStatsConfig: loadReports()},
 		Admin:           &bootstrap.Admin{Address: admin, IgnoreGlobalConnLimit: true, SocketOptions: besideHolder()},
 		OverloadManager: overload,
 		StatsConfig:     statsConfig(),
@@ -121,6 +121,14 @@ func controlPlane() *core.ApiConfigSource {
 				}},
 			}},
 		}},
+	}
+}
+
+// loadReports tells the control plane what goes to clusters: limits are shared by it.
+func loadReports() *core.ApiConfigSource {
+	over := controlPlane()
+	return &core.ApiConfigSource{
+		ApiType: core.ApiConfigSource_GRPC, TransportApiVersion: core.ApiVersion_V3, GrpcServices: over.GrpcServices,
 	}
 }
 

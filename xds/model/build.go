@@ -37,6 +37,7 @@ func Build(in Input) *World {
 		}
 		w.Functions = append(w.Functions, f)
 		w.functions[f.Name] = f
+		w.weighted = w.weighted || len(f.fleet.Parts) > 0
 	}
 	slices.SortFunc(w.Functions, func(a, b *Function) int { return cmp.Compare(a.Name, b.Name) })
 	w.Callers = b.credentials()
@@ -250,14 +251,9 @@ func (b *builder) limit(f *Function, q float64) {
 		r.Capacity = revisionCapacity(r.Pods, q)
 	}
 	f.Limit = functionLimit(f.Split)
-	f.Cost = cost(f.Limit, f.fleet.Gateways)
-	dearest := max(f.Cost, b.revisionCosts(f))
-	for i := range f.Matches {
-		m := &f.Matches[i]
-		m.Cost = m.Revision.Cost
-		dearest = max(dearest, m.Cost)
-	}
+	dearest := f.charge(float64(max(f.fleet.Gateways, 1)))
 	f.Tier = tierOf(dearest, b.previousTier(f.Name))
+	f.tiers = b.tiersOf(f)
 	f.meet()
 }
 

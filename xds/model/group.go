@@ -69,6 +69,9 @@ type Fleet struct {
 	// Zones is the part of the limit that the gateways of a zone admit together, from
 	// 0 to 1; what is missing to 1 is admitted at places that are not known.
 	Zones map[string]float64
+	// Parts is the part of the limit that each gateway admits, from 0 to 1, by node;
+	// one that is not in it admits an even part. nil: all do.
+	Parts map[string]float64
 }
 
 // EvenFleet are gateways that admit even parts, by zone; those of zone "" stand
@@ -89,11 +92,14 @@ func EvenFleet(zones map[string]int, least int) *Fleet {
 }
 
 func (f *Fleet) equal(g *Fleet) bool {
-	return f == g || f.Gateways == g.Gateways && maps.Equal(f.Zones, g.Zones)
+	return f == g || f.Gateways == g.Gateways && maps.Equal(f.Zones, g.Zones) && maps.Equal(f.Parts, g.Parts)
 }
 
 // fleet is what shares the limit of a function.
 func (in Input) fleet(function string) *Fleet {
+	if f := in.Weighted[function]; f != nil {
+		return f
+	}
 	if f := in.Fleets[function]; f != nil {
 		return f
 	}

@@ -49,18 +49,19 @@ func tierOf(cost uint32, previous Tier) Tier {
 	return tiers[natural]
 }
 
-// cost is what one request takes of a bucket that lets rate requests a second
-// through in all gateways together; 1, which is next to nothing, when rate is 0.
+// cost is what one request takes of a bucket at one gateway, when gateways like it,
+// so many of them, let rate requests a second through together; 1, which is next to
+// nothing, when rate is 0.
 // It rounds up, so that rounding never admits more than rate. A rate below one
 // request in five seconds is treated as that: a cost above the bucket's size
 // would refuse every request.
-func cost(rate float64, gateways int) uint32 {
+func cost(rate, gateways float64) uint32 {
 	if rate <= 0 {
 		return 1
 	}
 	tiers := Tiers()
 	largest := float64(tiers[len(tiers)-1].Burst)
-	c := math.Ceil(TokensPerSecond * float64(max(gateways, 1)) / rate)
+	c := math.Ceil(TokensPerSecond * gateways / rate)
 	return uint32(math.Min(math.Max(c, 1), largest))
 }
 

@@ -145,7 +145,7 @@ func TestCostFitsItsTier(t *testing.T) {
 	for seed := range uint64(5000) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		rate, gateways := math.Pow(10, -2+8*r.Float64()), 1+r.IntN(5)
-		c := cost(rate, gateways)
+		c := cost(rate, float64(gateways))
 		previous := Tier{}
 		if r.IntN(2) == 0 {
 			tiers := Tiers()

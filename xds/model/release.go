@@ -225,15 +225,3 @@ func total(shares []Share) (sum int) {
 	}
 	return sum
 }
-
-// revisionCosts fills in what a request costs that goes to a revision by a match
-// or by name, and returns the dearest that can occur.
-func (b *builder) revisionCosts(f *Function) (dearest uint32) {
-	for _, r := range f.Revisions {
-		r.Cost = cost(r.Capacity, f.fleet.Gateways)
-		if !f.Access.Shut(NameRevision) {
-			dearest = max(dearest, r.Cost)
-		}
-	}
-	return dearest
-}

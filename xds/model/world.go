@@ -40,6 +40,7 @@ type Input struct {
 	Group       *Group              // whose World it is; nil: does nothing differently
 	Fleet       *Fleet              // gateways that share limits; nil: one
 	Fleets      map[string]*Fleet   // of functions that other gateways share, by function
+	Weighted    map[string]*Fleet   // of functions whose limit is not shared evenly, by function; comes first
 	Views       []string            // zones in which the group has gateways, sorted
 	TLS         *TLS                // nil: gateways do not listen for it
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
@@ -67,6 +68,7 @@ type World struct {
 	functions map[string]*Function
 	hosts     map[string]*Host
 	group     *Group
+	weighted  bool // some function's limit is not shared evenly
 }
 
 // Zone is a place that can be lost as a whole.
@@ -122,6 +124,7 @@ type Function struct {
 	spec   *api.Function
 	pins   []Pin
 	fleet  *Fleet
+	tiers  map[string]Tier // of gateways whose part is not even, by node
 	broken string
 	access *api.Access
 

@@ -107,13 +107,13 @@ func (st *stream) describe(now time.Time) Gateway {
 			g.Rejected[typeURL+" "+name] = r.text
 		}
 	}
-	st.place(&g, marks, now)
+	st.locate(&g, marks, now)
 	return g
 }
 
-// place fills in the version that the gateway is at. A version with something that
+// locate fills in the version that the gateway is at. A version with something that
 // the gateway refuses is not one that it has accepted.
-func (st *stream) place(g *Gateway, marks []mark, now time.Time) {
+func (st *stream) locate(g *Gateway, marks []mark, now time.Time) {
 	if len(marks) == 0 {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -122,4 +123,38 @@ func TestVersions(t *testing.T) {
 	publish(4, "four")
 	g.want("c")
 	at(4, 4, false)
+}
+
+// TestGatewaysMayDiffer: routes may differ by gateway, and what all get and what
+// one gets instead changes in the same moment.
+func TestGatewaysMayDiffer(t *testing.T) {
+	l := newLab(t)
+	l.UpdateNodes(bodies(rds, map[string]string{"s": "all", "u": "all"}), map[string]map[string]*anypb.Any{"gw-a": bodies(rds, map[string]string{"s": "mine"})})
+	l.Open()
+	l.Mark(1)
+	a, b := l.connect(t), l.connect(t)
+	a.hello(rds, "gw-a", "", "", "za", "s", "u")
+	b.hello(rds, "gw-b", "", "", "za", "s", "u")
+	a.want("s", "u")
+	b.want("s", "u")
+	if a.has["s"] != "mine" || b.has["s"] != "all" || a.has["u"] != "all" {
+		t.Errorf("got %v and %v", a.has, b.has)
+	}
+	l.UpdateNodes(bodies(rds, map[string]string{"s": "all2"}), map[string]map[string]*anypb.Any{"gw-a": bodies(rds, map[string]string{"s": "mine2"})})
+	l.Mark(2)
+	a.want("s")
+	b.want("s")
+	if a.has["s"] != "mine2" || b.has["s"] != "all2" {
+		t.Errorf("got %v and %v", a.has, b.has)
+	}
+	// As everybody's, which changes at once: it is never given what all had before.
+	l.UpdateNodes(bodies(rds, map[string]string{"s": "all3"}), map[string]map[string]*anypb.Any{"gw-a": {"s": nil}})
+	a.want("s")
+	b.want("s")
+	if a.has["s"] != "all3" || b.has["s"] != "all3" {
+		t.Errorf("got %v and %v", a.has, b.has)
+	}
+	if l.server.Has("gw-c", 1) {
+		t.Error("a gateway that is not connected has something")
+	}
 }

@@ -32,7 +32,7 @@ type change struct {
 type table struct {
 	mu      sync.RWMutex
 	entries map[string]entry
-	zones   map[string]map[string]entry // what differs for gateways of a zone, by zone and name
+	zones   map[string]map[string]entry // what differs for some gateways, by place (see stream.place) and name
 	seq     uint64                      // of the last change
 	log     []change                    // ascending by seq; may have lost its beginning
 	lost    uint64                      // the log is complete for streams that have seen this or later
@@ -47,6 +47,13 @@ func newTable() *table {
 func (t *table) update(put map[string]*anypb.Any, remove []string, now time.Time) (changed []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	changed = t.set(put, remove)
+	t.note(changed, now)
+	return changed
+}
+
+// set is update under the lock, without writing it down.
+func (t *table) set(put map[string]*anypb.Any, remove []string) (changed []string) {
 	for name, body := range put {
 		v := version(body)
 		if t.entries[name].version != v {
@@ -63,7 +70,6 @@ func (t *table) update(put map[string]*anypb.Any, remove []string, now time.Time
 			changed = append(changed, name)
 		}
 	}
-	t.note(changed, now)
 	return changed
 }
 

@@ -102,7 +102,7 @@ func (st *stream) request(r *discovery.DeltaDiscoveryRequest) (introduced bool) 
 	}
 	sub := st.subs[r.GetTypeUrl()]
 	if sub == nil {
-		sub = newSubscription(r, table, st.zone)
+		sub = newSubscription(r, table, st.place(r.GetTypeUrl()))
 		st.subs[r.GetTypeUrl()] = sub
 	} else {
 		sub.subscribe(r.GetResourceNamesSubscribe())

@@ -11,7 +11,7 @@ import (
 // subscription is what one gateway wants and has of one type.
 type subscription struct {
 	table    *table
-	zone     string // of the gateway, which may get variants
+	zone     string // the gateway's place, which may get variants
 	wildcard bool
 	wanted   map[string]bool   // by name; besides wildcard
 	known    map[string]string // version that the gateway has, or was sent last

@@ -31,7 +31,7 @@ func (t *translator) accessLogs() (logs []*accesslog.AccessLog) {
 			ConfigType: &accesslog.AccessLog_TypedConfig{TypedConfig: t.pack(t.serviceLog())},
 		})
 	}
-	return logs
+	return append(logs, t.refusals())
 }
 
 func (t *translator) fileLog() *file.FileAccessLog {

@@ -26,6 +26,9 @@ const (
 	limitedByPriority = "priority"
 )
 
+// CapacityLimits are the words for refusals by a function's own limit.
+func CapacityLimits() []string { return []string{limitedByCapacity, limitedByPriority} }
+
 // maxBuckets bounds the functions with a bucket, in each tier; the bucket of the
 // function that was called longest ago makes way.
 const maxBuckets = 20_000

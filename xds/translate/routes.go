@@ -20,8 +20,17 @@ import (
 // World before it has all shards, also empty ones, and AnyHost: a scope never
 // names a route configuration that is not there.
 func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfiguration {
+	all := t.shards(w, t.touchedShards(before, w))
+	if c := t.websockets(before, w); c != nil {
+		all[Websockets] = c
+	}
+	return all
+}
+
+// shards are the route configurations of these names, which must not be Websockets.
+func (t *translator) shards(w *model.World, names map[string]bool) map[string]*route.RouteConfiguration {
 	all := map[string]*route.RouteConfiguration{}
-	for name := range t.touchedShards(before, w) {
+	for name := range names {
 		all[name] = configuration(name)
 		all[name].TypedPerFilterConfig = t.unlessAsked(nil)
 		if name != AnyHost {
@@ -35,9 +44,6 @@ func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfi
 	}
 	if c := all[AnyHost]; c != nil && w.Host("*") == nil {
 		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
-	}
-	if c := t.websockets(before, w); c != nil {
-		all[Websockets] = c
 	}
 	return all
 }
@@ -93,14 +99,23 @@ func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 		if r.Websocket {
 			continue // see websocket.go
 		}
-		for _, r := range t.handled(r, t.ruleRoutes(r)) {
-			v.Routes = append(v.Routes, charged(r))
-		}
+		v.Routes = append(v.Routes, t.chargedRoutes(r)...)
 	}
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noRoute())
 	}
 	return v
+}
+
+// chargedRoutes are the routes of one rule as they are sent.
+func (t *translator) chargedRoutes(r *model.Rule) (routes []*route.Route) {
+	if t.node != "" {
+		r = r.At(t.node)
+	}
+	for _, out := range t.handled(r, t.ruleRoutes(r)) {
+		routes = append(routes, charged(out))
+	}
+	return routes
 }
 
 // noRoute is the answer to a request that no function takes.

@@ -92,6 +92,10 @@ type Delta struct {
 	// Views are endpoints that the gateways of a zone get instead of those in
 	// Endpoints, by zone and name; nil: the common ones again.
 	Views map[string]map[string]*endpoint.ClusterLoadAssignment
+
+	// Nodes are route configurations that single gateways get instead of those in
+	// Routes, by node and name; nil: the common ones again.
+	Nodes map[string]map[string]*route.RouteConfiguration
 }
 
 // World translates a whole world. It fails only on a message that cannot be
@@ -129,6 +133,7 @@ func Changes(c Config, before, w *model.World) (*Delta, error) {
 	t.addServices(&d.Resources, before, w)
 	d.Removed = removedClusters(before, w, d.Clusters)
 	d.Routes = t.routes(before, w)
+	d.Nodes = t.nodeRoutes(before, w, d.Routes)
 	d.Scopes, d.Unscoped = t.scopes(before, w)
 	return d, errors.Join(t.errs...)
 }
@@ -189,6 +194,7 @@ func removedClusters(before, w *model.World, now map[string]*cluster.Cluster) (n
 // translator carries the configuration and collects what went wrong.
 type translator struct {
 	Config
+	node string // gateway whose own costs routes say; empty: those of all
 	errs []error
 }
 

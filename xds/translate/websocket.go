@@ -36,9 +36,7 @@ func (t *translator) websockets(before, w *model.World) *route.RouteConfiguratio
 	for _, h := range w.Hosts {
 		v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
 		for _, r := range w.Websockets(h) {
-			for _, r := range t.handled(r, t.ruleRoutes(r)) {
-				v.Routes = append(v.Routes, charged(r))
-			}
+			v.Routes = append(v.Routes, t.chargedRoutes(r)...)
 		}
 		if h.TakesWebsockets() { // also when quarantine left no route of it
 			c.VirtualHosts = append(c.VirtualHosts, sealed(v))

@@ -3,10 +3,13 @@ package xds
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/kongdao/kongdao/api"
 )
 
 // TestBodiesAreHeldToTheirSizeAndPacked: what a function asks for of bodies acts
@@ -21,7 +24,10 @@ func TestBodiesAreHeldToTheirSizeAndPacked(t *testing.T) {
 	exact.Spec.Routes[0].Hosts = []string{"a.test"}
 	exact.Spec.Routes[0].MaxRequestBytes = 10
 	exact.Spec.Routes[0].Compression = true
-	r := newRig(t, functions(small, free, exact))
+	own := function("own", "/own", a)
+	own.Spec.Routes[0].Respond = &api.Respond{Status: 413, Body: "its own"}
+	r := newRig(t, functions(small, free, exact, own))
+	r.want(r.call("GET", "any", "/own"), 413, "its own")
 	r.client.Transport.(*http.Transport).DisableCompression = true
 
 	for _, c := range []struct {
@@ -39,8 +45,12 @@ func TestBodiesAreHeldToTheirSizeAndPacked(t *testing.T) {
 		{"a.test", "/exact", 11, false, 413},
 		{"a.test", "/free", 3 << 20, true, 200},
 	} {
-		if got := r.upload(c.host, c.path, c.bytes, c.chunked); got != c.status {
-			t.Errorf("%s%s with %d bytes, chunked %v: %d, want %d", c.host, c.path, c.bytes, c.chunked, got, c.status)
+		got := r.upload(c.host, c.path, c.bytes, c.chunked)
+		if got.status != c.status {
+			t.Errorf("%s%s with %d bytes, chunked %v: %d, want %d", c.host, c.path, c.bytes, c.chunked, got.status, c.status)
+		}
+		if c.status == 413 {
+			tooLarge(t, got, map[string]string{"/small": "1000", "/exact": "10"}[c.path])
 		}
 	}
 	for _, c := range []struct{ host, path, accept, want string }{
@@ -70,14 +80,29 @@ func TestBodiesAreHeldToTheirSizeAndPacked(t *testing.T) {
 	long := function("small", "/small", a)
 	r.apply(functions(long, free, exact))
 	r.live()
-	if got := r.upload("any", "/small", 2000, false); got != 200 {
+	if got := r.upload("any", "/small", 2000, false).status; got != 200 {
 		t.Errorf("after the limit went: %d", got)
 	}
 	r.want(r.call("GET", "any", "/small", "accept-encoding: gzip"), 200, a.name)
 }
 
-// upload sends a body and returns the status.
-func (r *rig) upload(host, path string, n int, chunked bool) int {
+// tooLarge wants a refusal in the form of all others, with the limit.
+func tooLarge(t *testing.T, got answer, most string) {
+	t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
+		t.Fatalf("%q: %v", got.body, err)
+	}
+	if body["error"] != "too_large" || body["limit"] != "maxRequestBytes" || body["max_request_bytes"] != most || body["function"] == "" || body["request_id"] == "" {
+		t.Errorf("refused with %v, want the limit %s", body, most)
+	}
+	if kind := got.header.Get("content-type"); kind != "application/json" {
+		t.Errorf("refused as %s", kind)
+	}
+}
+
+// upload sends a body.
+func (r *rig) upload(host, path string, n int, chunked bool) answer {
 	r.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://"+r.gateway+path, bytes.NewReader(make([]byte, n)))
 	if err != nil {
@@ -92,6 +117,9 @@ func (r *rig) upload(host, path string, n int, chunked bool) int {
 		r.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	io.Copy(io.Discard, res.Body)
-	return res.StatusCode
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer{res.StatusCode, string(text), res.Header}
 }

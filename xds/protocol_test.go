@@ -29,11 +29,15 @@ func TestPodsAreSpokenToAsTheyExpect(t *testing.T) {
 		talking("any", nil, echo), talking("exact", []string{"a.test"}, echo),
 		speaking("h2", "/h2", h2, api.HTTP2), speaking("grpc", "/grpc.health.v1.Health/*", remote, api.GRPC),
 		function("plain", "/plain", plain), keyed(echo),
+		talking("lucky", []string{"13"}, echo), hosted("own", "13", plain),
 	))
 	t.Run("websockets", func(t *testing.T) {
 		talks(t, r, "b.test", "/any")
 		talks(t, r, "a.test", "/exact")
 		talks(t, r, "a.test", "/any") // falls through to any host
+		talks(t, r, "13", "/lucky")   // a host as versions of websockets are named
+		r.want(r.call("GET", "13", "/own"), 200, "plain")
+		plain.calls.Store(0)
 	})
 	t.Run("nobody else is upgraded", func(t *testing.T) {
 		for _, c := range []struct{ host, path string }{
@@ -56,6 +60,12 @@ func talking(name string, hosts []string, p *pod) *api.Function {
 	f := function(name, "/"+name, p)
 	f.Spec.Routes = []api.Route{{Hosts: hosts, Path: "/" + name, Websocket: true}}
 	f.Spec.Timeout = api.Duration(100 * time.Millisecond)
+	return f
+}
+
+func hosted(name, host string, p *pod) *api.Function {
+	f := function(name, "/"+name, p)
+	f.Spec.Routes[0].Hosts = []string{host}
 	return f
 }
 

@@ -39,7 +39,7 @@ func (c chance) headers() map[string]string {
 
 func (c chance) route(line int) api.Route {
 	rt := api.Route{
-		Hosts: some(c, "a.test", "b.test", "x.b.test", "*.b.test", "*.test", "*", "MiXed.test"),
+		Hosts: some(c, "a.test", "b.test", "x.b.test", "*.b.test", "*.test", "*", "MiXed.test", "13", "shard-1"),
 		Path: pick(c, "/", "/x", "/x/", "/x/y", "/x/*", "/x/%7Bid%7D", "/x/%2Fy", "/x/{id}", "/x/{id}/z", "/{a}/{b}", "/*", "/x/y/*", "/x.y", "/x+(y)/{id}",
 			"/{deep}/y/*", "/x/{id}/*", "/long/er/path"),
 		Methods: some(c, "GET", "POST", "DELETE"),
@@ -129,7 +129,7 @@ func (c chance) request() Request {
 	r := Request{
 		Method: pick(c, "GET", "POST", "DELETE", "PUT", "GETX"),
 		Host: pick(c, "a.test", "b.test", "x.b.test", "y.b.test", "deep.y.b.test", "q.test", "test", "elsewhere.example",
-			"a.test:8080", "x.b.test:80", "A.test", "X.B.Test", "mixed.test", "MiXed.test", "127.0.0.1:9000", "[::1]:80", "[::1]"),
+			"a.test:8080", "x.b.test:80", "A.test", "X.B.Test", "mixed.test", "MiXed.test", "127.0.0.1:9000", "[::1]:80", "[::1]", "13", "13:80", "shard-1", "shard-2"),
 		Path: pick(c, "/", "/x", "/x/", "/x/y", "/x/y/", "/x/y/z", "/x/7", "/x/7/z", "/x/7/z/", "/x//z", "//x", "/x/%2Fy", "/X", "/x.y", "/xzy",
 			"/p/q", "/p/", "/x+(y)/5", "/long/er/path", "/q/y/r", "/x/./y", "/x/../x/y", "/..", "/x/%2e%2e/p/q", "/x/a%20b", "/x/%7E", "/x/~", "/x/%41", "/x/..",
 			"/x/y/.", "/x\\y", "/x/*", "/x/{id}", "/x/a;b=c", "/x/%c3%a9", "/x/a%00b", "/x/%7Bid%7D", "/x/..;/x/y", "/x/.;a=b/y", "/x/%2e%2e;/x", "/x/|^", "/a/b/c/../../d"),

@@ -2,11 +2,13 @@ package translate
 
 import (
 	"slices"
+	"strconv"
 
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/kongdao/kongdao/xds/model"
 )
@@ -71,6 +73,9 @@ func (t *translator) perFilter(out *route.Route, r *model.Rule) {
 	}
 	if r.MaxRequestBytes > 0 {
 		t.configure(out, filterBuffer, bodyLimit(r.MaxRequestBytes))
+		fields := out.Metadata.GetFilterMetadata()[Namespace].GetFields()
+		fields[keyBodyLimit] = structpb.NewStringValue("maxRequestBytes")
+		fields[keyMaxRequestBytes] = structpb.NewStringValue(strconv.FormatInt(r.MaxRequestBytes, 10))
 	}
 	if r.Compression {
 		t.compress(out)

@@ -54,7 +54,7 @@ func (t *translator) manager(e entrance) *hcm.HttpConnectionManager {
 		HttpFilters:                   t.httpFilters(e.share),
 		UpgradeConfigs:                upgrades(),
 		AccessLog:                     t.accessLogs(),
-		LocalReplyConfig:              localReplies(),
+		LocalReplyConfig:              t.localReplies(),
 		// Clients are outside, whatever their address: their x-envoy-* and
 		// x-request-id headers are not believed.
 		UseRemoteAddress:             wrapperspb.Bool(true),

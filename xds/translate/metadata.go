@@ -18,8 +18,11 @@ const (
 	keyLimitedBy = "limited_by" // route; what a refusal by the function's bucket is called
 	keyRetry     = "retry"      // route; Retry-After of such a refusal
 	keyRevision  = "revision"   // cluster
-	keyZone      = "zone"       // endpoint
-	keyPod       = "pod"        // endpoint
+	// The two are of routes that hold bodies to a size, for the refusal.
+	keyBodyLimit       = "body_limit"
+	keyMaxRequestBytes = "max_request_bytes"
+	keyZone            = "zone" // endpoint
+	keyPod             = "pod"  // endpoint
 )
 
 // reserveOf before a tier's key names the bucket that gets the reserve back.

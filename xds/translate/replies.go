@@ -6,6 +6,7 @@ import (
 
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	cel "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -19,7 +20,7 @@ const limitedByConcurrency = "concurrency"
 // pod, no connection, a broken or late answer. A local 429 can only be the limit;
 // its flag (RL) is set too late to be used here. Direct responses have none of
 // these flags and keep their own body.
-func localReplies() *hcm.LocalReplyConfig {
+func (t *translator) localReplies() *hcm.LocalReplyConfig {
 	limited := map[string]string{
 		"error":      "limited",
 		"limited_by": "%RESP(" + LimitedByHeader + ")%",
@@ -41,6 +42,14 @@ func localReplies() *hcm.LocalReplyConfig {
 		"function":   "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
 		"request_id": "%REQ(x-request-id)%",
 	}
+	long := map[string]string{
+		"error":            "too_large",
+		"reason":           "the body is longer than the function takes",
+		"limit":            "%METADATA(ROUTE:" + Namespace + ":" + keyBodyLimit + ")%", // null where a signature is checked
+		keyMaxRequestBytes: "%METADATA(ROUTE:" + Namespace + ":" + keyMaxRequestBytes + ")%",
+		"function":         "%METADATA(ROUTE:" + Namespace + ":" + keyFunction + ")%",
+		"request_id":       "%REQ(x-request-id)%",
+	}
 	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
 		revisionRefused(),
 		{
@@ -50,6 +59,10 @@ func localReplies() *hcm.LocalReplyConfig {
 		{
 			Filter:             and503("UAEX"),
 			BodyFormatOverride: jsonBody(unanswered),
+		},
+		{
+			Filter:             t.tooLong(),
+			BodyFormatOverride: jsonBody(long),
 		},
 		{
 			Filter:             flags("UH", "UF", "NR", "URX", "NC", "UT", "LR", "UR", "UC", "UPE"),
@@ -64,6 +77,17 @@ func localReplies() *hcm.LocalReplyConfig {
 			},
 		},
 	}}
+}
+
+// tooLong is a body that was refused for its length. A route's own answer with the
+// same status keeps its body: only the details tell them apart.
+func (t *translator) tooLong() *accesslog.AccessLogFilter {
+	return &accesslog.AccessLogFilter{FilterSpecifier: &accesslog.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslog.ExtensionFilter{
+		Name: "kongdao.too_long",
+		ConfigType: &accesslog.ExtensionFilter_TypedConfig{TypedConfig: t.pack(&cel.ExpressionFilter{
+			Expression: `response.code_details == "request_payload_too_large"`,
+		})},
+	}}}
 }
 
 func tooMany() *accesslog.AccessLogFilter {

@@ -26,6 +26,9 @@ const (
 	anyScope = "*"
 )
 
+// noHost is what the names of scopes begin with that are no host's: none has it.
+const noHost = "/"
+
 // Names of the two filters that look again for wildcards.
 const (
 	anyHostScope   = "kongdao.any_host.scope"
@@ -43,8 +46,7 @@ func shardName(i int) string { return fmt.Sprintf("shard-%d", i) }
 
 // scopes has a scope for each exact host and one for all wildcards. Each shard has
 // one of its own name too, so that gateways hold every shard from the start and
-// the first route of a shard is live as quickly as any other. A host of such a
-// name finds no route in the shard and goes on to the wildcards, as any other.
+// the first route of a shard is live as quickly as any other.
 //
 // Of a World with one before it, only the exact hosts that are new are in put, and
 // those that are gone in gone.
@@ -55,7 +57,8 @@ func (t *translator) scopes(before, w *model.World) (put map[string]*route.Scope
 		put[anyScope] = scope(anyScope, AnyHost)
 		put[websocketScope] = scope(websocketScope, Websockets)
 		for i := range t.Shards {
-			put[shardName(i)] = scope(shardName(i), shardName(i))
+			own := noHost + shardName(i)
+			put[own] = scope(own, shardName(i))
 		}
 	}
 	for _, h := range w.Hosts {

@@ -17,12 +17,12 @@ import (
 // Websockets is the route configuration of all routes for websockets, of exact and
 // of wildcard hosts. Envoy decides whether a connection may be upgraded before it
 // looks among the wildcards (see the package comment), so a websocket's first look
-// has to find its route: handshakes carry a header with their version, always the
-// same, and that is the name of the scope that leads here.
+// has to find its route: handshakes carry a header with their version, and that they
+// have it leads to the scope that leads here.
 const (
 	Websockets      = "websockets"
 	websocketHeader = "sec-websocket-version"
-	websocketScope  = model.WebsocketVersion
+	websocketScope  = noHost + Websockets
 )
 
 // websockets is the route configuration, nil when no host with a route for
@@ -77,15 +77,19 @@ func websocketsChanged(before, w *model.World) bool {
 }
 
 // toWebsockets are early header mutations that lead handshakes to their scope and
-// all else to that of its host. Whatever version a client claims becomes the one
-// there is.
+// all else to that of its host: the header is the scope's name for a moment.
+// Whatever version a client claims becomes the one there is.
 func toWebsockets() []*mutation.HeaderMutation {
-	return []*mutation.HeaderMutation{
-		{Action: &mutation.HeaderMutation_Append{Append: &core.HeaderValueOption{
-			Header:       &core.HeaderValue{Key: websocketHeader, Value: websocketScope},
+	version := func(value string) *mutation.HeaderMutation {
+		return &mutation.HeaderMutation{Action: &mutation.HeaderMutation_Append{Append: &core.HeaderValueOption{
+			Header:       &core.HeaderValue{Key: websocketHeader, Value: value},
 			AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS,
-		}}},
+		}}}
+	}
+	return []*mutation.HeaderMutation{
+		version(websocketScope),
 		overwrite(ScopeHeader, "%REQ("+websocketHeader+"?:authority)%"),
+		version(model.WebsocketVersion),
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // rollout is a set on its way through the canary groups. What the others have until
-// then is Server.stable; the pods of its revisions follow the newest set all the
-// same, as do readiness, drained zones, pins and keys.
+// then is Server.stable; the pods of its revisions and the weights between them follow
+// the newest set all the same, as do readiness, drained zones, pins and keys.
 type rollout struct {
 	number  uint64          // of the change that brought the set
 	began   time.Time       // the set came
@@ -73,12 +73,15 @@ func (s *Server) arrive(set api.Set) {
 	if s.stable == nil {
 		s.stable = before
 	}
-	carried := carryPods(s.stable.set, set)
+	carried := carry(s.stable.set, set)
 	if reflect.DeepEqual(carried, set) {
-		s.stable, s.rollout = nil, nil // back to what everybody has, but for pods
+		s.stable, s.rollout = nil, nil // back to what everybody has, but for pods and weights
 		return
 	}
 	s.stable = part(carried)
+	if s.rollout != nil && reflect.DeepEqual(carry(before.set, set), set) {
+		return // pods and weights alone, which all groups have: what waits goes on waiting, not anew
+	}
 	s.rollout = &rollout{number: s.wanted + 1, began: time.Now(), members: map[string]bool{}, reason: "the canary gateways have not been sent it yet"}
 	s.enlist(s.rollout)
 }
@@ -92,34 +95,6 @@ func (s *Server) enlist(r *rollout) {
 			r.members[name] = true
 		}
 	}
-}
-
-// carryPods is a set with the pods that its revisions have in a newer one.
-func carryPods(old, newest api.Set) api.Set {
-	functions := make([]*api.Function, len(old.Functions))
-	for i, f := range old.Functions {
-		functions[i] = f
-		if n := newest.Function(f.Name); n != nil && n != f {
-			functions[i] = withPods(f, n)
-		}
-	}
-	old.Functions = functions
-	return old
-}
-
-func withPods(f, from *api.Function) *api.Function {
-	pods := map[string][]api.Endpoint{}
-	for _, r := range from.Spec.Revisions {
-		pods[r.Name] = r.Endpoints
-	}
-	out := *f
-	out.Spec.Revisions = slices.Clone(f.Spec.Revisions)
-	for i, r := range out.Spec.Revisions {
-		if now, there := pods[r.Name]; there {
-			out.Spec.Revisions[i].Endpoints = now
-		}
-	}
-	return &out
 }
 
 // gets is the set that a group gets now. The lock must be held.

@@ -34,6 +34,7 @@ type state struct {
 	Pins        []model.Pin         `json:"pins"`
 	Keys        map[string][]string `json:"keys"`
 	Broken      map[string]string   `json:"broken"`
+	Files       map[string]string   `json:"files"`
 	Group       *model.Group        `json:"group"`
 }
 
@@ -107,7 +108,7 @@ func world(t *testing.T, name string) *model.World {
 			keys[i] = model.HashKey(key)
 		}
 	}
-	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken, Group: s.Group})
+	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken, Files: s.Files, Group: s.Group})
 }
 
 func translated(t *testing.T, w *model.World) *Resources {

@@ -3,8 +3,11 @@ package translate
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +25,9 @@ func tlsConfig(alter func(*TLS)) Config {
 	return c
 }
 
-// TestListenersTLS compares listeners and secrets with testdata/tls/*.json.
+// TestListenersTLS compares what TLS makes of the listeners, and secrets, with
+// testdata/tls/*.json: of each listener what differs from the one that there is
+// without TLS, which is in testdata/empty.out.json.
 func TestListenersTLS(t *testing.T) {
 	w := model.Build(model.Input{TLS: &model.TLS{ClientCA: "CA", Slots: []model.Certificate{
 		{Name: "a", Chain: "CHAIN A", Key: "KEY A"}, {Chain: "FILLER", Key: "FILLER KEY"},
@@ -41,7 +46,16 @@ func TestListenersTLS(t *testing.T) {
 			}
 			check(t, r.Listeners)
 			check(t, r.Secrets)
-			got, err := json.MarshalIndent(map[string]any{"listeners": tree(t, r.Listeners), "secrets": tree(t, r.Secrets)}, "", "  ")
+			plain, err := World(Config{Address: "127.0.0.1", Port: 9000, Shards: 1}, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := plainJSON(t, tree(t, plain.Listeners)[ListenerName])
+			listeners := map[string]any{}
+			for name, raw := range tree(t, r.Listeners) {
+				listeners[name] = differing(base, plainJSON(t, raw))
+			}
+			got, err := json.MarshalIndent(map[string]any{"listeners": listeners, "secrets": tree(t, r.Secrets)}, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,6 +73,98 @@ func TestListenersTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+func plainJSON(t *testing.T, raw json.RawMessage) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// differing is what of a value is other than in base: of mappings the keys that are,
+// with null for those that are gone, of lists the entries, by name where they have
+// names, with all names where those or their order are others.
+func differing(base, got any) any {
+	out := map[string]any{}
+	switch got := got.(type) {
+	case map[string]any:
+		was, ok := base.(map[string]any)
+		if !ok {
+			return got
+		}
+		for key := range was {
+			if _, there := got[key]; !there {
+				out[key] = nil
+			}
+		}
+		for key, v := range got {
+			if !reflect.DeepEqual(was[key], v) {
+				out[key] = differing(was[key], v)
+			}
+		}
+	case []any:
+		was, ok := base.([]any)
+		if names, wasNames := namesOf(got), namesOf(was); ok && names != nil && wasNames != nil {
+			return differingByName(was, got, wasNames, names)
+		}
+		if !ok || len(was) != len(got) {
+			return got
+		}
+		for i, v := range got {
+			out[fmt.Sprintf("[%d]", i)] = differing(was[i], v)
+		}
+		if first := out["[0]"]; len(got) > 1 && allEqual(out, first) {
+			return map[string]any{fmt.Sprintf("each of %d", len(got)): first}
+		}
+		for i, v := range got {
+			if reflect.DeepEqual(was[i], v) {
+				delete(out, fmt.Sprintf("[%d]", i))
+			}
+		}
+	default:
+		return got
+	}
+	return out
+}
+
+func differingByName(was, got []any, wasNames, names []string) any {
+	out := map[string]any{}
+	if !slices.Equal(wasNames, names) {
+		out["all names"] = names
+	}
+	for i, name := range names {
+		j := slices.Index(wasNames, name)
+		if j < 0 {
+			out[name] = got[i]
+		} else if !reflect.DeepEqual(was[j], got[i]) {
+			out[name] = differing(was[j], got[i])
+		}
+	}
+	return out
+}
+
+// namesOf are the names of a list's entries; nil where not each has one of its own.
+func namesOf(list []any) (names []string) {
+	for _, v := range list {
+		m, _ := v.(map[string]any)
+		name, _ := m["name"].(string)
+		if name == "" || slices.Contains(names, name) {
+			return nil
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func allEqual(all map[string]any, v any) bool {
+	for _, other := range all {
+		if !reflect.DeepEqual(other, v) {
+			return false
+		}
+	}
+	return true
 }
 
 // TestCertificatesChangeSecretsAlone: of a World with another certificate only the

@@ -1,49 +1,105 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/registry"
 	"github.com/kongdao/kongdao/xds/explain"
 )
 
+type explainFlags struct {
+	headers              []string
+	gateway, group, zone string
+	client, resources    string
+}
+
 func (e *env) explainCommand() *cobra.Command {
-	var headers []string
-	var gateway, group, zone string
-	var client string
+	var f explainFlags
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL",
 		Short: "what the gateway does with a request",
 		Long: `Explain says which route takes a request, what acts on it, which limit it falls
 under and which revision, zone and pods may get it, at this moment, in the
-running system, with the line of the file that the route is written in.`,
-		Example: "  kongdao explain GET http://api.example.com/recommend/feed\n  kongdao explain GET http://api.example.com/recommend/feed -H 'x-gray: 1' -o json",
-		Args:    usage(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := explain.ParseRequest(args[0], args[1], headers)
-			if err != nil {
-				return invalid(err)
-			}
-			c, err := e.connect()
-			if err != nil {
-				return err
-			}
-			var a explain.Answer
-			query := url.Values{"method": {args[0]}, "url": {args[1]}, "header": headers, "gateway": {gateway}, "group": {group}, "zone": {zone}, "client": {client}}
-			if err := c.do(cmd.Context(), http.MethodGet, "/explain", query, nil, &a); err != nil {
-				return err
-			}
-			return e.print(a, func(w io.Writer) { fmt.Fprint(w, a.For(r).Text()) })
-		},
+running system, with the line of the file that the route is written in.
+
+With --resources it says that of a folder that is not applied, and no system needs
+to run: all pods of the folder are ready then, one gateway takes calls, nothing is
+drained, and keys of consumers are read as kongdao up would read them here.
+Problems of the folder are printed as kongdao check does, with exit code 2.`,
+		Example: `  kongdao explain GET http://api.example.com/recommend/feed
+  kongdao explain GET http://api.example.com/recommend/feed -H 'x-gray: 1' -o json
+  kongdao explain GET http://api.example.com/recommend/feed --resources new/`,
+		Args: usage(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error { return e.explain(cmd.Context(), args, f) },
 	}
-	cmd.Flags().StringVar(&client, "client", "", "address that the request comes from (default: one that is let in)")
-	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a header of the request, 'name: value'; may be repeated")
-	cmd.Flags().StringVar(&gateway, "gateway", "", "as this connected gateway sees it; see kongdao gateway list")
-	cmd.Flags().StringVar(&group, "group", "", "as the gateways of this GatewayGroup see it (default: default)")
-	cmd.Flags().StringVar(&zone, "zone", "", "as gateways in this zone see it (default: all together)")
+	fl := cmd.Flags()
+	fl.StringVar(&f.client, "client", "", "address that the request comes from (default: one that is let in)")
+	fl.StringArrayVarP(&f.headers, "header", "H", nil, "a header of the request, 'name: value'; may be repeated")
+	fl.StringVar(&f.gateway, "gateway", "", "as this connected gateway sees it; see kongdao gateway list")
+	fl.StringVar(&f.group, "group", "", "as the gateways of this GatewayGroup see it (default: default)")
+	fl.StringVar(&f.zone, "zone", "", "as gateways in this zone see it (default: all together)")
+	fl.StringVar(&f.resources, "resources", "", "explain this folder of resources, which need not be applied")
 	return cmd
+}
+
+func (e *env) explain(ctx context.Context, args []string, f explainFlags) error {
+	r, err := explain.ParseRequest(args[0], args[1], f.headers)
+	if err != nil {
+		return invalid(err)
+	}
+	if f.client != "" {
+		if r.Client, err = netip.ParseAddr(f.client); err != nil {
+			return invalid(fmt.Errorf("--client %s: want an IP address", f.client))
+		}
+	}
+	var a explain.Answer
+	if f.resources != "" {
+		r.From = explain.Place{Group: f.group, Zone: f.zone}
+		a, err = e.explainFolder(r, f)
+	} else {
+		a, err = e.explainLive(ctx, args, f)
+	}
+	if err != nil {
+		return err
+	}
+	return e.print(a, func(w io.Writer) { fmt.Fprint(w, a.For(r).Text()) })
+}
+
+func (e *env) explainFolder(r explain.Request, f explainFlags) (a explain.Answer, err error) {
+	if f.gateway != "" {
+		return a, invalid(errors.New("--gateway: no gateway is connected to a folder; want --group and --zone"))
+	}
+	set, problems := registry.Load(f.resources)
+	if len(problems) > 0 {
+		return a, problems
+	}
+	a, doubts, err := app.ExplainOffline(set, r)
+	if err != nil {
+		return a, invalid(err)
+	}
+	if doubts != "" {
+		fmt.Fprintln(e.err, doubts)
+	}
+	return a, nil
+}
+
+func (e *env) explainLive(ctx context.Context, args []string, f explainFlags) (a explain.Answer, err error) {
+	c, err := e.connect()
+	if err != nil {
+		return a, err
+	}
+	query := url.Values{
+		"method": {args[0]}, "url": {args[1]}, "header": f.headers,
+		"gateway": {f.gateway}, "group": {f.group}, "zone": {f.zone}, "client": {f.client},
+	}
+	return a, c.do(ctx, http.MethodGet, "/explain", query, nil, &a)
 }

@@ -16,7 +16,7 @@ const (
 
 // caller is who sends the request, as far as it says.
 func (r Request) caller(w *model.World) model.Caller {
-	return model.Caller{Callers: w.Callers, Address: r.Client, Certificates: r.Certificates}
+	return model.Caller{Callers: w.Callers, Address: r.Client, Certificates: r.Certificates, Identity: r.Identity}
 }
 
 // accessFilters lists the filters that act on a request which a function takes, up

@@ -95,6 +95,10 @@ func (c chance) access() *api.Access {
 
 // world has functions over pods; the pods in dead are reported as down.
 func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) *model.World {
+	return model.Build(c.input(functions, pods, dead))
+}
+
+func (c chance) input(functions int, pods []api.Endpoint, dead map[string]bool) model.Input {
 	in := model.Input{
 		Keys:  map[string][]string{"ann": {model.HashKey("key-a")}, "bob": {model.HashKey("key-b"), model.HashKey("key-c")}},
 		Ready: map[string]bool{},
@@ -122,7 +126,7 @@ func (c chance) world(functions int, pods []api.Endpoint, dead map[string]bool) 
 			in.Pins = append(in.Pins, model.Pin{Function: f.Name, Address: es[0].Address, Token: "token-" + f.Name})
 		}
 	}
-	return model.Build(in)
+	return in
 }
 
 func (c chance) request() Request {

@@ -25,6 +25,10 @@ type Request struct {
 	Scheme string
 
 	From Place // of the gateway that it comes in at
+
+	// Identity is who sends it where that is known, as of a stored call; nil: its
+	// headers and certificates say that.
+	Identity *model.Identity
 }
 
 // ParseRequest reads a request as it is given on a command line: a method, a URL

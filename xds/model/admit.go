@@ -15,6 +15,10 @@ type Caller struct {
 	// Certificates are the names of the client's certificate, when it has a valid
 	// one: each begins with uri:, dns:, subject: or sha256:.
 	Certificates []string
+
+	// Identity is who it is where that is known otherwise: credentials are not looked
+	// at then. Nil: they are.
+	Identity *Identity
 }
 
 // Admission is whether a caller is let in.
@@ -69,6 +73,9 @@ func (f *Function) Admit(values Values, c Caller, right Right) Admission {
 		j.callers = &Callers{}
 	}
 	j.verdict = Admission{Status: http.StatusUnauthorized, Error: ErrorMissing, Reason: a.Needs(right)}
+	if c.Identity != nil {
+		return j.identified(c.Identity.Consumer)
+	}
 	for _, look := range []func(Values, Caller){j.key, j.certificate, j.tokens} {
 		if look(values, c); j.verdict.Status == 0 {
 			return j.verdict

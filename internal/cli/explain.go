@@ -86,7 +86,7 @@ func (e *env) explainFolder(r explain.Request, f explainFlags) (a explain.Answer
 	if err != nil {
 		return a, invalid(err)
 	}
-	if doubts != "" {
+	if doubts != "" && a.Error != "" { // they may be why
 		fmt.Fprintln(e.err, doubts)
 	}
 	return a, nil

@@ -203,10 +203,14 @@ func (p *Replay) judge(f *facts, all []unknown, tries []try) Result {
 	first := tries[0]
 	r := Result{Otherwise: best < 2}
 	for _, t := range tries[1:] {
-		if t.key != first.key {
-			r.Unknown = blamed(all, tries)
-			return r
+		if t.key == first.key {
+			continue
 		}
+		if first.changes = eitherRefusal(tries); first.changes != nil {
+			break
+		}
+		r.Unknown = blamed(all, tries)
+		return r
 	}
 	for _, u := range all {
 		if !u.whole {
@@ -227,6 +231,18 @@ func (p *Replay) judge(f *facts, all []unknown, tries []try) Result {
 		}
 	}
 	return r
+}
+
+// eitherRefusal is what all ways have in common that lead to 401 or 403, of calls that
+// were served; nil where they do not.
+func eitherRefusal(tries []try) []Difference {
+	for _, t := range tries {
+		if len(t.changes) != 1 || t.changes[0].Kind != KindStatus || t.old.Status != 0 || t.new.Function != tries[0].new.Function ||
+			t.new.Status != http.StatusUnauthorized && t.new.Status != http.StatusForbidden {
+			return nil
+		}
+	}
+	return []Difference{{KindStatus, tries[0].changes[0].Old, "401 or 403"}}
 }
 
 func takenBy(o outcome) Taken { return Taken{o.Function, o.Route, o.Source} }

@@ -110,7 +110,7 @@ func (r Report) of(n float64) string {
 
 func (r Report) groupText(g Group) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s%%)\n", calls(g.Calls), number(100*float64(g.Weight)/float64(r.Weight)))
+	fmt.Fprintf(&b, "%s (%s%% of all)\n", calls(g.Calls), number(100*float64(g.Weight)/float64(r.Weight)))
 	fmt.Fprintf(&b, "  taken by    %s\n", g.Old.text())
 	if g.New != g.Old {
 		fmt.Fprintf(&b, "  instead     %s\n", g.New.text())
@@ -140,13 +140,13 @@ func (e Example) text() string {
 // notes are what a reader has to know besides.
 func (r Report) notes() (lines []string) {
 	if r.Otherwise > 0 {
-		lines = append(lines, fmt.Sprintf("%s had another outcome than the old configuration gives: it has changed since, or pods have", calls(r.Otherwise)))
+		lines = append(lines, calls(r.Otherwise)+": the old configuration would do something else than the record says; it has changed since, or its pods have")
 	}
 	if r.Limited > 0 {
-		lines = append(lines, fmt.Sprintf("%s were refused by a limit then; limits go by rates, so they are replayed as if they were served", calls(r.Limited)))
+		lines = append(lines, calls(r.Limited)+": refused by a limit then; limits go by rates, so they are replayed as if they were served")
 	}
 	if r.Skipped > 0 {
-		lines = append(lines, fmt.Sprintf("%d records were left out: they are of no HTTP request", r.Skipped))
+		lines = append(lines, grouped(r.Skipped)+" more left out: their records are of no HTTP request")
 	}
 	return lines
 }

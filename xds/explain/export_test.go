@@ -2,8 +2,10 @@ package explain
 
 import (
 	"math/rand/v2"
+	"testing"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/api/grpcjson/grpcjsontest"
 	"github.com/kongdao/kongdao/xds/model"
 )
 
@@ -11,7 +13,10 @@ import (
 // other packages.
 type Chance struct{ c chance }
 
-func NewChance(seed, stream uint64) Chance { return Chance{chance{rand.New(rand.NewPCG(seed, stream))}} }
+func NewChance(t testing.TB, seed, stream uint64) Chance {
+	t.Helper()
+	return Chance{chance{rand.New(rand.NewPCG(seed, stream)), grpcjsontest.Transcode(t)}}
+}
 
 // Input has functions f0, f1, … over four pods, of which one is down.
 func (c Chance) Input(functions int) model.Input {

@@ -99,8 +99,8 @@ func TestPlanNeverGuesses(t *testing.T) {
 	const pairs, requests = 24, 300
 	told, changed, unknown := 0, 0, 0
 	for i := range uint64(pairs) {
-		c := explain.NewChance(7, i)
-		old, now := pair(c, explain.NewChance(8, i))
+		c := explain.NewChance(t, 7, i)
+		old, now := pair(c, explain.NewChance(t, 8, i))
 		var kept []string
 		if i%2 == 0 {
 			kept = []string{"x-gray", "x-canary", "x-user", model.RevisionHeader}
@@ -150,9 +150,9 @@ func either(want, got []plan.Difference) []plan.Difference {
 // in other files.
 func TestPlanOfNoChange(t *testing.T) {
 	for i := range uint64(6) {
-		c := explain.NewChance(9, i)
+		c := explain.NewChance(t, 9, i)
 		old := model.Build(c.Input(12))
-		in := explain.NewChance(9, i).Input(12)
+		in := explain.NewChance(t, 9, i).Input(12)
 		for _, f := range in.Set.Functions {
 			f.Source.File, f.Spec.Routes[0].Source.File = "elsewhere.yaml", "elsewhere.yaml"
 		}

@@ -128,15 +128,16 @@ func handlingOf(a explain.Answer) explain.Handling {
 // seen is what pods see; empty: what came.
 func seen(a explain.Answer) string {
 	h := handlingOf(a)
-	if h.Path == "" && h.Host == "" {
+	if h.Path == "" && h.Host == "" && h.Method == "" {
 		return "as it came"
 	}
-	return strings.TrimSpace(h.Host + " " + h.Path)
+	return strings.Join(strings.Fields(h.Method+" "+h.Host+" "+h.Path), " ")
 }
 
 func handlingText(h explain.Handling) string {
 	var parts []string
 	for _, p := range []struct{ name, text string }{
+		{"transcoded", h.Transcoded},
 		{"timeout", h.Timeout},
 		{"retries", h.Retries},
 		{"copies", strings.Join(h.Mirrors, ", ")},

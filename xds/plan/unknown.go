@@ -110,6 +110,11 @@ func (at place) words() (headers, cookies map[string]words) {
 			headers[c.Name] = w
 		}
 	}
+	for _, r := range at.rules() {
+		if r.Transcode != nil { // what is gRPC already passes
+			literal(headers, "content-type", "application/grpc")
+		}
+	}
 	for _, f := range at.functions {
 		for _, m := range f.Matches {
 			for _, h := range m.Headers {

@@ -3,7 +3,6 @@ package xds
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -196,8 +195,6 @@ func staticEnvoy(zone, place string, places []string, pods []*pod, way string, w
   ]}
 }`, zone, socketAddress(place), socketAddress(places[0]), socketAddress(places[1]), common, of("zb-a"), of("zb-b"))
 }
-
-func listenAnywhere() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
 // benchServer is a control plane that runs until the benchmark ends.
 func benchServer(b *testing.B, c Config) *Server {

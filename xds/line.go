@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,9 @@ type line struct {
 	world *model.World // the last one that was published; nil before
 
 	quarantined []Quarantine
+
+	ready   map[string]bool // that is published next, of the goroutine alone
+	touched map[string]bool // addresses whose readiness changed since then; nil: all
 }
 
 func (s *Server) newLine(group string) *line {
@@ -35,7 +39,7 @@ func (s *Server) newLine(group string) *line {
 		group: group, kick: make(chan struct{}, 1), stop: func() {},
 		publish: publisher{
 			config: s.config, group: group, canary: s.canary, tamper: &s.tamper, serve: s.serve.Group(group), log: s.log.With("group", group),
-			gone: map[string]time.Time{}, broken: map[string]broken{},
+			gone: map[string]time.Time{}, broken: map[string]broken{}, behind: map[string]bool{},
 			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{},
 		},
 	}
@@ -132,10 +136,12 @@ func (s *Server) publishOnce(ctx context.Context, l *line) {
 	early := l.world == nil && s.tooEarly(in, time.Since(applied))
 	s.mu.Unlock()
 	if early {
+		s.untake(l, in.Touched)
 		return
 	}
 	world, err := l.publish.publish(ctx, in)
 	if err != nil {
+		s.untake(l, in.Touched)
 		// A mistake in the translator, or a setting that no gateway can take; the
 		// gateways keep what they have.
 		s.log.Error("changes not published", "group", l.group, "error", err)
@@ -155,6 +161,42 @@ func (s *Server) publishOnce(ctx context.Context, l *line) {
 func (s *Server) progress() {
 	close(s.moved)
 	s.moved = make(chan struct{})
+}
+
+// takeReady brings a line's own copy of the readiness of pods up to date, and tells
+// of which it may be another one since the last time. The server's lock must be held.
+func (l *line) takeReady(now map[string]bool) (ready, touched map[string]bool) {
+	if touched = l.touched; touched == nil {
+		l.ready = maps.Clone(now)
+	}
+	for address := range touched {
+		if is, known := now[address]; known {
+			l.ready[address] = is
+		}
+	}
+	l.touched = map[string]bool{}
+	return l.ready, touched
+}
+
+// untake notes that what was taken was not published.
+func (s *Server) untake(l *line, touched map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if touched == nil {
+		l.touched = nil
+	}
+	l.touch(touched)
+}
+
+// touch notes that the readiness of pods may be another one. The server's lock must
+// be held.
+func (l *line) touch(addresses map[string]bool) {
+	if l.touched == nil {
+		return // of all, already
+	}
+	for address := range addresses {
+		l.touched[address] = true
+	}
 }
 
 // waiting tells whether the first update has not been tried yet.

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 		for h := range held {
 			d.hold(h)
 		}
+		p.holdBack(held)
 		problems = slices.DeleteFunc(problems, func(x problem) bool { return held[heldName{x.typeURL, x.Resource}] != nil })
 		if len(problems) == 0 {
 			problems = p.try(ctx, world, d)
@@ -57,6 +59,16 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 				return nil, nil, x // nothing helps against it
 			}
 			held[h] = x
+		}
+	}
+}
+
+// holdBack remembers shards that gateways do not get as the World has them: what
+// comes next cannot be put into what they have.
+func (p *publisher) holdBack(held map[heldName]error) {
+	for h := range held {
+		if h.typeURL == resource.RouteType {
+			p.behind[h.name] = true
 		}
 	}
 }
@@ -87,6 +99,7 @@ func (p *publisher) pack(world *model.World) (*delta, []problem, error) {
 		resource.RouteType:           wrap(&w, resource.RouteType, c.Routes),
 		resource.ScopedRouteType:     wrap(&w, resource.ScopedRouteType, c.Scopes),
 	}}
+	p.patch(&w, world, c, d.put[resource.RouteType])
 	d.bridges = wrap(&w, resource.EndpointType, c.Bridges)
 	d.views = wrapViews(&w, c.Views)
 	d.nodes = wrapNodes(&w, c.Nodes)
@@ -102,8 +115,35 @@ func (p *publisher) translate(before, world *model.World) (*translate.Delta, err
 	return c, err
 }
 
-// fresh tells of a route, by its name, whether its function is another one than in
-// the last World: no other route can have changed.
+// patch puts the changes of shards into what gateways have of them, and adds the
+// shards that differ then to put.
+func (p *publisher) patch(w *wrapper, world *model.World, c *translate.Delta, put map[string]*anypb.Any) {
+	for name, patch := range c.Patches {
+		old := p.serve.Body(resource.RouteType, name)
+		if old == nil || p.behind[name] {
+			whole, err := translate.Shard(p.config.translation(), world, name)
+			if w.err = errors.Join(w.err, err); err != nil {
+				continue
+			}
+			c.Routes[name] = whole
+			delete(c.Patches, name)
+			maps.Copy(put, wrap(w, resource.RouteType, map[string]*route.RouteConfiguration{name: whole}))
+			continue
+		}
+		value, err := patch.Apply(old.GetValue())
+		if w.err = errors.Join(w.err, err); err != nil {
+			continue
+		}
+		body := &anypb.Any{TypeUrl: old.GetTypeUrl(), Value: value}
+		if !bytes.Equal(value, old.GetValue()) {
+			w.check(resource.RouteType, name, patch.Put)
+			put[name] = body
+		}
+	}
+}
+
+// fresh tells of a route, by its name, whether something else than readiness
+// differs of its function from the last World: no other route can have become bad.
 func (p *publisher) fresh(world *model.World) func(route string) bool {
 	last := p.last
 	if last == nil {
@@ -111,7 +151,7 @@ func (p *publisher) fresh(world *model.World) func(route string) bool {
 	}
 	return func(route string) bool {
 		function, _, _ := strings.Cut(route, "/")
-		return last.Function(function) != world.Function(function)
+		return !world.Function(function).Resembles(last.Function(function))
 	}
 }
 
@@ -166,7 +206,7 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 	}
 	fresh := p.fresh(world)
 	for name := range d.put[resource.RouteType] {
-		if part := newRoutes(d.translated.Routes[name], fresh); len(part.GetVirtualHosts()) > 0 {
+		if part := newRoutes(d.translated.RoutesOf(name), fresh); len(part.GetVirtualHosts()) > 0 {
 			change.Routes = append(change.Routes, part)
 		}
 	}

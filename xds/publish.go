@@ -28,6 +28,7 @@ type publisher struct {
 	canary *canary.Canary                          // nil: none is wanted
 	blind  bool                                    // something was published that no canary has tried
 	again  time.Time                               // when to try it, at the earliest
+	behind map[string]bool                         // shards that were held back since they were last whole
 	held   error                                   // resources that no function is to blame for, and that did not go out
 	listed []Quarantine                            // what is in quarantine
 	last   *model.World                            // the last one that was published; nil before
@@ -73,6 +74,7 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	p.serve.Update(resource.ExtensionConfigType, d.put[resource.ExtensionConfigType], nil)
 	p.serve.Update(resource.ListenerType, d.put[resource.ListenerType], nil)
 	p.serve.UpdateNodes(d.put[resource.RouteType], d.nodes)
+	maps.DeleteFunc(p.behind, func(name string, _ bool) bool { return d.put[resource.RouteType][name] != nil })
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
 	p.serve.Open()
 	p.last = world

@@ -97,8 +97,8 @@ func brief(reason string) string {
 // quarantined lists what is not served in a World, sorted by name.
 func (p *publisher) quarantined(world *model.World) []Quarantine {
 	all := []Quarantine{}
-	for _, f := range world.Functions {
-		if _, known := p.broken[f.Name]; f.Invalid != "" && !known {
+	for _, f := range world.Invalid() {
+		if _, known := p.broken[f.Name]; !known {
 			all = append(all, Quarantine{Name: f.Name, Function: f.Name, Source: f.Source, Reason: f.Invalid, Stage: stageModel})
 		}
 	}

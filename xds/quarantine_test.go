@@ -2,6 +2,7 @@ package xds
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,11 +166,20 @@ func (k badKind) tamper(d *translate.Delta) {
 			k.pods(a)
 		}
 	}
-	for _, c := range d.Routes {
+	for _, c := range routesIn(d) {
 		for _, v := range c.VirtualHosts {
 			k.tamperRoutes(v)
 		}
 	}
+}
+
+// routesIn are the route configurations of a change, whole or in part.
+func routesIn(d *translate.Delta) []*route.RouteConfiguration {
+	all := slices.Collect(maps.Values(d.Routes))
+	for _, p := range d.Patches {
+		all = append(all, p.Put)
+	}
+	return all
 }
 
 // tamperRoutes keeps conditions bad when the route is a mere answer.
@@ -268,7 +278,7 @@ func TestAHostThatIsThereTwiceHoldsItsPartBack(t *testing.T) {
 	}
 	r := newRig(t, functions(at("one", "one.example.com", "/1"), at("two", "two.example.com", "/1")), withCanary(t))
 	double := func(d *translate.Delta) {
-		for _, c := range d.Routes {
+		for _, c := range routesIn(d) {
 			for _, v := range c.VirtualHosts {
 				if v.GetName() == "one.example.com" {
 					c.VirtualHosts = append(c.VirtualHosts, v)

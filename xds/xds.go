@@ -186,7 +186,12 @@ func (s *Server) Apply(_ context.Context, set api.Set) error {
 // SetReady changes the readiness of pods by address. A pod counts for its
 // function's limit from when it was first said to be ready.
 func (s *Server) SetReady(changes map[string]bool) {
-	s.change(func(in *model.Input) { maps.Copy(in.Ready, changes) })
+	s.change(func(in *model.Input) {
+		maps.Copy(in.Ready, changes)
+		for _, l := range s.lines {
+			l.touch(changes)
+		}
+	})
 }
 
 // SetReadiness changes the readiness of one pod.
@@ -303,7 +308,8 @@ func (s *Server) reconcile(ctx context.Context) {
 // The lock must be held.
 func (s *Server) input(l *line) model.Input {
 	in := s.in
-	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
+	in.Ready, in.Touched = l.takeReady(in.Ready)
+	in.ZoneWeights, in.Pins = maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
 	in.Weighted = s.weighted(l.group)
 	return s.gets(l.group).of(l.group, &s.fleet, in)
 }

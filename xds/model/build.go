@@ -3,7 +3,6 @@ package model
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -29,23 +28,42 @@ func Build(in Input) *World {
 	for _, p := range in.Pins {
 		b.pins[p.Function] = append(b.pins[p.Function], p)
 	}
-	w := &World{functions: make(map[string]*Function, len(in.Set.Functions)), Views: in.Views, TLS: in.TLS, group: in.Group}
-	for _, spec := range in.Set.Functions {
+	if w, ok := b.step(); ok {
+		return w
+	}
+	return b.all()
+}
+
+// all makes a World by looking at every function.
+func (b *builder) all() *World {
+	w := &World{Views: b.in.Views, TLS: b.in.TLS, group: b.in.Group, self: &identity{}}
+	functions := w.functions.edit()
+	for _, spec := range b.in.Set.Functions {
 		f := b.previous(spec.Name)
 		if f == nil || !b.holds(f, spec) {
 			f = b.function(spec)
 		}
 		w.Functions = append(w.Functions, f)
-		w.functions[f.Name] = f
-		w.weighted = w.weighted || len(f.fleet.Parts) > 0
+		functions.set(f.Name, f)
+		w.weighted += f.uneven()
 	}
-	slices.SortFunc(w.Functions, func(a, b *Function) int { return cmp.Compare(a.Name, b.Name) })
+	w.functions = functions.next
+	slices.SortFunc(w.Functions, byName)
+	w.basis = b.basisOf(w)
+	for _, f := range w.Functions {
+		if f.Invalid != "" {
+			w.invalid = append(w.invalid, f)
+		}
+	}
+	before := b.in.Previous
+	if before == nil {
+		before = &World{}
+	}
+	w.difference = difference{from: before.self, functions: functionChanges(before.Functions, w.Functions)}
 	w.Callers = b.credentials()
 	w.addServices()
-	w.addHosts(in.Previous)
-	for _, name := range slices.Sorted(maps.Keys(b.zones)) {
-		w.Zones = append(w.Zones, b.zones[name])
-	}
+	w.addHosts(before)
+	w.Zones = b.zonesOf(w)
 	return w
 }
 
@@ -102,7 +120,7 @@ func (b *builder) previous(name string) *Function {
 	if b.in.Previous == nil {
 		return nil
 	}
-	return b.in.Previous.functions[name]
+	return b.in.Previous.Function(name)
 }
 
 // holds tells whether a function of the World before is what this input would

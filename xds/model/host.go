@@ -163,7 +163,7 @@ func anyMethod(r *Rule) int {
 func (w *World) Candidates(host string) []*Rule {
 	host = CleanHost(host)
 	var rules []*Rule
-	if h := w.hosts[host]; h != nil && !h.Wildcard() {
+	if h := w.hosts.get(host); h != nil && !h.Wildcard() {
 		rules = append(rules, h.Rules...)
 	}
 	for rest := host; ; {
@@ -171,12 +171,12 @@ func (w *World) Candidates(host string) []*Rule {
 		if i < 0 {
 			break
 		}
-		if h := w.hosts["*"+rest[i:]]; h != nil {
+		if h := w.hosts.get("*" + rest[i:]); h != nil {
 			return append(rules, h.Rules...)
 		}
 		rest = rest[i+1:]
 	}
-	if h := w.hosts["*"]; h != nil {
+	if h := w.hosts.get("*"); h != nil {
 		rules = append(rules, h.Rules...)
 	}
 	return rules

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -9,42 +8,46 @@ import (
 
 // addHosts gives the World its hosts: those of the World before, and new ones
 // where a function came, went or changed.
-func (w *World) addHosts(previous *World) {
-	if previous == nil {
-		previous = &World{}
+func (w *World) addHosts(before *World) {
+	w.Hosts, w.hosts = before.Hosts, before.hosts
+	if len(w.difference.functions) == 0 {
+		return
 	}
-	w.hosts = maps.Clone(previous.hosts)
-	if w.hosts == nil {
-		w.hosts = map[string]*Host{}
+	hosts := before.hosts.edit()
+	w.hosts = hosts.next // its parts follow the edit
+	fresh, touched := w.touched()
+	for name := range touched {
+		w.renew(hosts, name, fresh[name])
 	}
-	fresh, touched := w.touched(previous)
-	names := slices.Sorted(maps.Keys(touched))
-	for _, name := range names {
-		w.renew(name, fresh[name])
+	if anyWildcard(touched) {
+		w.widen(hosts, before, touched)
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "*") }) {
-		w.widen()
+	w.placeHosts(before, touched)
+}
+
+func anyWildcard(names map[string]bool) bool {
+	for name := range names {
+		if strings.HasPrefix(name, "*") {
+			return true
+		}
 	}
-	w.Hosts = slices.SortedFunc(maps.Values(w.hosts), func(a, b *Host) int { return cmp.Compare(a.Name, b.Name) })
+	return false
 }
 
 // touched lists the hosts that functions which differ from the World before are
 // or were reached by, and the new functions' rules by host.
-func (w *World) touched(previous *World) (fresh map[string][]*Rule, hosts map[string]bool) {
+func (w *World) touched() (fresh map[string][]*Rule, hosts map[string]bool) {
 	fresh, hosts = map[string][]*Rule{}, map[string]bool{}
-	for _, f := range previous.Functions {
-		if w.functions[f.Name] == f {
+	for _, c := range w.difference.functions {
+		if c.Before != nil {
+			for _, hr := range c.Before.rules {
+				hosts[hr.host] = true
+			}
+		}
+		if c.Now == nil {
 			continue
 		}
-		for _, hr := range f.rules {
-			hosts[hr.host] = true
-		}
-	}
-	for _, f := range w.Functions {
-		if previous.functions[f.Name] == f {
-			continue
-		}
-		for _, hr := range f.rules {
+		for _, hr := range c.Now.rules {
 			fresh[hr.host] = append(fresh[hr.host], hr.rule)
 			hosts[hr.host] = true
 		}
@@ -54,28 +57,31 @@ func (w *World) touched(previous *World) (fresh map[string][]*Rule, hosts map[st
 
 // renew replaces a host by one with fresh rules and without those of functions
 // that are not in the World any more.
-func (w *World) renew(name string, fresh []*Rule) {
+func (w *World) renew(hosts *indexEdit[*Host], name string, fresh []*Rule) {
 	own := fresh
-	if old := w.hosts[name]; old != nil {
+	if old := hosts.next.get(name); old != nil {
 		for _, r := range old.own {
-			if w.functions[r.Function.Name] == r.Function {
+			if w.Function(r.Function.Name) == r.Function {
 				own = append(own, r)
 			}
 		}
 	}
 	if len(own) == 0 {
-		delete(w.hosts, name)
+		hosts.drop(name)
 		return
 	}
 	slices.SortFunc(own, compareRules)
-	w.hosts[name] = &Host{Name: name, Rules: own, own: own}
+	hosts.set(name, &Host{Name: name, Rules: own, own: own})
 }
 
-// widen renews every wildcard: each ends with the rules of wider ones.
-func (w *World) widen() {
-	for name, h := range w.hosts {
-		if h.Wildcard() {
-			w.hosts[name] = &Host{Name: name, own: h.own, Rules: slices.Concat(h.own, w.wider(name))}
+// widen renews every wildcard, for each ends with the rules of wider ones.
+func (w *World) widen(hosts *indexEdit[*Host], before *World, touched map[string]bool) {
+	for _, h := range before.Wildcards() {
+		touched[h.Name] = true
+	}
+	for name := range touched {
+		if h := hosts.next.get(name); h != nil && h.Wildcard() {
+			hosts.set(name, &Host{Name: name, own: h.own, Rules: slices.Concat(h.own, w.wider(name))})
 		}
 	}
 }
@@ -86,7 +92,7 @@ func (w *World) wider(name string) (all []*Rule) {
 		return nil
 	}
 	own := func(name string) []*Rule {
-		if h := w.hosts[name]; h != nil {
+		if h := w.hosts.get(name); h != nil {
 			return h.own
 		}
 		return nil
@@ -99,4 +105,26 @@ func (w *World) wider(name string) (all []*Rule) {
 		all = append(all, own("*."+after)...)
 		rest = after
 	}
+}
+
+// placeHosts makes the sorted list of hosts, and notes which are others now.
+func (w *World) placeHosts(before *World, touched map[string]bool) {
+	w.Hosts = make([]*Host, 0, len(before.Hosts)+len(touched))
+	i := 0
+	for _, name := range slices.Sorted(maps.Keys(touched)) {
+		for ; i < len(before.Hosts) && before.Hosts[i].Name < name; i++ {
+			w.Hosts = append(w.Hosts, before.Hosts[i])
+		}
+		was, now := before.Host(name), w.Host(name)
+		if was != nil {
+			i++
+		}
+		if now != nil {
+			w.Hosts = append(w.Hosts, now)
+		}
+		if was != now {
+			w.difference.hosts = append(w.difference.hosts, HostChange{was, now})
+		}
+	}
+	w.Hosts = append(w.Hosts, before.Hosts[i:]...)
 }

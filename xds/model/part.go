@@ -108,4 +108,4 @@ func (r *Rule) At(node string) *Rule {
 }
 
 // Weighted tells whether there is a function whose limit is not shared evenly.
-func (w *World) Weighted() bool { return w.weighted }
+func (w *World) Weighted() bool { return w.weighted > 0 }

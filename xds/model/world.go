@@ -44,6 +44,10 @@ type Input struct {
 	Views       []string            // zones in which the group has gateways, sorted
 	TLS         *TLS                // nil: gateways do not listen for it
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
+
+	// Touched are the addresses whose readiness may be another than it was for
+	// Previous; nil: all. With it a World costs what differs from Previous.
+	Touched map[string]bool
 }
 
 // Pin takes one pod of a function out of rotation; only requests that carry the
@@ -65,11 +69,19 @@ type World struct {
 	Tokens    map[string][]*Issuer // sets of issuers whose tokens a function takes, by Access.TokenSet
 	Services  map[string]Service   // that gateways themselves call, by cluster
 
-	functions map[string]*Function
-	hosts     map[string]*Host
+	functions index[*Function]
+	hosts     index[*Host]
+	invalid   []*Function // sorted by name
 	group     *Group
-	weighted  bool // some function's limit is not shared evenly
+	weighted  int // functions whose limit is not shared evenly
+
+	self       *identity
+	basis      basis
+	difference difference
 }
+
+// Invalid are the functions that cannot be served, sorted by name.
+func (w *World) Invalid() []*Function { return w.invalid }
 
 // Zone is a place that can be lost as a whole.
 type Zone struct {
@@ -217,7 +229,7 @@ type Match struct {
 type Header struct{ Name, Value string }
 
 // Function returns the function of that name, or nil.
-func (w *World) Function(name string) *Function { return w.functions[name] }
+func (w *World) Function(name string) *Function { return w.functions.get(name) }
 
 // Host returns the host of exactly that name, or nil.
-func (w *World) Host(name string) *Host { return w.hosts[name] }
+func (w *World) Host(name string) *Host { return w.hosts.get(name) }

@@ -128,6 +128,12 @@ func (g *Group) Differs(typeURL, name string, body *anypb.Any) bool {
 	return !ok || e.version != version(body)
 }
 
+// Body is a resource as it was put last; nil: there is none.
+func (g *Group) Body(typeURL, name string) *anypb.Any {
+	e, _ := g.tables[typeURL].get(name, "")
+	return e.body
+}
+
 // Names lists the resources of a type, sorted.
 func (g *Group) Names(typeURL string) []string { return g.tables[typeURL].names() }
 

@@ -1,11 +1,15 @@
 package translate
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kongdao/kongdao/api"
@@ -23,19 +27,30 @@ func TestChangesAddUp(t *testing.T) {
 		var before *model.World
 		have := &Resources{}
 		for step := range 25 {
+			ready := in.Ready
 			mutate(r, &in)
-			in.Previous = before
+			in.Previous, in.Touched = before, nil
+			if seed%2 == 0 { // the way that looks only at what can have changed
+				in.Touched = differing(ready, in.Ready)
+				in.Set.Functions = slices.SortedFunc(slices.Values(in.Set.Functions), func(a, b *api.Function) int { return strings.Compare(a.Name, b.Name) })
+			}
 			w := model.Build(in)
 			d, err := Changes(c, before, w)
 			if err != nil {
 				t.Fatal(err)
 			}
-			apply(have, d, before == nil)
+			apply(t, have, d, before == nil)
 			full, err := World(c, w)
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkRoutes(t, full)
+			in.Touched = nil
+			if everything, err := World(c, model.Build(in)); err != nil || difference(full, everything) != "" {
+				t.Fatalf("seed %d, step %d: looking at what changed gives another World: %v %s", seed, step, err, difference(full, everything))
+			} else if all := model.Build(in); !slices.Equal(all.Zones, w.Zones) || len(all.Invalid()) != len(w.Invalid()) {
+				t.Fatalf("seed %d, step %d: zones %v, want %v", seed, step, w.Zones, all.Zones)
+			}
 			if diff := difference(have, full); diff != "" {
 				t.Fatalf("seed %d, step %d: %s", seed, step, diff)
 			}
@@ -45,11 +60,21 @@ func TestChangesAddUp(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %d hosts, want %d", seed, step, len(w.Hosts), len(fresh.Hosts))
 			}
 			before = w
-			if same, err := Changes(c, w, rebuild(in, w)); err != nil || len(same.Clusters)+len(same.Routes)+len(same.Scopes)+len(same.Listeners) > 0 {
+			if same, err := Changes(c, w, rebuild(in, w)); err != nil || len(same.Clusters)+len(same.Routes)+len(same.Patches)+len(same.Scopes)+len(same.Listeners) > 0 {
 				t.Fatalf("seed %d, step %d: nothing changed, and yet %v %v", seed, step, same, err)
 			}
 		}
 	}
+}
+
+func differing(a, b map[string]bool) map[string]bool {
+	all := map[string]bool{}
+	for address, ready := range b {
+		if was, known := a[address]; !known || was != ready {
+			all[address] = true
+		}
+	}
+	return all
 }
 
 func rebuild(in model.Input, previous *model.World) *model.World {
@@ -116,7 +141,8 @@ func mutate(r *rand.Rand, in *model.Input) {
 }
 
 // apply does to have what gateways do.
-func apply(have *Resources, d *Delta, first bool) {
+func apply(t *testing.T, have *Resources, d *Delta, first bool) {
+	t.Helper()
 	if first {
 		*have = d.Resources
 		return
@@ -131,7 +157,33 @@ func apply(have *Resources, d *Delta, first bool) {
 	maps.Copy(have.Clusters, d.Clusters)
 	maps.Copy(have.Endpoints, d.Endpoints)
 	maps.Copy(have.Routes, d.Routes)
+	for name, p := range d.Patches {
+		have.Routes[name] = patched(t, have.Routes[name], p)
+	}
 	maps.Copy(have.Scopes, d.Scopes)
+}
+
+// patched is a shard with a patch put in, which must be the very bytes that the
+// whole shard is marshalled to.
+func patched(t *testing.T, old *route.RouteConfiguration, p *Patch) *route.RouteConfiguration {
+	t.Helper()
+	deterministic := proto.MarshalOptions{Deterministic: true}
+	before, err := deterministic.Marshal(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := p.Apply(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &route.RouteConfiguration{}
+	if err := proto.Unmarshal(body, out); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := deterministic.Marshal(out); err != nil || !bytes.Equal(again, body) {
+		t.Fatalf("patched bytes are not those of the whole: %v", err)
+	}
+	return out
 }
 
 func difference(a, b *Resources) string {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -16,66 +17,58 @@ import (
 	"github.com/kongdao/kongdao/xds/model"
 )
 
-// routes has every shard of a host that is another one than before; without a
-// World before it has all shards, also empty ones, and AnyHost: a scope never
-// names a route configuration that is not there.
-func (t *translator) routes(before, w *model.World) map[string]*route.RouteConfiguration {
-	all := t.shards(w, t.touchedShards(before, w))
-	if c := t.websockets(before, w); c != nil {
-		all[Websockets] = c
+// routes has every shard, also empty ones, where there is no World before: a scope
+// never names a route configuration that is not there. With one before, shards
+// come as patches. AnyHost and Websockets are whole, where they changed.
+func (t *translator) routes(before, w *model.World, hosts []model.HostChange) (all map[string]*route.RouteConfiguration, patches map[string]*Patch) {
+	all = map[string]*route.RouteConfiguration{}
+	if before == nil {
+		for i := range t.Shards {
+			all[shardName(i)] = t.shard(w, i)
+		}
+	} else {
+		patches = t.patches(hosts)
 	}
-	return all
+	if before == nil || slices.ContainsFunc(hosts, wildcard) {
+		all[AnyHost] = t.anyHost(w)
+	}
+	if before == nil || websocketsChanged(hosts) {
+		all[Websockets] = t.websockets(w)
+	}
+	return all, patches
 }
 
-// shards are the route configurations of these names, which must not be Websockets.
-func (t *translator) shards(w *model.World, names map[string]bool) map[string]*route.RouteConfiguration {
-	all := map[string]*route.RouteConfiguration{}
-	for name := range names {
-		all[name] = configuration(name)
-		all[name].TypedPerFilterConfig = t.unlessAsked(nil)
-		if name != AnyHost {
-			all[name].TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
-		}
-	}
-	for _, h := range w.Hosts {
-		if c := all[t.configurationOf(h)]; c != nil {
+func wildcard(c model.HostChange) bool {
+	return c.Now != nil && c.Now.Wildcard() || c.Before != nil && c.Before.Wildcard()
+}
+
+// frame is a shard without its hosts.
+func (t *translator) frame(name string) *route.RouteConfiguration {
+	c := configuration(name)
+	c.TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
+	return c
+}
+
+func (t *translator) shard(w *model.World, i int) *route.RouteConfiguration {
+	c := t.frame(shardName(i))
+	for _, h := range w.HostsIn(i, t.Shards) {
+		if !h.Wildcard() {
 			c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(h))
 		}
 	}
-	if c := all[AnyHost]; c != nil && w.Host("*") == nil {
+	return c
+}
+
+func (t *translator) anyHost(w *model.World) *route.RouteConfiguration {
+	c := configuration(AnyHost)
+	c.TypedPerFilterConfig = t.unlessAsked(nil)
+	for _, h := range w.Wildcards() {
+		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(h))
+	}
+	if w.Host("*") == nil {
 		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(&model.Host{Name: "*"}))
 	}
-	return all
-}
-
-func (t *translator) touchedShards(before, w *model.World) map[string]bool {
-	touched := map[string]bool{}
-	if before == nil {
-		touched[AnyHost] = true
-		for i := range t.Shards {
-			touched[shardName(i)] = true
-		}
-		return touched
-	}
-	for _, h := range w.Hosts {
-		if before.Host(h.Name) != h {
-			touched[t.configurationOf(h)] = true
-		}
-	}
-	for _, h := range before.Hosts {
-		if w.Host(h.Name) == nil {
-			touched[t.configurationOf(h)] = true
-		}
-	}
-	return touched
-}
-
-// configurationOf is the route configuration that a host is in.
-func (c Config) configurationOf(h *model.Host) string {
-	if h.Wildcard() {
-		return AnyHost
-	}
-	return c.ShardName(h.Name)
+	return c
 }
 
 func configuration(name string) *route.RouteConfiguration {
@@ -273,4 +266,12 @@ func headerMatchers(headers []model.Header) []*route.HeaderMatcher {
 		all = append(all, exactHeader(h.Name, h.Value))
 	}
 	return all
+}
+
+// configurationOf is the route configuration that a host is in.
+func (c Config) configurationOf(h *model.Host) string {
+	if h.Wildcard() {
+		return AnyHost
+	}
+	return c.ShardName(h.Name)
 }

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"hash/fnv"
 
 	mutation "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -37,9 +36,7 @@ const (
 
 // ShardName is the route configuration that holds an exact host.
 func (c Config) ShardName(host string) string {
-	h := fnv.New32a()
-	h.Write([]byte(host))
-	return shardName(int(h.Sum32() % uint32(c.Shards)))
+	return shardName(int(model.HashName(host) % uint32(c.Shards)))
 }
 
 func shardName(i int) string { return fmt.Sprintf("shard-%d", i) }
@@ -50,10 +47,9 @@ func shardName(i int) string { return fmt.Sprintf("shard-%d", i) }
 //
 // Of a World with one before it, only the exact hosts that are new are in put, and
 // those that are gone in gone.
-func (t *translator) scopes(before, w *model.World) (put map[string]*route.ScopedRouteConfiguration, gone []string) {
+func (t *translator) scopes(before *model.World, hosts []model.HostChange) (put map[string]*route.ScopedRouteConfiguration, gone []string) {
 	put = map[string]*route.ScopedRouteConfiguration{}
 	if before == nil {
-		before = &model.World{}
 		put[anyScope] = scope(anyScope, AnyHost)
 		put[websocketScope] = scope(websocketScope, Websockets)
 		for i := range t.Shards {
@@ -61,14 +57,13 @@ func (t *translator) scopes(before, w *model.World) (put map[string]*route.Scope
 			put[own] = scope(own, shardName(i))
 		}
 	}
-	for _, h := range w.Hosts {
-		if !h.Wildcard() && before.Host(h.Name) == nil {
-			put[h.Name] = scope(h.Name, t.ShardName(h.Name))
-		}
-	}
-	for _, h := range before.Hosts {
-		if !h.Wildcard() && w.Host(h.Name) == nil {
-			gone = append(gone, h.Name)
+	for _, c := range hosts {
+		switch {
+		case wildcard(c):
+		case c.Before == nil:
+			put[c.Now.Name] = scope(c.Now.Name, t.ShardName(c.Now.Name))
+		case c.Now == nil:
+			gone = append(gone, c.Before.Name)
 		}
 	}
 	return put, gone

@@ -79,9 +79,12 @@ type Resources struct {
 
 // Delta are the resources that differ between two Worlds.
 type Delta struct {
-	Resources          // new or changed
+	Resources          // new or changed; with a World before, shards are in Patches
 	Removed   []string // clusters and their endpoints, sorted
 	Unscoped  []string // scopes that are gone, sorted
+
+	// Patches are the changes of shards of exact hosts, by name.
+	Patches map[string]*Patch
 
 	// Bridges are endpoints to be sent before those in Endpoints, of revisions whose
 	// pods in rotation were all replaced: the old and the new ones together. A
@@ -122,19 +125,22 @@ func Changes(c Config, before, w *model.World) (*Delta, error) {
 	if before == nil || before.Listen() != w.Listen() {
 		d.Listeners = t.listeners()
 	}
-	for _, f := range w.Functions {
-		if before == nil || before.Function(f.Name) != f {
+	functions, hosts := w.Since(before)
+	for _, c := range functions {
+		if f := c.Now; f != nil {
 			t.addFunction(&d.Resources, f)
-			addBridges(d, before, f)
+			addBridges(d, c)
 			t.addViews(d, w, f)
 		}
 	}
 	d.Secrets = secrets(before, w)
 	t.addServices(&d.Resources, before, w)
-	d.Removed = removedClusters(before, w, d.Clusters)
-	d.Routes = t.routes(before, w)
-	d.Nodes = t.nodeRoutes(before, w, d.Routes)
-	d.Scopes, d.Unscoped = t.scopes(before, w)
+	if before != nil {
+		d.Removed = removedClusters(before, w, functions, d.Clusters)
+	}
+	d.Routes, d.Patches = t.routes(before, w, hosts)
+	d.Nodes = t.nodeRoutes(before, w, sentRoutes(d))
+	d.Scopes, d.Unscoped = t.scopes(before, hosts)
 	return d, errors.Join(t.errs...)
 }
 
@@ -152,12 +158,9 @@ func (t *translator) addFunction(r *Resources, f *model.Function) {
 	}
 }
 
-func addBridges(d *Delta, before *model.World, f *model.Function) {
-	if before == nil || f.Invalid != "" {
-		return
-	}
-	old := before.Function(f.Name)
-	if old == nil || old.Invalid != "" {
+func addBridges(d *Delta, c model.FunctionChange) {
+	old, f := c.Before, c.Now
+	if old == nil || old.Invalid != "" || f.Invalid != "" {
 		return
 	}
 	for _, r := range f.Revisions {
@@ -170,13 +173,11 @@ func addBridges(d *Delta, before *model.World, f *model.Function) {
 
 // removedClusters are those of functions that are other ones now and do not have
 // them any more.
-func removedClusters(before, w *model.World, now map[string]*cluster.Cluster) (names []string) {
-	if before == nil {
-		return nil
-	}
+func removedClusters(before, w *model.World, functions []model.FunctionChange, now map[string]*cluster.Cluster) (names []string) {
 	names = goneServices(before, w)
-	for _, f := range before.Functions {
-		if f.Invalid != "" || w.Function(f.Name) == f {
+	for _, c := range functions {
+		f := c.Before
+		if f == nil || f.Invalid != "" {
 			continue
 		}
 		for _, r := range f.Revisions {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/http"
+	"slices"
 
 	mutation "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -25,12 +26,8 @@ const (
 	websocketScope  = noHost + Websockets
 )
 
-// websockets is the route configuration, nil when no host with a route for
-// websockets changed.
-func (t *translator) websockets(before, w *model.World) *route.RouteConfiguration {
-	if before != nil && !websocketsChanged(before, w) {
-		return nil
-	}
+// websockets is the route configuration.
+func (t *translator) websockets(w *model.World) *route.RouteConfiguration {
 	c := configuration(Websockets)
 	c.TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
 	for _, h := range w.Hosts {
@@ -62,18 +59,9 @@ func noUpgrade(conditions ...*route.HeaderMatcher) *route.Route {
 	return answer("", m, &model.Function{}, direct(http.StatusForbidden, "no_upgrade", "no function has a route for websockets here"))
 }
 
-func websocketsChanged(before, w *model.World) bool {
-	for _, h := range w.Hosts {
-		if was := before.Host(h.Name); was != h && (h.TakesWebsockets() || was != nil && was.TakesWebsockets()) {
-			return true
-		}
-	}
-	for _, h := range before.Hosts {
-		if h.TakesWebsockets() && w.Host(h.Name) == nil {
-			return true
-		}
-	}
-	return false
+func websocketsChanged(hosts []model.HostChange) bool {
+	takes := func(h *model.Host) bool { return h != nil && h.TakesWebsockets() }
+	return slices.ContainsFunc(hosts, func(c model.HostChange) bool { return takes(c.Before) || takes(c.Now) })
 }
 
 // toWebsockets are early header mutations that lead handshakes to their scope and

@@ -85,7 +85,7 @@ func DefaultConfig() Config {
 		TLS:                 DefaultTLS(),
 		SignatureWindow:     api.Duration(5 * time.Minute),
 		TrustedCA:           "/etc/ssl/certs/ca-certificates.crt",
-		Shards:              64,
+		Shards:              256,
 		Gateways:            1,
 		ShareByLoad:         true,
 		FirstReadiness:      api.Duration(time.Second),

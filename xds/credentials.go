@@ -83,32 +83,29 @@ func (s *Server) resolved(secret api.Secret) (string, error) {
 // readFiles reads the key sets that functions name by file.
 func (c secretsOfConsumers) readFiles(set api.Set) error {
 	var errs []error
-	type user struct {
-		meta   api.Metadata
-		access *api.Access
-	}
-	var users []user
 	for _, f := range set.Functions {
-		users = append(users, user{f.Metadata, f.Spec.Access})
+		errs = c.readKeySets(errs, &f.Metadata, f.Spec.Access)
 	}
 	for _, g := range set.GatewayGroups {
-		users = append(users, user{g.Metadata, g.Spec.Access})
-	}
-	for _, u := range users {
-		if u.access == nil {
-			continue
-		}
-		for i, t := range u.access.JWT {
-			path := t.JWKS.File
-			if _, read := c.files[path]; path == "" || read {
-				continue
-			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: spec.access.jwt[%d].jwks.file of %s: %w", u.meta.Source, i, u.meta.Name, err))
-			}
-			c.files[path] = string(text)
-		}
+		errs = c.readKeySets(errs, &g.Metadata, g.Spec.Access)
 	}
 	return errors.Join(errs...)
+}
+
+func (c secretsOfConsumers) readKeySets(errs []error, user *api.Metadata, access *api.Access) []error {
+	if access == nil {
+		return errs
+	}
+	for i, t := range access.JWT {
+		path := t.JWKS.File
+		if _, read := c.files[path]; path == "" || read {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: spec.access.jwt[%d].jwks.file of %s: %w", user.Source, i, user.Name, err))
+		}
+		c.files[path] = string(text)
+	}
+	return errs
 }

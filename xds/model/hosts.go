@@ -112,9 +112,9 @@ func (w *World) placeHosts(before *World, touched map[string]bool) {
 	w.Hosts = make([]*Host, 0, len(before.Hosts)+len(touched))
 	i := 0
 	for _, name := range slices.Sorted(maps.Keys(touched)) {
-		for ; i < len(before.Hosts) && before.Hosts[i].Name < name; i++ {
-			w.Hosts = append(w.Hosts, before.Hosts[i])
-		}
+		next := upTo(before.Hosts, i, name, func(h *Host) string { return h.Name })
+		w.Hosts = append(w.Hosts, before.Hosts[i:next]...)
+		i = next
 		was, now := before.Host(name), w.Host(name)
 		if was != nil {
 			i++

@@ -36,20 +36,12 @@ func (w *World) Since(before *World) ([]FunctionChange, []HostChange) {
 }
 
 func functionChanges(before, now []*Function) (all []FunctionChange) {
-	merge(before, now, byName, func(a, b *Function) {
-		if a != b {
-			all = append(all, FunctionChange{a, b})
-		}
-	})
+	compare(before, now, byName, func(a, b *Function, _ int) { all = append(all, FunctionChange{a, b}) })
 	return all
 }
 
 func hostChanges(before, now []*Host) (all []HostChange) {
-	merge(before, now, byHostName, func(a, b *Host) {
-		if a != b {
-			all = append(all, HostChange{a, b})
-		}
-	})
+	compare(before, now, byHostName, func(a, b *Host, _ int) { all = append(all, HostChange{a, b}) })
 	return all
 }
 
@@ -57,32 +49,44 @@ func byName(a, b *Function) int { return cmp.Compare(a.Name, b.Name) }
 
 func byHostName(a, b *Host) int { return strings.Compare(a.Name, b.Name) }
 
-// merge walks two sorted lists together and visits pairs of equal names; nil stands
-// for what only the other one has.
-func merge[T any](as, bs []*T, compare func(a, b *T) int, visit func(a, b *T)) {
+// compare walks two sorted lists together and visits what is not the same in both:
+// pairs of equal names, nil for what only the other one has, and the index in now.
+func compare[T any](before, now []*T, order func(a, b *T) int, visit func(before, now *T, at int)) {
 	i, j := 0, 0
-	for i < len(as) || j < len(bs) {
-		order := 0
+	for {
+		for i < len(before) && j < len(now) && before[i] == now[j] {
+			i, j = i+1, j+1
+		}
+		var first int
 		switch {
-		case i == len(as):
-			order = 1
-		case j == len(bs):
-			order = -1
-		case as[i] != bs[j]:
-			order = compare(as[i], bs[j])
+		case i == len(before) && j == len(now):
+			return
+		case i == len(before):
+			first = 1
+		case j == len(now):
+			first = -1
+		default:
+			first = order(before[i], now[j])
 		}
 		switch {
-		case order < 0:
-			visit(as[i], nil)
+		case first < 0:
+			visit(before[i], nil, j)
 			i++
-		case order > 0:
-			visit(nil, bs[j])
+		case first > 0:
+			visit(nil, now[j], j)
 			j++
 		default:
-			visit(as[i], bs[j])
+			visit(before[i], now[j], j)
 			i, j = i+1, j+1
 		}
 	}
+}
+
+// upTo is the index of the first of a sorted list, from an index on, whose name is
+// not below a name.
+func upTo[T any](all []T, from int, name string, nameOf func(T) string) int {
+	at, _ := slices.BinarySearchFunc(all[from:], name, func(x T, name string) int { return strings.Compare(nameOf(x), name) })
+	return from + at
 }
 
 // Resembles tells whether a function differs from what it was in nothing but its

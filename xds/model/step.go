@@ -25,7 +25,7 @@ type basis struct {
 	fleet       *Fleet
 	fleets      map[string]*Fleet
 	weighted    map[string]*Fleet
-	used        map[string]int   // pods by zone
+	used        map[string]int  // pods by zone
 	pods        index[[]string] // functions by address of their pods
 }
 
@@ -138,17 +138,13 @@ func sameFleets(a, b map[string]*Fleet) bool {
 func (b *builder) suspects(before *World) (map[string]*api.Function, bool) {
 	specs, ok := map[string]*api.Function{}, true
 	now := b.in.Set.Functions
-	at := 0 // of the spec that is visited
-	merge(before.basis.specs, now, func(a, b *api.Function) int { return strings.Compare(a.Name, b.Name) }, func(old, spec *api.Function) {
+	compare(before.basis.specs, now, bySpecName, func(old, spec *api.Function, at int) {
 		if spec == nil {
 			specs[old.Name] = nil
 			return
 		}
-		if old != spec {
-			specs[spec.Name] = spec
-			ok = ok && (at == 0 || now[at-1].Name < spec.Name) && (at+1 == len(now) || spec.Name < now[at+1].Name)
-		}
-		at++
+		specs[spec.Name] = spec
+		ok = ok && (at == 0 || now[at-1].Name < spec.Name) && (at+1 == len(now) || spec.Name < now[at+1].Name)
 	})
 	if !ok {
 		return nil, false
@@ -200,6 +196,8 @@ func unequal(a, b map[string]*Fleet) (functions []string) {
 	return functions
 }
 
+func bySpecName(a, b *api.Function) int { return strings.Compare(a.Name, b.Name) }
+
 func functionOf(piece string) string {
 	function, _, _ := strings.Cut(piece, "/")
 	return function
@@ -221,9 +219,9 @@ func (b *builder) take(w, before *World) {
 	i := 0
 	for _, c := range w.difference.functions {
 		name := c.name()
-		for ; i < len(before.Functions) && before.Functions[i].Name < name; i++ {
-			w.Functions = append(w.Functions, before.Functions[i])
-		}
+		next := upTo(before.Functions, i, name, func(f *Function) string { return f.Name })
+		w.Functions = append(w.Functions, before.Functions[i:next]...)
+		i = next
 		if c.Before != nil {
 			i++
 			w.basis.count(c.Before, -1)

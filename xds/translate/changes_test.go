@@ -48,7 +48,7 @@ func TestChangesAddUp(t *testing.T) {
 			in.Touched = nil
 			if everything, err := World(c, model.Build(in)); err != nil || difference(full, everything) != "" {
 				t.Fatalf("seed %d, step %d: looking at what changed gives another World: %v %s", seed, step, err, difference(full, everything))
-			} else if all := model.Build(in); !slices.Equal(all.Zones, w.Zones) || len(all.Invalid()) != len(w.Invalid()) {
+			} else if all := model.Build(in); !slices.Equal(all.Zones, w.Zones) || len(all.Invalid()) != len(w.Invalid()) || all.Weighted() != w.Weighted() {
 				t.Fatalf("seed %d, step %d: zones %v, want %v", seed, step, w.Zones, all.Zones)
 			}
 			if diff := difference(have, full); diff != "" {
@@ -87,7 +87,12 @@ func mutate(r *rand.Rand, in *model.Input) {
 	hosts := []string{"a.example.com", "b.example.com", "*.example.com", "*.com", "*"}
 	address := func() string { return fmt.Sprintf("127.0.0.1:%d", 9000+r.IntN(8)) }
 	zone := func() string { return fmt.Sprint("z", r.IntN(3)) }
-	switch r.IntN(8) {
+	switch r.IntN(9) {
+	case 8:
+		in.Weighted = map[string]*model.Fleet{}
+		for range r.IntN(3) {
+			in.Weighted[fmt.Sprint("f", r.IntN(6))] = &model.Fleet{Gateways: 2, Parts: map[string]float64{"gw-1": r.Float64()}}
+		}
 	case 0:
 		in.Ready = maps.Clone(in.Ready)
 		in.Ready[address()] = r.IntN(2) == 0

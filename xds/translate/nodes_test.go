@@ -87,7 +87,7 @@ func TestNodeRoutes(t *testing.T) {
 			t.Errorf("%s gets %d configurations of its own", node, len(d.Nodes[node]))
 		}
 	}
-	if got := fmt.Sprint(costsOf(d.Routes[shard], "feed")); got != even {
+	if got := fmt.Sprint(costsOf(d.RoutesOf(shard), "feed")); got != even {
 		t.Errorf("costs of other gateways: %s", got)
 	}
 

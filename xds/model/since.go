@@ -96,7 +96,7 @@ func (f *Function) Resembles(was *Function) bool {
 		return f == was
 	}
 	return f.spec == was.spec && f.broken == was.broken && f.access == was.access && slices.Equal(f.pins, was.pins) &&
-		f.fleet.equal(was.fleet) && slices.Equal(f.consumerClasses, was.consumerClasses) && f.sameKeys(was) && samePods(f, was)
+		f.fleet.equal(was.fleet) && slices.Equal(f.consumerClasses, was.consumerClasses) && f.sameKeys(was) && sameAddresses(f, was)
 }
 
 // sameKeys compares the key sets of issuers, which can change in their files.

@@ -240,7 +240,7 @@ func (b *builder) take(w, before *World) {
 		if c.Now.Invalid != "" {
 			w.invalid = append(w.invalid, c.Now)
 		}
-		if c.Before == nil || !samePods(c.Before, c.Now) {
+		if c.Before == nil || !sameAddresses(c.Before, c.Now) {
 			if c.Before != nil {
 				w.basis.unlink(pods, c.Before)
 			}
@@ -262,8 +262,8 @@ func (c FunctionChange) name() string {
 	return c.Before.Name
 }
 
-// samePods tells whether two functions have pods at the same addresses.
-func samePods(a, b *Function) bool {
+// sameAddresses tells whether two functions have pods at the same addresses.
+func sameAddresses(a, b *Function) bool {
 	return slices.EqualFunc(a.Revisions, b.Revisions, func(x, y *Revision) bool {
 		return slices.EqualFunc(x.Pods, y.Pods, func(p, q *Pod) bool { return p.Address == q.Address })
 	})

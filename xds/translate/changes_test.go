@@ -31,7 +31,7 @@ func TestChangesAddUp(t *testing.T) {
 			mutate(r, &in)
 			in.Previous, in.Touched = before, nil
 			if seed%2 == 0 { // the way that looks only at what can have changed
-				in.Touched = differing(ready, in.Ready)
+				in.Touched = touchedSince(ready, in.Ready)
 				in.Set.Functions = slices.SortedFunc(slices.Values(in.Set.Functions), func(a, b *api.Function) int { return strings.Compare(a.Name, b.Name) })
 			}
 			w := model.Build(in)
@@ -67,7 +67,7 @@ func TestChangesAddUp(t *testing.T) {
 	}
 }
 
-func differing(a, b map[string]bool) map[string]bool {
+func touchedSince(a, b map[string]bool) map[string]bool {
 	all := map[string]bool{}
 	for address, ready := range b {
 		if was, known := a[address]; !known || was != ready {

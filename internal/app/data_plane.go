@@ -17,6 +17,7 @@ import (
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/health"
+	"github.com/kongdao/kongdao/xds/relay"
 )
 
 // startRegistry starts what the control plane and alerting live by.
@@ -194,9 +195,18 @@ func (s *System) startGateway(ctx context.Context) error {
 			return err
 		}
 	}
+	upstream := cfg.XDSAddr
+	if s.xds == nil {
+		cfg.XDSAddr = envoy.UnixAddr(relay.SocketName)
+	}
 	g, err := envoy.New(cfg, s.log.With("part", "gateway"), s.reg)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
+	}
+	if s.xds == nil {
+		if err := s.startRelay(cfg.Dir, upstream, g); err != nil {
+			return errors.Join(err, g.Close())
+		}
 	}
 	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), g.Close())
@@ -233,4 +243,17 @@ func targetOf(f *api.Function, rev api.Revision, e api.Endpoint) health.Target {
 		t.Path = ""
 	}
 	return t
+}
+
+// startRelay puts the relay between an Envoy and a control plane elsewhere: what
+// Envoy accepted is kept on disk for starts without it.
+func (s *System) startRelay(dir, upstream string, g *envoy.Gateway) error {
+	rc := relay.DefaultConfig()
+	rc.Dir, rc.Upstream, rc.Heal = dir, upstream, g.Renew
+	r, err := relay.New(rc, s.log.With("part", "relay"), s.reg)
+	if err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	s.life.start("relay", r.Run)
+	return nil
 }

@@ -34,6 +34,8 @@ type Gateway struct {
 	restarts atomic.Int64
 	lived    atomic.Bool // Envoy was ready at least once
 	ended    atomic.Pointer[time.Time]
+	renew    chan struct{} // size 1: this Envoy is to be replaced
+	busy     atomic.Int64  // times in a row that Renew found Envoy busy
 	counter  prometheus.Counter
 }
 
@@ -45,7 +47,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: log, secrets: map[string]string{}, counter: prometheus.NewCounter(prometheus.CounterOpts{
+	g := &Gateway{cfg: cfg, log: log, secrets: map[string]string{}, renew: make(chan struct{}, 1), counter: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kongdao_xds_envoy_restarts_total",
 		Help: "Times that Envoy ended by itself and was started again.",
 	})}

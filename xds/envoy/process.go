@@ -49,6 +49,9 @@ func (g *Gateway) runOnce(ctx context.Context) (end string, err error) {
 	g.log.Info("envoy started", "pid", cmd.Process.Pid, "version", g.binary.Version, "addr", g.Addr(), "admin", g.AdminAddr())
 	select {
 	case <-ended:
+	case <-g.renew:
+		g.drain(g.cfg.Drain.Std())
+		g.stop(cmd, ended)
 	case <-ctx.Done():
 		g.drain(g.cfg.Drain.Std())
 		g.stop(cmd, ended)

@@ -1,0 +1,325 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	router "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/envoy"
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+const patience = 30 * time.Second
+
+func pack(t testing.TB, m proto.Message) *anypb.Any {
+	t.Helper()
+	a, err := anypb.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// answering is a gateway's listener that answers everything with a text.
+func answering(t testing.TB, addr, text string) map[string]*anypb.Any {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(addr)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := &hcm.HttpConnectionManager{
+		StatPrefix: "gateway",
+		RouteSpecifier: &hcm.HttpConnectionManager_RouteConfig{RouteConfig: &route.RouteConfiguration{VirtualHosts: []*route.VirtualHost{{
+			Name: "all", Domains: []string{"*"}, Routes: []*route.Route{{
+				Match: &route.RouteMatch{PathSpecifier: &route.RouteMatch_Prefix{Prefix: "/"}},
+				Action: &route.Route_DirectResponse{DirectResponse: &route.DirectResponseAction{
+					Status: 200, Body: &core.DataSource{Specifier: &core.DataSource_InlineString{InlineString: text}},
+				}},
+			}},
+		}}}},
+		HttpFilters: []*hcm.HttpFilter{{Name: "router", ConfigType: &hcm.HttpFilter_TypedConfig{TypedConfig: pack(t, &router.Router{})}}},
+	}
+	return map[string]*anypb.Any{"gateway": pack(t, &listener.Listener{
+		Name: "gateway",
+		Address: &core.Address{Address: &core.Address_SocketAddress{SocketAddress: &core.SocketAddress{
+			Address: host, PortSpecifier: &core.SocketAddress_PortValue{PortValue: uint32(n)},
+		}}},
+		FilterChains: []*listener.FilterChain{{Filters: []*listener.Filter{{
+			Name: "hcm", ConfigType: &listener.Filter_TypedConfig{TypedConfig: pack(t, manager)},
+		}}}},
+	})}
+}
+
+func eds(t testing.TB, name string, alter func(*cluster.Cluster)) map[string]*anypb.Any {
+	t.Helper()
+	c := &cluster.Cluster{
+		Name: name, ConnectTimeout: durationpb.New(time.Second),
+		ClusterDiscoveryType: &cluster.Cluster_Type{Type: cluster.Cluster_EDS},
+		EdsClusterConfig: &cluster.Cluster_EdsClusterConfig{EdsConfig: &core.ConfigSource{
+			ResourceApiVersion: core.ApiVersion_V3, ConfigSourceSpecifier: &core.ConfigSource_Ads{Ads: &core.AggregatedConfigSource{}},
+		}},
+	}
+	if alter != nil {
+		alter(c)
+	}
+	return map[string]*anypb.Any{name: pack(t, c)}
+}
+
+func noPods(t testing.TB, name string) map[string]*anypb.Any {
+	t.Helper()
+	return map[string]*anypb.Any{name: pack(t, &endpoint.ClusterLoadAssignment{ClusterName: name})}
+}
+
+// controlPlane serves at addr until stop.
+func controlPlane(t testing.TB, addr string) (group *serve.Group, at string, stop func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
+	g := grpc.NewServer(grpc.WaitForHandlers(true))
+	discovery.RegisterAggregatedDiscoveryServiceServer(g, s)
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(l) }()
+	stop = sync.OnceFunc(func() {
+		g.Stop()
+		<-done
+	})
+	t.Cleanup(stop)
+	return s.Group(serve.DefaultGroup), l.Addr().String(), stop
+}
+
+// running is a relay with its Envoy.
+type running struct {
+	relay   *Relay
+	gateway *envoy.Gateway
+	stop    func()
+}
+
+func start(t testing.TB, dir, addr, upstream string, alter func(*Config)) *running {
+	t.Helper()
+	r := &running{}
+	rc := DefaultConfig()
+	rc.Dir, rc.Upstream = dir, upstream
+	rc.Heal = func(ctx context.Context) error { return r.gateway.Renew(ctx) }
+	if alter != nil {
+		alter(&rc)
+	}
+	gc := envoy.DefaultConfig()
+	gc.Dir, gc.HTTPAddr, gc.XDSAddr, gc.Concurrency, gc.Drain = dir, addr, envoy.UnixAddr(SocketName), 1, 0
+	var err error
+	if r.gateway, err = envoy.New(gc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	if r.relay, err = New(rc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- r.relay.Run(ctx) }()
+	go func() { done <- r.gateway.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("run: %v", err)
+			}
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	port, err := envoy.FreePort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
+func ready(t testing.TB, g *envoy.Gateway) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := g.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patience, what)
+}
+
+// answer is what the gateway says; empty: nothing.
+func answer(addr string) string {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get("http://" + addr + "/")
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	return string(b)
+}
+
+// TestColdStartWithoutControlPlane ends the control plane, then relay and Envoy, and
+// starts these two again: they serve as before. The control plane that comes back
+// says what changed.
+func TestColdStartWithoutControlPlane(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, stop := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ClusterType, eds(t, "f/r", nil), nil)
+	group.Update(resource.EndpointType, noPods(t, "f/r"), nil)
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, nil)
+	ready(t, r.gateway)
+	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
+	eventually(t, "the change arrives", func() bool { return answer(addr) == "second" })
+	stop()
+	if got := answer(addr); got != "second" {
+		t.Errorf("without a control plane: %q", got)
+	}
+	r.stop()
+
+	begin := time.Now()
+	again := start(t, dir, addr, at, nil)
+	ready(t, again.gateway)
+	if got := answer(addr); got != "second" {
+		t.Errorf("after a cold start: %q", got)
+	}
+	t.Logf("first answer after %v", time.Since(begin))
+
+	group, _, _ = controlPlane(t, at)
+	group.Update(resource.ClusterType, eds(t, "f/r", nil), nil)
+	group.Update(resource.EndpointType, noPods(t, "f/r"), nil)
+	group.Update(resource.ListenerType, answering(t, addr, "third"), nil)
+	group.Open()
+	eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "third" })
+	if got := again.gateway.Restarts(); got != 0 {
+		t.Errorf("%d restarts", got)
+	}
+}
+
+// TestAControlPlaneThatSaysNothing is there and has no configuration yet: the
+// gateway that starts meanwhile serves what it had.
+func TestAControlPlaneThatSaysNothing(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, stop := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, nil)
+	ready(t, r.gateway)
+	r.stop()
+	stop()
+	group, _, _ = controlPlane(t, at)
+	again := start(t, dir, addr, at, func(c *Config) { c.Patience = api.Duration(100 * time.Millisecond) })
+	ready(t, again.gateway)
+	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
+	group.Open()
+	eventually(t, "the control plane is heard", func() bool { return answer(addr) == "second" })
+}
+
+// TestAWedgedEnvoyIsHealed gives Envoy a ring that cannot be built: it neither
+// accepts nor refuses, and takes no cluster after it. The bad one is taken back,
+// which Envoy does not notice; it is started again, and takes what is new.
+func TestAWedgedEnvoyIsHealed(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, _ := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, func(c *Config) { c.Silence = api.Duration(2 * time.Second) })
+	ready(t, r.gateway)
+	ring := eds(t, "bad/r", func(c *cluster.Cluster) {
+		c.LbPolicy = cluster.Cluster_RING_HASH
+		c.LbConfig = &cluster.Cluster_RingHashLbConfig_{RingHashLbConfig: &cluster.Cluster_RingHashLbConfig{
+			MinimumRingSize: wrapperspb.UInt64(2048), MaximumRingSize: wrapperspb.UInt64(1024),
+		}}
+	})
+	group.Update(resource.EndpointType, noPods(t, "bad/r"), nil)
+	group.Update(resource.ClusterType, ring, nil)
+	eventually(t, "Envoy is stuck", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		stats, err := r.gateway.Stats(ctx, "^cluster_manager")
+		silent := r.relay.silent(time.Now().Add(time.Minute)) > 0
+		return err == nil && silent && stats["cluster_manager.cds.update_rejected"] > 0
+	})
+	group.Update(resource.ClusterType, nil, []string{"bad/r"})
+	group.Update(resource.EndpointType, noPods(t, "good/r"), nil)
+	group.Update(resource.ClusterType, eds(t, "good/r", nil), nil)
+	if got := answer(addr); got != "first" {
+		t.Errorf("the stuck Envoy says %q", got)
+	}
+	eventually(t, "Envoy is started again", func() bool { return r.gateway.Restarts() == 1 })
+	ready(t, r.gateway)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := group.WaitAcked(ctx, resource.ClusterType); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new Envoy answers", func() bool { return answer(addr) == "first" })
+}
+
+// TestSlowIsNotSilent: what Envoy may take grows with the size of what it takes.
+func TestSlowIsNotSilent(t *testing.T) {
+	r := &Relay{config: DefaultConfig(), streams: map[*session]struct{}{}}
+	s := &session{pending: map[string]waiting{}}
+	r.streams[s] = struct{}{}
+	now := time.Now()
+	for _, c := range []struct {
+		resources int
+		after     time.Duration
+		silent    bool
+	}{
+		{1, 9 * time.Second, false},
+		{1, 11 * time.Second, true},
+		{10_000, 59 * time.Second, false},
+		{10_000, 61 * time.Second, true},
+	} {
+		response := &discovery.DeltaDiscoveryResponse{RemovedResources: make([]string, c.resources)}
+		s.pending = map[string]waiting{"1": {response, now}}
+		if got := r.silent(now.Add(c.after)) > 0; got != c.silent {
+			t.Errorf("%d resources after %v: silent %v", c.resources, c.after, got)
+		}
+	}
+	s.pending = map[string]waiting{}
+	if r.silent(now.Add(time.Hour)) > 0 {
+		t.Error("silent with nothing to answer")
+	}
+}

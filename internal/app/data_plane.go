@@ -195,16 +195,18 @@ func (s *System) startGateway(ctx context.Context) error {
 			return err
 		}
 	}
-	upstream := cfg.XDSAddr
+	rc := relay.DefaultConfig()
 	if s.xds == nil {
-		cfg.XDSAddr = envoy.UnixAddr(relay.SocketName)
+		rc.Dir, rc.Upstream, rc.Mutual = cfg.Dir, cfg.XDSAddr, cfg.Mutual
+		cfg.XDSAddr, cfg.Mutual = envoy.UnixAddr(relay.SocketName), envoy.Mutual{}
 	}
 	g, err := envoy.New(cfg, s.log.With("part", "gateway"), s.reg)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
+	silent := s.ownSilence
 	if s.xds == nil {
-		if err := s.startRelay(cfg.Dir, upstream, g); err != nil {
+		if silent, err = s.startRelay(rc); err != nil {
 			return errors.Join(err, g.Close())
 		}
 	}
@@ -215,6 +217,7 @@ func (s *System) startGateway(ctx context.Context) error {
 	close(s.gatewayUp)
 	s.addresses.Gateway, s.addresses.GatewayTLS, s.addresses.GatewayAdmin = g.Addr(), cfg.TLSAddr, g.AdminAddr()
 	s.life.start("gateway", g.Run)
+	s.life.start("gateway watch", func(ctx context.Context) error { return g.Watch(ctx, silent) })
 	return nil
 }
 
@@ -243,17 +246,4 @@ func targetOf(f *api.Function, rev api.Revision, e api.Endpoint) health.Target {
 		t.Path = ""
 	}
 	return t
-}
-
-// startRelay puts the relay between an Envoy and a control plane elsewhere: what
-// Envoy accepted is kept on disk for starts without it.
-func (s *System) startRelay(dir, upstream string, g *envoy.Gateway) error {
-	rc := relay.DefaultConfig()
-	rc.Dir, rc.Upstream, rc.Heal = dir, upstream, g.Renew
-	r, err := relay.New(rc, s.log.With("part", "relay"), s.reg)
-	if err != nil {
-		return fmt.Errorf("relay: %w", err)
-	}
-	s.life.start("relay", r.Run)
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +74,8 @@ type System struct {
 	releases  *release.Controller
 	addresses Addresses
 
+	addressesMu sync.Mutex // of addresses, once the system has started
+
 	gatewayAddr string        // where Envoy listens, once chosen
 	gatewayTLS  string        // where it listens for TLS, once chosen; empty: nowhere
 	gatewayUp   chan struct{} // closed once gateway is set
@@ -106,6 +109,9 @@ func Start(ctx context.Context, cfg config.Config, log *slog.Logger, parts ...Pa
 	}
 	if err := s.addresses.write(s.dir.path); err != nil {
 		return nil, err
+	}
+	if s.gateway != nil {
+		s.life.start("admin port", s.followAdmin)
 	}
 	log.Info("ready", "took", time.Since(s.began).Round(time.Millisecond), "gateway", s.addresses.Gateway, "api", s.addresses.API)
 	return s, nil
@@ -190,7 +196,11 @@ func (s *System) start(ctx context.Context) error {
 func (s *System) Failed() <-chan error { return s.life.failed }
 
 // Addresses are where the parts listen.
-func (s *System) Addresses() Addresses { return s.addresses }
+func (s *System) Addresses() Addresses {
+	s.addressesMu.Lock()
+	defer s.addressesMu.Unlock()
+	return s.addresses
+}
 
 // Stop ends all parts, those first that others do not depend on, and gives back
 // everything that was held.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -198,7 +199,7 @@ func (c *client) examine(ctx context.Context) []finding {
 	for _, g := range state.Gateways {
 		f := finding{Name: "gateway", OK: !g.Faulty, Found: g.Node}
 		if g.Faulty {
-			f.Found += " does not answer updates since " + g.Silent.Format(time.TimeOnly)
+			f.Found += " does not answer updates since " + g.Silent.Format(time.TimeOnly) + ": " + strings.Join(g.Waiting, ", ")
 			f.Remedy = "restart its Envoy"
 		}
 		found = append(found, f)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,8 +24,10 @@ func (e *env) gatewayListCommand() *cobra.Command {
 		Use: "list", Short: "connected gateways with group, zone, version and what they refuse",
 		Long: `List shows for each connected gateway the version that it has accepted whole and
 the newest that there is for its group, when it accepted something last, for how
-long it has lagged behind, and what it refuses. Below it says which groups wait
-for canary groups, and for what.`,
+long it has lagged behind, and what it refuses. Below it says which gateways take no
+configuration any more, and over what; which ones started while the control plane
+was away, and when they were served from their own disk; and which groups wait for
+canary groups, and for what.`,
 		Example: "  kongdao gateway list\n  kongdao gateway list -o json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,9 +56,24 @@ func writeGateways(w io.Writer, g app.Gateways) {
 		}
 		_ = t.Flush()
 	}
+	writeSpecial(w, g.Gateways)
 	if r := g.Rollout; r != nil {
 		fmt.Fprintf(w, "\nnew resources of %s are with %s alone; %s: %s\n",
 			r.Since.Local().Format(time.TimeOnly), strings.Join(r.Canary, ", "), waitOf(r), r.Reason)
+	}
+}
+
+// writeSpecial says what is out of the ordinary with gateways.
+func writeSpecial(w io.Writer, all []xds.GatewayState) {
+	for _, s := range all {
+		if s.Faulty {
+			fmt.Fprintf(w, "\n%s takes no configuration since %s; it has not answered for %s\n",
+				s.Node, s.Silent.Local().Format(time.TimeOnly), cmp.Or(strings.Join(s.Waiting, ", "), "what was removed"))
+		}
+		if d := s.Disk; d != nil {
+			fmt.Fprintf(w, "\n%s was served from its own disk from %s to %s: it had started while the control plane was away\n",
+				s.Node, d.Since.Local().Format(time.DateTime), d.Until.Local().Format(time.TimeOnly))
+		}
 	}
 }
 

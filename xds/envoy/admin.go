@@ -81,7 +81,11 @@ func (a admin) live(ctx context.Context, addrs ...string) error {
 // expression; empty means all. Histograms are left out. Only the statistics that
 // the bootstrap keeps exist.
 func (g *Gateway) Stats(ctx context.Context, filter string) (map[string]float64, error) {
-	body, err := g.admin.call(ctx, http.MethodGet, "/stats?filter="+url.QueryEscape(filter))
+	return g.admin().stats(ctx, filter)
+}
+
+func (a admin) stats(ctx context.Context, filter string) (map[string]float64, error) {
+	body, err := a.call(ctx, http.MethodGet, "/stats?filter="+url.QueryEscape(filter))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +103,7 @@ func (g *Gateway) Stats(ctx context.Context, filter string) (map[string]float64,
 
 // ReopenLogs makes Envoy open its access log files anew, after they were renamed.
 func (g *Gateway) ReopenLogs(ctx context.Context) error {
-	return g.admin.do(ctx, http.MethodPost, "/reopen_logs")
+	return g.admin().do(ctx, http.MethodPost, "/reopen_logs")
 }
 
 // Ready waits until Envoy has its configuration and the gateway's port accepts
@@ -108,7 +112,7 @@ func (g *Gateway) Ready(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := g.admin.live(ctx, g.Addr(), g.cfg.TLSAddr)
+		err := g.admin().live(ctx, g.Addr(), g.cfg.TLSAddr)
 		if err == nil {
 			g.lived.Store(true)
 			return nil
@@ -128,14 +132,14 @@ func (g *Gateway) drain(limit time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := g.admin.do(ctx, http.MethodPost, "/drain_listeners"); err != nil {
+	if err := g.admin().do(ctx, http.MethodPost, "/drain_listeners"); err != nil {
 		return // it is gone or hangs: nothing to wait for
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		stats, err := g.Stats(ctx, `^http\..*\.downstream_rq_active$`)
-		if err != nil || g.idle(stats) {
+		if err != nil || idle(stats) {
 			return
 		}
 		<-tick.C
@@ -143,7 +147,7 @@ func (g *Gateway) drain(limit time.Duration) {
 }
 
 // idle leaves the admin port's own request out.
-func (*Gateway) idle(stats map[string]float64) bool {
+func idle(stats map[string]float64) bool {
 	for name, active := range stats {
 		if active > 0 && !strings.HasPrefix(name, "http.admin.") {
 			return false

@@ -43,6 +43,12 @@ type Config struct {
 
 	Drain       api.Duration `yaml:"drain"`       // a stop waits so long for calls in flight; 0: not at all
 	StopTimeout api.Duration `yaml:"stopTimeout"` // after SIGTERM, before SIGKILL
+
+	// Handover is how long an Envoy that is to take the place of another one may take
+	// until it has its configuration, and Finish how long the other one goes on with
+	// the connections that it has; see Replace.
+	Handover api.Duration `yaml:"handover"`
+	Finish   api.Duration `yaml:"finish"`
 }
 
 // DefaultConfig is a gateway on free loopback ports. Dir and XDSAddr have no
@@ -59,6 +65,8 @@ func DefaultConfig() Config {
 		MaxHeapBytes:   2 << 30,
 		Drain:          api.Duration(time.Second),
 		StopTimeout:    api.Duration(5 * time.Second),
+		Handover:       api.Duration(time.Minute),
+		Finish:         api.Duration(10 * time.Second),
 	}
 }
 
@@ -107,6 +115,12 @@ func (c Config) Validate() error {
 	}
 	if c.StopTimeout <= 0 {
 		add("stopTimeout", "is %v, must be positive", c.StopTimeout)
+	}
+	if c.Handover <= 0 {
+		add("handover", "is %v, must be positive", c.Handover)
+	}
+	if c.Finish < 0 {
+		add("finish", "is %v, must not be negative", c.Finish)
 	}
 	return errors.Join(errs...)
 }

@@ -55,13 +55,15 @@ func (g *Gateway) reapOrphan() error {
 	if err != nil {
 		return nil //nolint:nilerr // no file, no orphan
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || !g.isOurs(pid) {
-		return os.Remove(g.pidFile())
-	}
-	g.log.Warn("ending an envoy that outlived its owner", "pid", pid)
-	if err := g.endOrphan(pid); err != nil {
-		return fmt.Errorf("end the orphaned envoy %d: %w", pid, err)
+	for _, line := range strings.Fields(string(text)) {
+		pid, err := strconv.Atoi(line)
+		if err != nil || !g.isOurs(pid) {
+			continue
+		}
+		g.log.Warn("ending an envoy that outlived its owner", "pid", pid)
+		if err := g.endOrphan(pid); err != nil {
+			return fmt.Errorf("end the orphaned envoy %d: %w", pid, err)
+		}
 	}
 	return os.Remove(g.pidFile())
 }

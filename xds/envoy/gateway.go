@@ -24,18 +24,21 @@ type Gateway struct {
 	http   *port    // nil once given back
 	tls    *port    // nil without an entrance with TLS, and once given back
 	lock   *os.File // on the folder
-
-	adminPort *port // nil once given back
-	admin     admin
+	side   *port    // of the admin port; nil once given back
 
 	secrets map[string]string // what Envoy was given last
 
+	at       atomic.Pointer[admin] // of the process that takes calls
+	written  string                // the admin address in the bootstrap
+	running  []*process            // owned by Run; two while one takes the place of the other
 	pid      atomic.Int64
 	restarts atomic.Int64
 	lived    atomic.Bool // Envoy was ready at least once
 	ended    atomic.Pointer[time.Time]
-	renew    chan struct{} // size 1: this Envoy is to be replaced
-	busy     atomic.Int64  // times in a row that Renew found Envoy busy
+	replace  chan chan error // asks Run for another Envoy in the place of this one
+	moved    chan struct{}   // size 1: the admin port is another one
+	busy     int             // times in a row that Replace found Envoy busy
+	wedged   *prometheus.CounterVec
 	counter  prometheus.Counter
 }
 
@@ -47,10 +50,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: log, secrets: map[string]string{}, renew: make(chan struct{}, 1), counter: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "kongdao_xds_envoy_restarts_total",
-		Help: "Times that Envoy ended by itself and was started again.",
-	})}
+	g := &Gateway{cfg: cfg, log: log, secrets: map[string]string{}, replace: make(chan chan error), moved: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -77,14 +77,35 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Gateway, e
 			return nil, fmt.Errorf("tls: %w", err)
 		}
 	}
-	if g.adminPort, err = holdPort(cfg.AdminAddr); err != nil {
+	if g.side, err = holdPort(cfg.AdminAddr); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	g.admin = newAdmin(g.adminPort.addr)
-	if err := reg.Register(g.counter); err != nil {
+	at := newAdmin(g.side.addr)
+	g.at.Store(&at)
+	if err := g.register(reg); err != nil {
 		return nil, err
 	}
-	return g, g.writeBootstrap()
+	if cfg.Mutual.On() {
+		if err := g.writeSecrets(); err != nil {
+			return nil, err
+		}
+	}
+	return g, g.writeBootstrap(g.AdminAddr())
+}
+
+func (g *Gateway) register(reg prometheus.Registerer) error {
+	g.counter = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kongdao_xds_envoy_restarts_total",
+		Help: "Times that Envoy ended by itself and was started again.",
+	})
+	g.wedged = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kongdao_xds_envoy_wedged_total",
+		Help: "Times that Envoy took no configuration any more, by what came of replacing it.",
+	}, []string{"result"})
+	for _, result := range []string{resultReplaced, resultFailed} {
+		g.wedged.WithLabelValues(result)
+	}
+	return errors.Join(reg.Register(g.counter), reg.Register(g.wedged))
 }
 
 // Close gives back the port and the folder. Run does it itself.
@@ -96,21 +117,24 @@ func (g *Gateway) Close() error {
 	if g.tls != nil {
 		errs = append(errs, g.tls.close())
 	}
-	if g.adminPort != nil {
-		errs = append(errs, g.adminPort.close())
+	if g.side != nil {
+		errs = append(errs, g.side.close())
 	}
 	if g.lock != nil {
 		errs = append(errs, g.lock.Close())
 	}
-	g.http, g.tls, g.adminPort, g.lock = nil, nil, nil, nil
+	g.http, g.tls, g.side, g.lock = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
 // Addr is where functions are called, with the real port.
 func (g *Gateway) Addr() string { return g.addr }
 
-// AdminAddr is Envoy's admin address, with the real port.
-func (g *Gateway) AdminAddr() string { return g.admin.addr }
+// AdminAddr is Envoy's admin address, with the real port. It is another one after
+// Replace.
+func (g *Gateway) AdminAddr() string { return g.admin().addr }
+
+func (g *Gateway) admin() admin { return *g.at.Load() }
 
 // Binary is the Envoy in use.
 func (g *Gateway) Binary() Binary { return g.binary }
@@ -131,12 +155,14 @@ func (g *Gateway) Restarts() int { return int(g.restarts.Load()) }
 
 func (g *Gateway) bootstrapFile() string { return filepath.Join(g.cfg.Dir, "bootstrap.json") }
 
-func (g *Gateway) writeBootstrap() error {
+// writeBootstrap writes the file for an Envoy with this admin address, where it is
+// not there already.
+func (g *Gateway) writeBootstrap(admin string) error {
+	if g.written == admin {
+		return nil
+	}
 	dir := ""
 	if g.cfg.Mutual.On() {
-		if err := g.writeSecrets(); err != nil {
-			return err
-		}
 		dir = g.cfg.Dir
 	}
 	b, err := Bootstrap(Options{
@@ -147,7 +173,7 @@ func (g *Gateway) writeBootstrap() error {
 		Zone:           g.cfg.Zone,
 		XDSAddr:        g.cfg.XDSAddr,
 		ALSAddr:        g.cfg.ALSAddr,
-		AdminAddr:      g.AdminAddr(),
+		AdminAddr:      admin,
 		HTTPAddr:       g.Addr(),
 		MaxConnections: g.cfg.MaxConnections,
 		MaxHeapBytes:   g.cfg.MaxHeapBytes,
@@ -156,6 +182,7 @@ func (g *Gateway) writeBootstrap() error {
 	if err != nil {
 		return err
 	}
+	g.written = admin
 	return os.WriteFile(g.bootstrapFile(), b, 0o600)
 }
 

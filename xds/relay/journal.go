@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -14,84 +15,177 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// header begins the file; another format has another number.
-const header = "kongdao accepted configuration 1\n"
-
-// maxRecord bounds a record; a longer length is damage.
-const maxRecord = 1 << 30
+// journal is the file of what was accepted: a record for each accepted response,
+// with its length and checksum. It is written anew when most of it is overtaken.
+// It holds private keys, hence its permissions.
+//
+// A file that cannot be written, as on a full disk, is behind: it stays as it was
+// up to there, and is written anew as soon as that is possible.
+type journal struct {
+	path  string
+	kept  resources // what the file holds, or is to hold
+	file  *os.File  // nil while there is none that can be written to
+	size  int64     // of the good part of the file
+	fresh int64     // of the file when it was written anew last
+	lacks bool      // the file lacks something that was accepted
+}
 
 // rewriteAbove is the size below which a file is never written anew.
 const rewriteAbove = 1 << 20
 
-var table = crc32.MakeTable(crc32.Castagnoli)
-
-// journal is the file of what was accepted: a record for each accepted response,
-// with its length and checksum. It is written anew when most of it is overtaken.
-// It holds private keys, hence its permissions.
-type journal struct {
-	path  string
-	file  *os.File
-	size  int64 // of the file
-	fresh int64 // of the file when it was written anew last
-}
-
-// errFormat means that the file is none of ours.
-var errFormat = errors.New("the file has another format")
-
-// openJournal opens the file, repairs its end, and makes it where there is none.
-// notes say what was lost.
-func openJournal(path string) (_ *journal, notes []string, err error) {
-	j := &journal{path: path}
-	kept, good, err := read(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case errors.Is(err, errFormat):
-		aside := path + ".unknown"
-		notes = append(notes, fmt.Sprintf("%v: it is put aside as %s", err, filepath.Base(aside)))
-		if err := os.Rename(path, aside); err != nil {
-			return nil, notes, err
+// openJournal reads the file and repairs it. notes say what is wrong with it, or
+// with writing it, none of which keeps a gateway from starting.
+func openJournal(path string) (j *journal, notes []string) {
+	j = &journal{path: path}
+	found, err := read(path)
+	j.kept, j.size, j.fresh = found.kept, found.good, found.good
+	note := func(text string, err error) {
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("%s: %v", text, err))
 		}
-	case err != nil:
-		notes = append(notes, fmt.Sprintf("what comes after byte %d is lost: %v", good, err))
 	}
-	return j, notes, j.rewrite(kept)
+	damaged := found.skipped > 0
+	switch {
+	case err == nil && !damaged:
+		j.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+		note("cannot be written", err)
+		j.lacks = err != nil
+		return j, notes
+	case errors.Is(err, fs.ErrNotExist):
+	default:
+		if damaged {
+			note("is damaged", fmt.Errorf("%d records are left out", found.skipped))
+		}
+		note(fmt.Sprintf("is of no use after byte %d", found.good), err) // as a kill may leave it
+		note("cannot be put aside", putAside(path))
+	}
+	j.lacks = true
+	note("cannot be written", j.rewrite())
+	return j, notes
 }
 
-// rewrite replaces the file by one with these resources alone.
-func (j *journal) rewrite(kept resources) error {
-	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+// putAside leaves a second name for a file that will be replaced.
+func putAside(path string) error {
+	aside := path + ".damaged"
+	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	n, err := writeAll(next, kept)
-	if err == nil {
-		err = errors.Join(next.Sync(), os.Rename(next.Name(), j.path))
+	return os.Link(path, aside)
+}
+
+// add takes in what was accepted, and writes it down with one write.
+func (j *journal) add(r *discovery.DeltaDiscoveryResponse) error {
+	j.kept.take(r)
+	if j.lacks {
+		return nil // that is known; repair writes all
 	}
+	b, err := record(r)
 	if err != nil {
+		return j.fail(err)
+	}
+	if _, err := j.file.Write(b); err != nil {
+		return j.fail(err)
+	}
+	j.size += int64(len(b))
+	if j.size < rewriteAbove || j.size < 3*j.fresh {
+		return nil
+	}
+	if err := j.rewrite(); err != nil {
+		j.fresh = j.size // the file is whole, only long: the next try is at three times of this
+		return fmt.Errorf("shorten: %w", err)
+	}
+	return nil
+}
+
+// fail takes a part of a record away, which would hide all after it.
+func (j *journal) fail(err error) error {
+	j.lacks = true
+	return errors.Join(err, j.file.Truncate(j.size))
+}
+
+// repair writes the file anew when it lacks something.
+func (j *journal) repair() error {
+	if !j.lacks {
+		return nil
+	}
+	return j.rewrite()
+}
+
+// rewrite replaces the file by one with what is kept alone.
+func (j *journal) rewrite() error {
+	j.kept.prune()
+	next, n, err := writeFile(j.path+".new", j.kept)
+	if err != nil {
+		return errors.Join(err, removeIfThere(j.path+".new")) // it takes room that is missing
+	}
+	if err := os.Rename(next.Name(), j.path); err != nil {
 		return errors.Join(err, next.Close())
 	}
 	if j.file != nil {
-		err = j.file.Close()
+		_ = j.file.Close() // it has no name any more
 	}
-	j.file, j.size, j.fresh = next, n, n
-	return err
+	j.file, j.size, j.fresh, j.lacks = next, n, n, false
+	return syncDir(filepath.Dir(j.path))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (j *journal) close() error {
+	if j.file == nil {
+		return nil
+	}
+	return errors.Join(j.file.Sync(), j.file.Close())
+}
+
+// writeFile makes a file of resources, synced, and leaves it open.
+func writeFile(path string, kept resources) (_ *os.File, size int64, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err = writeAll(f, kept)
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, size, nil
 }
 
 func writeAll(w io.Writer, kept resources) (n int64, err error) {
-	out := bufio.NewWriter(w)
-	n, err = int64(len(header)), errors.Join(errOf(out.WriteString(header)))
+	out := bufio.NewWriterSize(w, 1<<16)
+	if _, err := out.WriteString(header); err != nil {
+		return 0, err
+	}
+	n = int64(len(header))
 	for typeURL, byName := range kept {
 		for _, r := range byName {
-			b, errRecord := record(&discovery.DeltaDiscoveryResponse{TypeUrl: typeURL, Resources: []*discovery.Resource{r}})
-			err = errors.Join(err, errRecord, errOf(out.Write(b)))
+			b, err := record(&discovery.DeltaDiscoveryResponse{TypeUrl: typeURL, Resources: []*discovery.Resource{r}})
+			if err != nil {
+				return n, err
+			}
+			if _, err := out.Write(b); err != nil {
+				return n, err
+			}
 			n += int64(len(b))
 		}
 	}
-	return n, errors.Join(err, out.Flush())
+	return n, out.Flush()
 }
 
-func errOf(_ int, err error) error { return err }
-
+// record is a response as it stands in the file: the length of what follows the
+// eight bytes of length and checksum, the checksum, the response.
 func record(r *discovery.DeltaDiscoveryResponse) ([]byte, error) {
 	body, err := proto.Marshal(r)
 	if err != nil {
@@ -100,103 +194,4 @@ func record(r *discovery.DeltaDiscoveryResponse) ([]byte, error) {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(body)))
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, table))
 	return append(b, body...), nil
-}
-
-// add writes what was accepted down, with one write.
-func (j *journal) add(r *discovery.DeltaDiscoveryResponse) error {
-	b, err := record(r)
-	if err != nil {
-		return err
-	}
-	n, err := j.file.Write(b)
-	j.size += int64(n)
-	if err != nil || j.size < rewriteAbove || j.size < 3*j.fresh {
-		return err
-	}
-	kept, _, err := read(j.path)
-	if err != nil {
-		return err
-	}
-	return j.rewrite(kept)
-}
-
-func (j *journal) close() error { return j.file.Close() }
-
-// resources are what was accepted, by type and name.
-type resources map[string]map[string]*discovery.Resource
-
-// complete marks a response that holds all there is of its type.
-const complete = "complete"
-
-// take applies an accepted response.
-func (all resources) take(r *discovery.DeltaDiscoveryResponse) {
-	byName := all[r.GetTypeUrl()]
-	if byName == nil || r.GetSystemVersionInfo() == complete {
-		byName = map[string]*discovery.Resource{}
-		all[r.GetTypeUrl()] = byName
-	}
-	for _, x := range r.GetResources() {
-		byName[x.GetName()] = x
-	}
-	for _, name := range r.GetRemovedResources() {
-		delete(byName, name)
-	}
-}
-
-// read returns what a file holds, up to the first damage, and how long the good
-// part is. The error says what is wrong with the rest.
-func read(path string) (kept resources, good int64, err error) {
-	kept = resources{}
-	f, err := os.Open(path)
-	if err != nil {
-		return kept, 0, err
-	}
-	defer f.Close()
-	in := bufio.NewReaderSize(f, 1<<20)
-	begin := make([]byte, len(header))
-	if _, err := io.ReadFull(in, begin); err != nil || string(begin) != header {
-		return kept, 0, errFormat
-	}
-	good = int64(len(header))
-	for {
-		r, n, err := next(in)
-		if errors.Is(err, io.EOF) {
-			return kept, good, nil
-		}
-		if err != nil {
-			return kept, good, err
-		}
-		kept.take(r)
-		good += n
-	}
-}
-
-// next reads a record. io.EOF is the end of the file between two.
-func next(in io.Reader) (*discovery.DeltaDiscoveryResponse, int64, error) {
-	var head [8]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("a record is cut off")
-		}
-		return nil, 0, err
-	}
-	size := binary.LittleEndian.Uint32(head[:4])
-	if size > maxRecord {
-		return nil, 0, errors.New("the length of a record is impossible")
-	}
-	body, err := io.ReadAll(io.LimitReader(in, int64(size))) // grows with what is there, not with what is claimed
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(body) < int(size) {
-		return nil, 0, errors.New("a record is cut off")
-	}
-	if crc32.Checksum(body, table) != binary.LittleEndian.Uint32(head[4:]) {
-		return nil, 0, errors.New("the checksum of a record is wrong")
-	}
-	r := &discovery.DeltaDiscoveryResponse{}
-	if err := proto.Unmarshal(body, r); err != nil {
-		return nil, 0, fmt.Errorf("a record is not readable: %w", err)
-	}
-	return r, int64(len(head)) + int64(size), nil
 }

@@ -30,7 +30,8 @@ func clusters(t testing.TB, names ...string) *discovery.DeltaDiscoveryResponse {
 // namesIn lists the clusters that a file holds.
 func namesIn(t testing.TB, path string) string {
 	t.Helper()
-	kept, _, _ := read(path)
+	found, _ := read(path)
+	kept := found.kept
 	var names []string
 	for _, name := range []string{"a", "b", "c"} {
 		if kept[resource.ClusterType][name] != nil {
@@ -44,9 +45,9 @@ func namesIn(t testing.TB, path string) string {
 func written(t testing.TB) (path string, ends []int64) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "accepted.xds")
-	j, notes, err := openJournal(path)
-	if err != nil || len(notes) > 0 {
-		t.Fatal(err, notes)
+	j, notes := openJournal(path)
+	if len(notes) > 0 {
+		t.Fatal(notes)
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		if err := j.add(clusters(t, name)); err != nil {
@@ -78,10 +79,7 @@ func TestATornFileLosesItsEnd(t *testing.T) {
 		if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j, notes, err := openJournal(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		j, notes := openJournal(path)
 		torn := !bytes.Contains([]byte(fmt.Sprint(ends)+fmt.Sprint(len(header))), []byte(fmt.Sprint(size)))
 		if torn && len(notes) == 0 {
 			t.Errorf("cut at %d: nothing is said", size)
@@ -101,10 +99,10 @@ func TestATornFileLosesItsEnd(t *testing.T) {
 	}
 }
 
-// TestADamagedFileIsNotBelieved changes every byte once: what is read is always a
-// beginning of what was written.
+// TestADamagedFileIsNotBelieved changes every byte once: a damaged record is left
+// out, and said to be; nothing is there that was never written.
 func TestADamagedFileIsNotBelieved(t *testing.T) {
-	path, _ := written(t)
+	path, ends := written(t)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +113,32 @@ func TestADamagedFileIsNotBelieved(t *testing.T) {
 		if err := os.WriteFile(path, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := namesIn(t, path); !strings.HasPrefix("a b c", got) || got == "a b c" {
+		want := map[string]bool{}
+		switch {
+		case i < len(header):
+			want[""] = true
+		case int64(i) < ends[0]:
+			want[""], want["b c"] = true, true // a length that is wrong hides the rest
+		case int64(i) < ends[1]:
+			want["a"], want["a c"] = true, true
+		default:
+			want["a b"] = true
+		}
+		if got := namesIn(t, path); !want[got] {
 			t.Fatalf("byte %d: %q", i, got)
+		}
+		j, notes := openJournal(path)
+		if len(notes) == 0 || j.lacks {
+			t.Fatalf("byte %d: %q, %+v", i, notes, j)
+		}
+		if aside, err := os.ReadFile(path + ".damaged"); err != nil || !bytes.Equal(aside, damaged) {
+			t.Fatalf("byte %d: the damaged file is not put aside: %v", i, err)
+		}
+		if err := j.close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := namesIn(t, path); !want[got] {
+			t.Fatalf("byte %d: %q after the repair", i, got)
 		}
 	}
 }
@@ -128,14 +150,14 @@ func TestAFileOfAnotherFormatIsPutAside(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j, notes, err := openJournal(path)
-	if err != nil || len(notes) != 1 {
-		t.Fatal(err, notes)
+	j, notes := openJournal(path)
+	if len(notes) != 1 {
+		t.Fatal(notes)
 	}
 	if err := j.close(); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := os.ReadFile(path + ".unknown"); err != nil || string(b) != text {
+	if b, err := os.ReadFile(path + ".damaged"); err != nil || string(b) != text {
 		t.Errorf("put aside: %q %v", b, err)
 	}
 	if got := namesIn(t, path); got != "" {
@@ -146,10 +168,7 @@ func TestAFileOfAnotherFormatIsPutAside(t *testing.T) {
 // TestTheFileStaysSmallAndPrivate overwrites one cluster many times.
 func TestTheFileStaysSmallAndPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accepted.xds")
-	j, _, err := openJournal(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	j, _ := openJournal(path)
 	defer j.close()
 	many := make([]string, 200)
 	for i := range many {
@@ -170,7 +189,8 @@ func TestTheFileStaysSmallAndPrivate(t *testing.T) {
 	if info.Size() > 2*rewriteAbove || info.Mode().Perm() != 0o600 {
 		t.Errorf("%d bytes, mode %v", info.Size(), info.Mode())
 	}
-	kept, _, err := read(path)
+	found, err := read(path)
+	kept := found.kept
 	if err != nil || len(kept[resource.ClusterType]) != 201 {
 		t.Errorf("%d clusters, %v", len(kept[resource.ClusterType]), err)
 	}

@@ -2,94 +2,130 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/kongdao/kongdao/xds/serve"
 )
 
-// serveKept serves what is on disk until the control plane is there.
-func (s *session) serveKept() error {
-	s.relay.mu.Lock()
-	kept, _, err := read(s.relay.journal.path)
-	s.relay.mu.Unlock()
-	if err != nil || len(kept[resource.ListenerType]) == 0 {
-		s.awaitUpstream(s.wire.Context(), time.Time{})
-		return status.Error(codes.Unavailable, errBack.Error())
-	}
-	s.relay.log.Warn("the control plane is away: the gateway gets the configuration that it accepted last")
-	s.relay.metrics.kept.Set(1)
-	defer s.relay.metrics.kept.Set(0)
-	ctx, cancel := context.WithCancel(s.wire.Context())
-	defer cancel()
-	waited := make(chan struct{})
-	go func() {
-		defer close(waited)
-		s.awaitUpstream(ctx, time.Now().Add(settle))
-		cancel()
-	}()
-	local := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
-	fill(local, kept)
-	w := &borrowed{AggregatedDiscoveryService_DeltaAggregatedResourcesServer: s.wire, ctx: ctx, in: make(chan *discovery.DeltaDiscoveryRequest)}
-	go w.receive()
-	err = local.DeltaAggregatedResources(w)
-	cancel()
-	<-waited
-	return err
+// fromDisk is when the gateway was served from disk last.
+type fromDisk struct {
+	since time.Time // zero: never
+	until time.Time // zero: it still is
 }
+
+// begin and end are called with the relay's lock. What goes on after an interruption
+// by a stream that broke is one time.
+func (f *fromDisk) begin(now time.Time) {
+	if f.since.IsZero() || !f.until.IsZero() {
+		f.since = now
+	}
+	f.until = time.Time{}
+}
+
+func (f *fromDisk) end(now time.Time) {
+	if !f.since.IsZero() && f.until.IsZero() {
+		f.until = now
+	}
+}
+
+// tell puts it where the control plane reads it.
+func (f *fromDisk) tell(n *core.Node) {
+	if f.since.IsZero() {
+		return
+	}
+	if n.GetMetadata() == nil {
+		n.Metadata = &structpb.Struct{}
+	}
+	if n.Metadata.Fields == nil {
+		n.Metadata.Fields = map[string]*structpb.Value{}
+	}
+	n.Metadata.Fields[serve.DiskSinceKey] = structpb.NewStringValue(f.since.UTC().Format(time.RFC3339Nano))
+	n.Metadata.Fields[serve.DiskUntilKey] = structpb.NewStringValue(f.until.UTC().Format(time.RFC3339Nano))
+}
+
+var errBack = errors.New("the control plane is back")
 
 // settle is how long an Envoy has at least to take what is on disk before it is
 // sent to a control plane that said nothing before.
 const settle = 2 * time.Second
 
-// awaitUpstream waits until the control plane is connected, and until a moment.
-func (s *session) awaitUpstream(ctx context.Context, least time.Time) {
-	wait := time.NewTimer(time.Until(least))
-	defer wait.Stop()
-	for {
-		state := s.relay.upstream.GetState()
-		if state == connectivity.Ready {
-			break
-		}
-		s.relay.upstream.Connect()
-		if !s.relay.upstream.WaitForStateChange(ctx, state) {
-			return
-		}
+// serveKept serves what is on disk until the control plane is there.
+func (s *session) serveKept() error {
+	local := s.relay.local()
+	if local == nil {
+		s.relay.awaitUpstream(s.wire.Context(), time.Time{})
+		return status.Error(codes.Unavailable, errBack.Error())
 	}
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-	}
+	ctx, cancel := context.WithCancel(s.wire.Context())
+	defer cancel()
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		s.relay.awaitUpstream(ctx, time.Now().Add(settle))
+		cancel()
+	}()
+	w := &borrowed{AggregatedDiscoveryService_DeltaAggregatedResourcesServer: s.wire, ctx: ctx, first: s.first, in: make(chan *discovery.DeltaDiscoveryRequest)}
+	go w.receive()
+	err := local.DeltaAggregatedResources(w)
+	cancel()
+	<-waited
+	return err
 }
 
-// fill gives a server what was accepted. Endpoints of clusters that are gone were
-// not taken back by anybody.
-func fill(local *serve.Server, kept resources) {
+// local is a server with what is on disk; nil when that is not enough to serve
+// anybody.
+func (r *Relay) local() *serve.Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.journal.kept[resource.ListenerType]) == 0 {
+		return nil
+	}
+	r.from.begin(time.Now())
+	r.metrics.kept.Set(1)
+	r.log.Warn("the control plane is away: the gateway gets the configuration that it accepted last")
+	local := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
+	r.journal.kept.prune()
 	group := local.Group(serve.DefaultGroup)
 	for _, typeURL := range serve.Types() {
 		put := map[string]*anypb.Any{}
-		for name, r := range kept[typeURL] {
-			if r.GetResource() != nil && (typeURL != resource.EndpointType || kept[resource.ClusterType][name] != nil) {
-				put[name] = r.GetResource()
-			}
+		for name, x := range r.journal.kept[typeURL] {
+			put[name] = x.GetResource()
 		}
 		group.Update(typeURL, put, nil)
 	}
 	group.Open()
+	return local
+}
+
+// introduce completes what Envoy says of itself to a control plane that is back.
+// Only the first message of a stream says something.
+func (r *Relay) introduce(n *core.Node) {
+	if n == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from.end(time.Now())
+	r.from.tell(n)
+	r.metrics.kept.Set(0)
 }
 
 // borrowed is a stream that is taken back when ctx ends.
 type borrowed struct {
 	discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
-	ctx context.Context //nolint:containedctx // a stream has one
-	in  chan *discovery.DeltaDiscoveryRequest
+	ctx   context.Context                  //nolint:containedctx // a stream has one
+	first *discovery.DeltaDiscoveryRequest // nil once it was received
+	in    chan *discovery.DeltaDiscoveryRequest
 }
 
 // Context is the stream's, cut short.
@@ -112,6 +148,10 @@ func (w *borrowed) receive() {
 
 // Recv returns an error when the stream is taken back.
 func (w *borrowed) Recv() (*discovery.DeltaDiscoveryRequest, error) {
+	if first := w.first; first != nil {
+		w.first = nil
+		return first, nil
+	}
 	select {
 	case r := <-w.in:
 		return r, nil

@@ -25,7 +25,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/envoy"
@@ -118,34 +117,39 @@ func controlPlane(t testing.TB, addr string) (group *serve.Group, at string, sto
 type running struct {
 	relay   *Relay
 	gateway *envoy.Gateway
+	silent  func() (time.Duration, []string)
 	stop    func()
 }
 
-func start(t testing.TB, dir, addr, upstream string, alter func(*Config)) *running {
+func start(t testing.TB, dir, addr, upstream string, alter func(*Config), also ...func(*running)) *running {
 	t.Helper()
 	r := &running{}
 	rc := DefaultConfig()
 	rc.Dir, rc.Upstream = dir, upstream
-	rc.Heal = func(ctx context.Context) error { return r.gateway.Renew(ctx) }
 	if alter != nil {
 		alter(&rc)
 	}
 	gc := envoy.DefaultConfig()
 	gc.Dir, gc.HTTPAddr, gc.XDSAddr, gc.Concurrency, gc.Drain = dir, addr, envoy.UnixAddr(SocketName), 1, 0
 	var err error
-	if r.gateway, err = envoy.New(gc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+	if r.gateway, err = envoy.New(gc, logTo(t), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
-	if r.relay, err = New(rc, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+	if r.relay, err = New(rc, logTo(t), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
+	}
+	r.silent = r.relay.Silent
+	for _, f := range also {
+		f(r)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 2)
+	done := make(chan error, 3)
 	go func() { done <- r.relay.Run(ctx) }()
 	go func() { done <- r.gateway.Run(ctx) }()
+	go func() { done <- r.gateway.Watch(ctx, r.silent) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Errorf("run: %v", err)
 			}
@@ -154,6 +158,8 @@ func start(t testing.TB, dir, addr, upstream string, alter func(*Config)) *runni
 	t.Cleanup(r.stop)
 	return r
 }
+
+func logTo(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
@@ -255,51 +261,10 @@ func TestAControlPlaneThatSaysNothing(t *testing.T) {
 	eventually(t, "the control plane is heard", func() bool { return answer(addr) == "second" })
 }
 
-// TestAWedgedEnvoyIsHealed gives Envoy a ring that cannot be built: it neither
-// accepts nor refuses, and takes no cluster after it. The bad one is taken back,
-// which Envoy does not notice; it is started again, and takes what is new.
-func TestAWedgedEnvoyIsHealed(t *testing.T) {
-	dir, addr := t.TempDir(), freeAddr(t)
-	group, at, _ := controlPlane(t, "127.0.0.1:0")
-	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
-	group.Open()
-	r := start(t, dir, addr, at, func(c *Config) { c.Silence = api.Duration(2 * time.Second) })
-	ready(t, r.gateway)
-	ring := eds(t, "bad/r", func(c *cluster.Cluster) {
-		c.LbPolicy = cluster.Cluster_RING_HASH
-		c.LbConfig = &cluster.Cluster_RingHashLbConfig_{RingHashLbConfig: &cluster.Cluster_RingHashLbConfig{
-			MinimumRingSize: wrapperspb.UInt64(2048), MaximumRingSize: wrapperspb.UInt64(1024),
-		}}
-	})
-	group.Update(resource.EndpointType, noPods(t, "bad/r"), nil)
-	group.Update(resource.ClusterType, ring, nil)
-	eventually(t, "Envoy is stuck", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		stats, err := r.gateway.Stats(ctx, "^cluster_manager")
-		silent := r.relay.silent(time.Now().Add(time.Minute)) > 0
-		return err == nil && silent && stats["cluster_manager.cds.update_rejected"] > 0
-	})
-	group.Update(resource.ClusterType, nil, []string{"bad/r"})
-	group.Update(resource.EndpointType, noPods(t, "good/r"), nil)
-	group.Update(resource.ClusterType, eds(t, "good/r", nil), nil)
-	if got := answer(addr); got != "first" {
-		t.Errorf("the stuck Envoy says %q", got)
-	}
-	eventually(t, "Envoy is started again", func() bool { return r.gateway.Restarts() == 1 })
-	ready(t, r.gateway)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := group.WaitAcked(ctx, resource.ClusterType); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the new Envoy answers", func() bool { return answer(addr) == "first" })
-}
-
 // TestSlowIsNotSilent: what Envoy may take grows with the size of what it takes.
 func TestSlowIsNotSilent(t *testing.T) {
 	r := &Relay{config: DefaultConfig(), streams: map[*session]struct{}{}}
-	s := &session{pending: map[string]waiting{}}
+	s := &session{relay: r, pending: map[string]waiting{}}
 	r.streams[s] = struct{}{}
 	now := time.Now()
 	for _, c := range []struct {
@@ -314,12 +279,13 @@ func TestSlowIsNotSilent(t *testing.T) {
 	} {
 		response := &discovery.DeltaDiscoveryResponse{RemovedResources: make([]string, c.resources)}
 		s.pending = map[string]waiting{"1": {response, now}}
-		if got := r.silent(now.Add(c.after)) > 0; got != c.silent {
-			t.Errorf("%d resources after %v: silent %v", c.resources, c.after, got)
+		got, names := r.silentAt(now.Add(c.after))
+		if got > 0 != c.silent || c.silent && len(names) != c.resources {
+			t.Errorf("%d resources after %v: silent %v, %d names", c.resources, c.after, got, len(names))
 		}
 	}
 	s.pending = map[string]waiting{}
-	if r.silent(now.Add(time.Hour)) > 0 {
+	if got, _ := r.silentAt(now.Add(time.Hour)); got > 0 {
 		t.Error("silent with nothing to answer")
 	}
 }

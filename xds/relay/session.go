@@ -2,33 +2,27 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
-
-func backoffConfig() backoff.Config {
-	return backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
-}
 
 // session is one stream of the Envoy.
 type session struct {
 	relay *Relay
 	wire  discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
+	first *discovery.DeltaDiscoveryRequest
+	warm  bool // Envoy had something before
 
 	mu      sync.Mutex
 	pending map[string]waiting // by nonce
 	cold    map[string]bool    // types whose first response holds all there is
 	heard   bool               // the control plane said something
-	warm    bool               // Envoy had something before
 }
 
 // waiting is a response without an answer.
@@ -37,18 +31,29 @@ type waiting struct {
 	sent     time.Time
 }
 
-func newSession(r *Relay, wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) *session {
-	s := &session{relay: r, wire: wire, pending: map[string]waiting{}, cold: map[string]bool{}}
+// newSession is told the first thing that Envoy says: it asks for clusters first,
+// and for what it has of them.
+func newSession(r *Relay, wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, first *discovery.DeltaDiscoveryRequest) *session {
+	s := &session{
+		relay: r, wire: wire, first: first, warm: len(first.GetInitialResourceVersions()) > 0,
+		pending: map[string]waiting{}, cold: map[string]bool{},
+	}
 	r.mu.Lock()
 	r.streams[s] = struct{}{}
 	r.mu.Unlock()
 	return s
 }
 
+// end notes for the next one that an Envoy which had nothing was given something
+// that it never took, so that none of its calls was served.
 func (s *session) end() {
+	silent, _ := s.silentFor(time.Now())
 	s.relay.mu.Lock()
+	defer s.relay.mu.Unlock()
 	delete(s.relay.streams, s)
-	s.relay.mu.Unlock()
+	if silent > 0 && !s.warm && len(s.relay.streams) == 0 {
+		s.relay.mute = true
+	}
 }
 
 // pass carries everything between Envoy and control plane.
@@ -59,12 +64,12 @@ func (s *session) pass() error {
 	if err != nil {
 		return status.Error(codes.Unavailable, err.Error())
 	}
-	ended := make(chan error, 2) // one from each direction
+	ended := make(chan error, 3) // one from each direction, and impatience
 	go func() { ended <- s.requests(up) }()
 	var down sync.WaitGroup
 	down.Go(func() { ended <- s.responses(up) })
 	patience := time.AfterFunc(s.relay.config.Patience.Std(), func() {
-		if s.muted() {
+		if !s.wasHeard() {
 			ended <- status.Error(codes.Unavailable, "the control plane says nothing")
 		}
 	})
@@ -72,8 +77,17 @@ func (s *session) pass() error {
 	err = <-ended
 	cancel()
 	down.Wait()
+	if !s.wasHeard() && s.wire.Context().Err() == nil {
+		s.relay.setMute()
+	}
 	s.linger()
 	return err
+}
+
+func (s *session) wasHeard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard || s.warm
 }
 
 // lingerTime is how long an Envoy may take to answer what it got before the control
@@ -96,46 +110,50 @@ func (s *session) linger() {
 	}
 }
 
-// muted tells whether an Envoy without configuration was told nothing, and notes
-// it for its next stream.
-func (s *session) muted() bool {
-	s.mu.Lock()
-	mute := !s.heard && !s.warm
-	s.mu.Unlock()
-	if mute {
-		s.relay.mu.Lock()
-		s.relay.mute = true
-		s.relay.mu.Unlock()
-	}
-	return mute
-}
+type upstream = discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 
 // requests ends with the stream of the Envoy, which ends when its handler does.
-func (s *session) requests(up discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient) error {
-	for {
-		r, err := s.wire.Recv()
-		if err != nil {
+func (s *session) requests(up upstream) error {
+	for r := s.first; ; {
+		s.request(r)
+		s.relay.introduce(r.GetNode())
+		_ = up.Send(r) // when it fails, responses tells why; answers are taken in still
+		var err error
+		if r, err = s.wire.Recv(); err != nil {
 			return err
 		}
-		s.request(r)
-		_ = up.Send(r) // when it fails, responses tells why; answers are taken in still
 	}
 }
 
-func (s *session) responses(up discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient) error {
+func (s *session) responses(up upstream) error {
 	for {
 		r, err := up.Recv()
 		if err != nil {
+			if s.wire.Context().Err() == nil {
+				s.relay.refused(reasonOf(err))
+			}
 			return status.Error(codes.Unavailable, err.Error())
 		}
 		s.mu.Lock()
+		first := !s.heard
 		s.heard = true
 		s.pending[r.GetNonce()] = waiting{r, time.Now()}
 		s.mu.Unlock()
+		if first {
+			s.relay.refused("")
+		}
 		if err := s.wire.Send(r); err != nil {
 			return err
 		}
 	}
+}
+
+// reasonOf is empty for a control plane that only went away.
+func reasonOf(err error) string {
+	if c := status.Code(err); c == codes.Unavailable || c == codes.Canceled || c == codes.Unknown {
+		return ""
+	}
+	return err.Error()
 }
 
 // wildcards are the types of which Envoy has all there is.
@@ -150,7 +168,6 @@ func (s *session) request(r *discovery.DeltaDiscoveryRequest) {
 	typeURL := r.GetTypeUrl()
 	if _, known := s.cold[typeURL]; !known {
 		s.cold[typeURL] = wildcards(typeURL) && len(r.GetInitialResourceVersions()) == 0
-		s.warm = s.warm || len(r.GetInitialResourceVersions()) > 0
 	}
 	if gone := r.GetResourceNamesUnsubscribe(); len(gone) > 0 && !wildcards(typeURL) {
 		s.relay.keep(&discovery.DeltaDiscoveryResponse{TypeUrl: typeURL, RemovedResources: gone})
@@ -165,26 +182,11 @@ func (s *session) request(r *discovery.DeltaDiscoveryRequest) {
 	if r.GetErrorDetail() != nil {
 		return
 	}
-	accepted := proto.Clone(w.response).(*discovery.DeltaDiscoveryResponse)
-	accepted.Nonce, accepted.SystemVersionInfo = "", ""
+	accepted := &discovery.DeltaDiscoveryResponse{
+		TypeUrl: typeURL, Resources: w.response.GetResources(), RemovedResources: w.response.GetRemovedResources(),
+	}
 	if whole {
 		accepted.SystemVersionInfo = complete
 	}
 	s.relay.keep(accepted)
 }
-
-// silence is since when the oldest response has no answer, and how many resources
-// the responses without one hold; the zero time: all are answered.
-func (s *session) silence() (since time.Time, resources int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.pending {
-		resources += len(w.response.GetResources()) + len(w.response.GetRemovedResources())
-		if since.IsZero() || w.sent.Before(since) {
-			since = w.sent
-		}
-	}
-	return since, resources
-}
-
-var errBack = errors.New("the control plane is back")

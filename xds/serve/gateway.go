@@ -14,7 +14,7 @@ func (st *stream) introduce(n *core.Node) {
 	defer s.mu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.node, st.zone, st.claim, st.build = n.GetId(), n.GetLocality().GetZone(), claimOf(n), buildOf(n)
+	st.node, st.zone, st.claim, st.build, st.disk = n.GetId(), n.GetLocality().GetZone(), claimOf(n), buildOf(n), diskOf(n)
 	st.group = s.group(s.groupOf(st.claim))
 	s.log.Info("gateway connected", "node", st.node, "group", st.group.name, "zone", st.zone)
 }
@@ -87,7 +87,7 @@ func (st *stream) describe(now time.Time) Gateway {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	g := Gateway{
-		Node: st.node, Zone: st.zone, Build: st.build, Since: st.since, LastAck: st.last,
+		Node: st.node, Zone: st.zone, Build: st.build, Since: st.since, Disk: st.disk, LastAck: st.last,
 		Acked: map[string]time.Time{}, Rejected: map[string]string{},
 	}
 	if st.group != nil {
@@ -107,8 +107,29 @@ func (st *stream) describe(now time.Time) Gateway {
 			g.Rejected[typeURL+" "+name] = r.text
 		}
 	}
+	g.Waiting = st.waiting()
 	st.locate(&g, marks, now)
 	return g
+}
+
+// maxWaiting bounds how many resources are named that have no answer.
+const maxWaiting = 10
+
+// waiting names resources without an answer.
+func (st *stream) waiting() (names []string) {
+	for _, typeURL := range Types() {
+		sub := st.subs[typeURL]
+		if sub == nil || sub.outstanding == nil {
+			continue
+		}
+		for _, name := range sub.outstanding.names {
+			if len(names) == maxWaiting {
+				return names
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // locate fills in the version that the gateway is at. A version with something that

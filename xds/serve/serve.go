@@ -73,12 +73,16 @@ type Gateway struct {
 	Node   string               `json:"node"`
 	Group  string               `json:"group"`
 	Zone   string               `json:"zone"`
-	Build  string               `json:"build"`  // of Envoy, such as 1.40.0; empty: not said
-	Since  time.Time            `json:"since"`  // connected
-	Acked  map[string]time.Time `json:"acked"`  // last acceptance by type
-	Silent time.Time            `json:"silent"` // when the oldest unanswered response was sent; zero: none
+	Build  string               `json:"build"`          // of Envoy, such as 1.40.0; empty: not said
+	Since  time.Time            `json:"since"`          // connected
+	Disk   *Disk                `json:"disk,omitempty"` // when it was served from its own disk last; nil: never
+	Acked  map[string]time.Time `json:"acked"`          // last acceptance by type
+	Silent time.Time            `json:"silent"`         // when the oldest unanswered response was sent; zero: none
 	// Unanswered is the number of resources in responses without an answer.
 	Unanswered int `json:"unanswered"`
+	// Waiting names some of them, the clusters first: one of these keeps a gateway
+	// that takes no configuration any more from answering.
+	Waiting []string `json:"waiting,omitempty"`
 	// Version is the last version that the gateway has accepted whole, and Newest
 	// the last there is for its group; 0: none.
 	Version uint64 `json:"version"`

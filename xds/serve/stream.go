@@ -28,6 +28,7 @@ type stream struct {
 	group *Group // nil until it said who it is
 	zone  string
 	build string
+	disk  *Disk
 	since time.Time
 	last  time.Time // of the last ACK
 	subs  map[string]*subscription

@@ -1,0 +1,146 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/envoy"
+	"github.com/kongdao/kongdao/xds/serve"
+)
+
+// poison gives Envoys a cluster that asks for its endpoints elsewhere, where it never
+// gets any: it does not finish warming, Envoy neither accepts nor refuses it, and
+// takes no cluster after it.
+func poison(t testing.TB, group *serve.Group) {
+	t.Helper()
+	group.Update(resource.ClusterType, eds(t, "bad/r", func(c *cluster.Cluster) {
+		c.EdsClusterConfig.EdsConfig = &core.ConfigSource{
+			ResourceApiVersion: core.ApiVersion_V3, InitialFetchTimeout: durationpb.New(0),
+			ConfigSourceSpecifier: &core.ConfigSource_ApiConfigSource{ApiConfigSource: &core.ApiConfigSource{
+				ApiType: core.ApiConfigSource_DELTA_GRPC, TransportApiVersion: core.ApiVersion_V3,
+				GrpcServices: []*core.GrpcService{{TargetSpecifier: &core.GrpcService_EnvoyGrpc_{
+					EnvoyGrpc: &core.GrpcService_EnvoyGrpc{ClusterName: envoy.XDSCluster},
+				}}},
+			}},
+		}
+	}), nil)
+	// Envoy holds its answer to the next change of clusters back.
+	group.Update(resource.EndpointType, noPods(t, "next/r"), nil)
+	group.Update(resource.ClusterType, eds(t, "next/r", nil), nil)
+}
+
+// stuck waits until an Envoy has met the poison.
+func stuck(t testing.TB, r *running) {
+	t.Helper()
+	eventually(t, "Envoy is stuck", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		silent, _ := r.relay.silentAt(time.Now().Add(time.Minute))
+		return silent > 0 && slices.Equal(r.gateway.Warming(ctx), []string{"bad/r"})
+	})
+}
+
+// load calls a gateway on kept and on new connections until stop, which returns how
+// many calls there were and the first that failed.
+func load(addr string) (stop func() (calls int, failed error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	var calls int
+	var failed error
+	var workers sync.WaitGroup
+	for i := range 4 {
+		workers.Go(func() {
+			transport := &http.Transport{DisableKeepAlives: i%2 == 1}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: patience}
+			for ctx.Err() == nil {
+				err := once(client, addr)
+				mu.Lock()
+				calls++
+				if err != nil && failed == nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	return func() (int, error) {
+		cancel()
+		workers.Wait()
+		return calls, failed
+	}
+}
+
+// once makes a call that the client does not repeat by itself.
+func once(client *http.Client, addr string) error {
+	q, err := http.NewRequest(http.MethodPost, "http://"+addr+"/", strings.NewReader("x"))
+	if err != nil {
+		return err
+	}
+	q.GetBody = nil
+	res, err := client.Do(q)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}
+
+// TestAWedgedEnvoyIsReplaced gives Envoy something that wedges it. The bad thing is
+// taken back, which the Envoy does not notice: another one takes its place, and what
+// is new. No call fails.
+func TestAWedgedEnvoyIsReplaced(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, _ := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	var mended sync.WaitGroup
+	mended.Add(1)
+	r := start(t, dir, addr, at, func(c *Config) { c.Silence = api.Duration(time.Second) }, func(r *running) {
+		silent := r.silent
+		r.silent = func() (time.Duration, []string) {
+			mended.Wait()
+			return silent()
+		}
+	})
+	ready(t, r.gateway)
+	old, admin := r.gateway.PID(), r.gateway.AdminAddr()
+	stop := load(addr)
+	poison(t, group)
+	stuck(t, r)
+	if got := answer(addr); got != "first" {
+		t.Errorf("the stuck Envoy says %q", got)
+	}
+	group.Update(resource.ClusterType, nil, []string{"bad/r", "next/r"})
+	group.Update(resource.EndpointType, noPods(t, "good/r"), nil)
+	group.Update(resource.ClusterType, eds(t, "good/r", nil), nil)
+	mended.Done()
+	eventually(t, "another Envoy is there", func() bool { return r.gateway.PID() != old && r.gateway.PID() != 0 })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	eventually(t, "the old one has ended", func() bool { return !r.gateway.Ended().IsZero() })
+	if err := group.WaitAcked(ctx, resource.ClusterType); err != nil {
+		t.Fatal(err)
+	}
+	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
+	eventually(t, "the new Envoy takes changes", func() bool { return answer(addr) == "second" })
+	if calls, err := stop(); err != nil || calls == 0 {
+		t.Errorf("of %d calls one failed: %v", calls, err)
+	}
+	if r.gateway.AdminAddr() == admin || r.gateway.Restarts() != 0 {
+		t.Errorf("admin %s as before, %d restarts", admin, r.gateway.Restarts())
+	}
+}

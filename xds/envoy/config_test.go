@@ -18,7 +18,7 @@ func TestValidateNamesEveryField(t *testing.T) {
 		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
-	fields := []string{"dir", "nodeID", "cluster", "logLevel", "httpAddr", "adminAddr", "xdsAddr", "alsAddr", "concurrency", "maxConnections", "maxHeapBytes", "drain", "stopTimeout"}
+	fields := []string{"dir", "nodeID", "cluster", "logLevel", "httpAddr", "adminAddr", "xdsAddr", "alsAddr", "concurrency", "maxConnections", "maxHeapBytes", "drain", "stopTimeout", "handover"}
 	if len(lines) != len(fields) {
 		t.Errorf("%d problems, want %d:\n%v", len(lines), len(fields), err)
 	}

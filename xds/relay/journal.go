@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -142,6 +143,9 @@ func syncDir(path string) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// serves tells whether a gateway can start with what is kept.
+func (j *journal) serves() bool { return len(j.kept[resource.ListenerType]) > 0 }
 
 func (j *journal) close() error {
 	if j.file == nil {

@@ -8,7 +8,6 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -87,12 +86,12 @@ func (s *session) serveKept() error {
 func (r *Relay) local() *serve.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.journal.kept[resource.ListenerType]) == 0 {
+	if !r.journal.serves() {
 		return nil
 	}
 	r.from.begin(time.Now())
 	r.metrics.kept.Set(1)
-	r.log.Warn("the control plane is away: the gateway gets the configuration that it accepted last")
+	r.log.Warn("the control plane is away, or of no use: the gateway gets the configuration that it accepted last")
 	local := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
 	r.journal.kept.prune()
 	group := local.Group(serve.DefaultGroup)
@@ -105,6 +104,12 @@ func (r *Relay) local() *serve.Server {
 	}
 	group.Open()
 	return local
+}
+
+func (r *Relay) hasKept() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.journal.serves()
 }
 
 // introduce completes what Envoy says of itself to a control plane that is back.

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -96,11 +98,17 @@ func noPods(t testing.TB, name string) map[string]*anypb.Any {
 // controlPlane serves at addr until stop.
 func controlPlane(t testing.TB, addr string) (group *serve.Group, at string, stop func()) {
 	t.Helper()
+	_, group, at, stop = controlPlaneOf(t, addr)
+	return group, at, stop
+}
+
+func controlPlaneOf(t testing.TB, addr string) (s *serve.Server, group *serve.Group, at string, stop func()) {
+	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
+	s = serve.New(slog.New(slog.DiscardHandler), serve.Events{})
 	g := grpc.NewServer(grpc.WaitForHandlers(true))
 	discovery.RegisterAggregatedDiscoveryServiceServer(g, s)
 	done := make(chan error, 1)
@@ -110,20 +118,26 @@ func controlPlane(t testing.TB, addr string) (group *serve.Group, at string, sto
 		<-done
 	})
 	t.Cleanup(stop)
-	return s.Group(serve.DefaultGroup), l.Addr().String(), stop
+	return s, s.Group(serve.DefaultGroup), l.Addr().String(), stop
 }
 
 // running is a relay with its Envoy.
 type running struct {
 	relay   *Relay
 	gateway *envoy.Gateway
+	reg     *prometheus.Registry
 	silent  func() (time.Duration, []string)
 	stop    func()
 }
 
 func start(t testing.TB, dir, addr, upstream string, alter func(*Config), also ...func(*running)) *running {
 	t.Helper()
-	r := &running{}
+	return startWith(t, dir, addr, upstream, nil, alter, also...)
+}
+
+func startWith(t testing.TB, dir, addr, upstream string, alterEnvoy func(*envoy.Config), alter func(*Config), also ...func(*running)) *running {
+	t.Helper()
+	r := &running{reg: prometheus.NewRegistry()}
 	rc := DefaultConfig()
 	rc.Dir, rc.Upstream = dir, upstream
 	if alter != nil {
@@ -131,11 +145,14 @@ func start(t testing.TB, dir, addr, upstream string, alter func(*Config), also .
 	}
 	gc := envoy.DefaultConfig()
 	gc.Dir, gc.HTTPAddr, gc.XDSAddr, gc.Concurrency, gc.Drain = dir, addr, envoy.UnixAddr(SocketName), 1, 0
+	if alterEnvoy != nil {
+		alterEnvoy(&gc)
+	}
 	var err error
-	if r.gateway, err = envoy.New(gc, logTo(t), prometheus.NewRegistry()); err != nil {
+	if r.gateway, err = envoy.New(gc, logTo(t), r.reg); err != nil {
 		t.Fatal(err)
 	}
-	if r.relay, err = New(rc, logTo(t), prometheus.NewRegistry()); err != nil {
+	if r.relay, err = New(rc, logTo(t), r.reg); err != nil {
 		t.Fatal(err)
 	}
 	r.silent = r.relay.Silent
@@ -231,12 +248,20 @@ func TestColdStartWithoutControlPlane(t *testing.T) {
 	}
 	t.Logf("first answer after %v", time.Since(begin))
 
-	group, _, _ = controlPlane(t, at)
+	calling := load(addr)
+	server, group, _, _ := controlPlaneOf(t, at)
 	group.Update(resource.ClusterType, eds(t, "f/r", nil), nil)
 	group.Update(resource.EndpointType, noPods(t, "f/r"), nil)
 	group.Update(resource.ListenerType, answering(t, addr, "third"), nil)
 	group.Open()
 	eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "third" })
+	if calls, err := calling(); err != nil || calls == 0 {
+		t.Errorf("of %d calls one failed: %v", calls, err)
+	}
+	all := server.Gateways()
+	if len(all) != 1 || all[0].Disk == nil || all[0].Disk.Since.Before(begin) || !all[0].Disk.Until.After(all[0].Disk.Since) {
+		t.Errorf("the control plane is not told that the gateway was served from disk: %+v", all)
+	}
 	if got := again.gateway.Restarts(); got != 0 {
 		t.Errorf("%d restarts", got)
 	}
@@ -263,7 +288,7 @@ func TestAControlPlaneThatSaysNothing(t *testing.T) {
 
 // TestSlowIsNotSilent: what Envoy may take grows with the size of what it takes.
 func TestSlowIsNotSilent(t *testing.T) {
-	r := &Relay{config: DefaultConfig(), streams: map[*session]struct{}{}}
+	r := &Relay{config: DefaultConfig(), streams: map[*session]struct{}{}, journal: &journal{}}
 	s := &session{relay: r, pending: map[string]waiting{}}
 	r.streams[s] = struct{}{}
 	now := time.Now()
@@ -287,5 +312,31 @@ func TestSlowIsNotSilent(t *testing.T) {
 	s.pending = map[string]waiting{}
 	if got, _ := r.silentAt(now.Add(time.Hour)); got > 0 {
 		t.Error("silent with nothing to answer")
+	}
+}
+
+// TestWhatIsRefusedIsNotOnDisk: a listener that Envoy refuses is not what it starts
+// with.
+func TestWhatIsRefusedIsNotOnDisk(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	server, group, at, _ := controlPlaneOf(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, nil)
+	ready(t, r.gateway)
+	bad := answering(t, addr, "second")
+	bad["gateway"] = pack(t, &listener.Listener{Name: "gateway"}) // no address
+	group.Update(resource.ListenerType, bad, nil)
+	eventually(t, "it is refused", func() bool { all := server.Gateways(); return len(all) == 1 && len(all[0].Rejected) == 1 })
+	found, err := read(filepath.Join(dir, FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := found.kept[resource.ListenerType]
+	if len(kept) != 1 || !proto.Equal(kept["gateway"].GetResource(), answering(t, addr, "first")["gateway"]) {
+		t.Errorf("on disk: %v", kept)
+	}
+	if info, err := os.Stat(filepath.Join(dir, FileName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v: it may hold private keys", info.Mode(), err)
 	}
 }

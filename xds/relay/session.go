@@ -23,6 +23,10 @@ type session struct {
 	pending map[string]waiting // by nonce
 	cold    map[string]bool    // types whose first response holds all there is
 	heard   bool               // the control plane said something
+	live    bool               // Envoy had something, or has its listeners now
+	moved   time.Time          // when either side said something last
+	held    []*discovery.DeltaDiscoveryResponse
+	given   int // resources in held
 }
 
 // waiting is a response without an answer.
@@ -36,8 +40,9 @@ type waiting struct {
 func newSession(r *Relay, wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, first *discovery.DeltaDiscoveryRequest) *session {
 	s := &session{
 		relay: r, wire: wire, first: first, warm: len(first.GetInitialResourceVersions()) > 0,
-		pending: map[string]waiting{}, cold: map[string]bool{},
+		pending: map[string]waiting{}, cold: map[string]bool{}, moved: time.Now(),
 	}
+	s.live = s.warm
 	r.mu.Lock()
 	r.streams[s] = struct{}{}
 	r.mu.Unlock()
@@ -136,7 +141,7 @@ func (s *session) responses(up upstream) error {
 		}
 		s.mu.Lock()
 		first := !s.heard
-		s.heard = true
+		s.heard, s.moved = true, time.Now()
 		s.pending[r.GetNonce()] = waiting{r, time.Now()}
 		s.mu.Unlock()
 		if first {
@@ -165,12 +170,13 @@ func wildcards(typeURL string) bool {
 func (s *session) request(r *discovery.DeltaDiscoveryRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.moved = time.Now()
 	typeURL := r.GetTypeUrl()
 	if _, known := s.cold[typeURL]; !known {
 		s.cold[typeURL] = wildcards(typeURL) && len(r.GetInitialResourceVersions()) == 0
 	}
 	if gone := r.GetResourceNamesUnsubscribe(); len(gone) > 0 && !wildcards(typeURL) {
-		s.relay.keep(&discovery.DeltaDiscoveryResponse{TypeUrl: typeURL, RemovedResources: gone})
+		s.accepted(&discovery.DeltaDiscoveryResponse{TypeUrl: typeURL, RemovedResources: gone})
 	}
 	w, answered := s.pending[r.GetResponseNonce()]
 	if !answered {
@@ -179,14 +185,35 @@ func (s *session) request(r *discovery.DeltaDiscoveryRequest) {
 	delete(s.pending, r.GetResponseNonce())
 	whole := s.cold[typeURL]
 	s.cold[typeURL] = false
-	if r.GetErrorDetail() != nil {
+	if r.GetErrorDetail() == nil {
+		accepted := &discovery.DeltaDiscoveryResponse{
+			TypeUrl: typeURL, Resources: w.response.GetResources(), RemovedResources: w.response.GetRemovedResources(),
+		}
+		if whole {
+			accepted.SystemVersionInfo = complete
+		}
+		s.accepted(accepted)
+	}
+	if typeURL == resource.ListenerType {
+		s.release()
+	}
+}
+
+// accepted keeps what Envoy has accepted. An Envoy that starts accepts clusters at
+// once, and asks for listeners when all of them work: what it took before that is not
+// known to be of use, and held back.
+func (s *session) accepted(r *discovery.DeltaDiscoveryResponse) {
+	if s.live {
+		s.relay.keep(r)
 		return
 	}
-	accepted := &discovery.DeltaDiscoveryResponse{
-		TypeUrl: typeURL, Resources: w.response.GetResources(), RemovedResources: w.response.GetRemovedResources(),
+	s.held = append(s.held, r)
+	s.given += len(r.GetResources())
+}
+
+func (s *session) release() {
+	for _, r := range s.held {
+		s.relay.keep(r)
 	}
-	if whole {
-		accepted.SystemVersionInfo = complete
-	}
-	s.relay.keep(accepted)
+	s.live, s.held = true, nil
 }

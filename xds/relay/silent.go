@@ -32,11 +32,27 @@ func (r *Relay) silentAt(now time.Time) (time.Duration, []string) {
 
 func (s *session) silentFor(now time.Time) (time.Duration, []string) {
 	since, names := s.silence()
-	allowed := s.relay.config.Silence.Std() + time.Duration(len(names))*perResource
-	if since.IsZero() || now.Sub(since) <= allowed {
-		return 0, nil
+	if !since.IsZero() && now.Sub(since) > s.relay.allowed(len(names)) {
+		return now.Sub(since), names
 	}
-	return now.Sub(since), names
+	return s.stuckFor(now), nil
+}
+
+func (r *Relay) allowed(resources int) time.Duration {
+	return r.config.Silence.Std() + time.Duration(resources)*perResource
+}
+
+// stuckFor is for how long an Envoy that starts has not got on: it has accepted
+// clusters and never asks for listeners, as one of them does not finish warming. 0
+// when it may take that long, or when there is nothing on disk to start from instead.
+func (s *session) stuckFor(now time.Time) time.Duration {
+	s.mu.Lock()
+	took, allowed, stuck := now.Sub(s.moved), 2*s.relay.allowed(s.given), s.heard && !s.live && len(s.pending) == 0
+	s.mu.Unlock()
+	if !stuck || took <= allowed || !s.relay.hasKept() {
+		return 0
+	}
+	return took
 }
 
 // silence is since when the oldest response has no answer, and the names of what is

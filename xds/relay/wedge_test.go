@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kongdao/kongdao/api"
@@ -143,4 +145,67 @@ func TestAWedgedEnvoyIsReplaced(t *testing.T) {
 	if r.gateway.AdminAddr() == admin || r.gateway.Restarts() != 0 {
 		t.Errorf("admin %s as before, %d restarts", admin, r.gateway.Restarts())
 	}
+}
+
+// TestAnEnvoyThatCannotBeReplacedServesOn: what wedges it is still there. The other
+// one does not come up, and the first goes on as if nothing had been.
+func TestAnEnvoyThatCannotBeReplacedServesOn(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, _ := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := startWith(t, dir, addr, at, func(c *envoy.Config) { c.Handover = api.Duration(time.Second) },
+		func(c *Config) { c.Silence = api.Duration(time.Second) })
+	ready(t, r.gateway)
+	pid, admin := r.gateway.PID(), r.gateway.AdminAddr()
+	stop := load(addr)
+	poison(t, group)
+	stuck(t, r)
+	eventually(t, "it was tried", func() bool { return counted(t, r.reg, "kongdao_xds_envoy_wedged_total", "failed") == 1 })
+	if calls, err := stop(); err != nil || calls == 0 {
+		t.Errorf("of %d calls one failed: %v", calls, err)
+	}
+	stuck(t, r)
+	if r.gateway.PID() != pid || r.gateway.AdminAddr() != admin || r.gateway.Restarts() != 0 || answer(addr) != "first" {
+		t.Errorf("process %d and admin %s are not what they were, or %d restarts", pid, admin, r.gateway.Restarts())
+	}
+	if names, _ := filepath.Glob(filepath.Join(dir, "envoy.pid")); len(names) != 1 {
+		t.Error("the process id is not on disk")
+	}
+}
+
+// TestPoisonAtAColdStart: an Envoy that has nothing is given what wedges it. It is
+// started again with what is on disk, and serves.
+func TestPoisonAtAColdStart(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, _ := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, nil)
+	ready(t, r.gateway)
+	r.stop()
+	poison(t, group)
+	again := start(t, dir, addr, at, func(c *Config) { c.Silence = api.Duration(time.Second) })
+	ready(t, again.gateway)
+	if got := answer(addr); got != "first" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// counted is a counter with one label.
+func counted(t testing.TB, reg prometheus.Gatherer, name, label string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no counter %s of %s", name, label)
+	return 0
 }

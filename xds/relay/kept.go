@@ -8,6 +8,7 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -54,15 +55,16 @@ func (f *fromDisk) tell(n *core.Node) {
 
 var errBack = errors.New("the control plane is back")
 
-// settle is how long an Envoy has at least to take what is on disk before it is
-// sent to a control plane that said nothing before.
-const settle = 2 * time.Second
+// settle is for how long an Envoy must have had nothing to answer for, with its
+// listeners among what it has, before it is sent to a control plane that may have
+// nothing to say. A part of what is on disk would serve nobody.
+const settle = time.Second
 
 // serveKept serves what is on disk until the control plane is there.
 func (s *session) serveKept() error {
-	local := s.relay.local()
+	local := s.relay.local(s.warm)
 	if local == nil {
-		s.relay.awaitUpstream(s.wire.Context(), time.Time{})
+		s.relay.awaitUpstream(s.wire.Context())
 		return status.Error(codes.Unavailable, errBack.Error())
 	}
 	ctx, cancel := context.WithCancel(s.wire.Context())
@@ -70,7 +72,8 @@ func (s *session) serveKept() error {
 	waited := make(chan struct{})
 	go func() {
 		defer close(waited)
-		s.relay.awaitUpstream(ctx, time.Now().Add(settle))
+		s.relay.awaitUpstream(ctx)
+		awaitSettled(ctx, local, s.warm)
 		cancel()
 	}()
 	w := &borrowed{AggregatedDiscoveryService_DeltaAggregatedResourcesServer: s.wire, ctx: ctx, first: s.first, in: make(chan *discovery.DeltaDiscoveryRequest)}
@@ -81,17 +84,42 @@ func (s *session) serveKept() error {
 	return err
 }
 
+// awaitSettled waits until the one Envoy of a server has taken what there is; one that
+// had something before may have nothing to take.
+func awaitSettled(ctx context.Context, local *serve.Server, warm bool) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	since := time.Time{} // from when on it had all
+	for since.IsZero() || time.Since(since) < settle {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		all := local.Gateways()
+		has := len(all) == 1 && all[0].Silent.IsZero() && (warm || !all[0].Acked[resource.ListenerType].IsZero())
+		switch {
+		case !has:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		}
+	}
+}
+
 // local is a server with what is on disk; nil when that is not enough to serve
-// anybody.
-func (r *Relay) local() *serve.Server {
+// anybody. An Envoy that is warm only has to wait.
+func (r *Relay) local(warm bool) *serve.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.journal.serves() {
 		return nil
 	}
-	r.from.begin(time.Now())
-	r.metrics.kept.Set(1)
-	r.log.Warn("the control plane is away, or of no use: the gateway gets the configuration that it accepted last")
+	if !warm {
+		r.from.begin(time.Now())
+		r.metrics.kept.Set(1)
+		r.log.Warn("the control plane is away, or of no use: the gateway gets the configuration that it accepted last")
+	}
 	local := serve.New(slog.New(slog.DiscardHandler), serve.Events{})
 	r.journal.kept.prune()
 	group := local.Group(serve.DefaultGroup)

@@ -36,23 +36,17 @@ func (r *Relay) reachable(ctx context.Context) bool {
 	}
 }
 
-// awaitUpstream waits until the control plane is connected, and until a moment.
-func (r *Relay) awaitUpstream(ctx context.Context, least time.Time) {
-	wait := time.NewTimer(time.Until(least))
-	defer wait.Stop()
+// awaitUpstream waits until the control plane is connected.
+func (r *Relay) awaitUpstream(ctx context.Context) {
 	for {
 		state := r.upstream.GetState()
 		if state == connectivity.Ready {
-			break
+			return
 		}
 		r.upstream.Connect()
 		if !r.upstream.WaitForStateChange(ctx, state) {
 			return
 		}
-	}
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -264,6 +265,37 @@ func TestColdStartWithoutControlPlane(t *testing.T) {
 	}
 	if got := again.gateway.Restarts(); got != 0 {
 		t.Errorf("%d restarts", got)
+	}
+}
+
+// TestTheControlPlaneIsAwayForAWhile: a gateway that runs serves on, and hears the one
+// that comes back. It was not served from disk.
+func TestTheControlPlaneIsAwayForAWhile(t *testing.T) {
+	dir, addr := t.TempDir(), freeAddr(t)
+	group, at, stop := controlPlane(t, "127.0.0.1:0")
+	group.Update(resource.ListenerType, answering(t, addr, "first"), nil)
+	group.Open()
+	r := start(t, dir, addr, at, nil)
+	ready(t, r.gateway)
+	calling := load(addr)
+	stop()
+	eventually(t, "Envoy waits at the relay", func() bool {
+		r.relay.mu.Lock()
+		defer r.relay.mu.Unlock()
+		for s := range r.relay.streams {
+			return s.warm && r.relay.upstream.GetState() != connectivity.Ready
+		}
+		return false
+	})
+	server, group, _, _ := controlPlaneOf(t, at)
+	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
+	group.Open()
+	eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "second" })
+	if calls, err := calling(); err != nil || calls == 0 {
+		t.Errorf("of %d calls one failed: %v", calls, err)
+	}
+	if all := server.Gateways(); len(all) != 1 || all[0].Disk != nil {
+		t.Errorf("%+v", all)
 	}
 }
 

@@ -26,7 +26,7 @@ type process struct {
 // place; it brings the end about when ctx ends. It says how the process ended, or
 // why it could not be started.
 func (g *Gateway) runOnce(ctx context.Context) (end string, err error) {
-	p, err := g.launch()
+	p, err := g.launch(g.admin())
 	if err != nil {
 		return "", err
 	}
@@ -55,16 +55,8 @@ func (g *Gateway) runOnce(ctx context.Context) (end string, err error) {
 	}
 }
 
-// launch starts an Envoy, beside the one that runs if one does.
-func (g *Gateway) launch() (*process, error) {
-	at := g.admin()
-	if len(g.running) > 0 {
-		addr, err := g.newAdminPort()
-		if err != nil {
-			return nil, err
-		}
-		at = newAdmin(addr)
-	}
+// launch starts an Envoy with this admin port.
+func (g *Gateway) launch(at admin) (*process, error) {
 	if err := g.writeBootstrap(at.addr); err != nil {
 		return nil, err
 	}

@@ -61,9 +61,13 @@ func (g *Gateway) Moved() <-chan struct{} { return g.moved }
 // succeed puts another Envoy in the place of one. On an error that one goes on; nil
 // without a process is for a context that has ended.
 func (g *Gateway) succeed(ctx context.Context, old *process) (*process, error) {
-	next, err := g.launch()
+	side, err := g.sidePort()
 	if err != nil {
 		return nil, err
+	}
+	next, err := g.launch(newAdmin(side.addr))
+	if err != nil {
+		return nil, errors.Join(err, side.close())
 	}
 	wait, cancel := context.WithTimeout(ctx, g.cfg.Handover.Std())
 	defer cancel()
@@ -71,14 +75,18 @@ func (g *Gateway) succeed(ctx context.Context, old *process) (*process, error) {
 		g.stop(next)
 		g.forget(next)
 		if ctx.Err() != nil {
-			return nil, errEnded
+			err = errEnded
 		}
-		return nil, fmt.Errorf("another envoy does not come up: %w", err)
+		return nil, errors.Join(fmt.Errorf("another envoy does not come up: %w", err), side.close())
 	}
 	g.current(next)
 	g.finish(old)
 	g.stop(old)
 	g.forget(old)
+	if err := g.side.close(); err != nil {
+		g.log.Warn("the admin port of before is held on", "error", err)
+	}
+	g.side = side
 	now := time.Now()
 	g.ended.Store(&now)
 	return next, nil
@@ -143,16 +151,15 @@ func (g *Gateway) finish(p *process) {
 	}
 }
 
-// newAdminPort chooses where an Envoy that comes to the side of another one has its
-// admin port.
-func (g *Gateway) newAdminPort() (string, error) {
+// sidePort holds another admin port, for an Envoy that comes to the side of one.
+func (g *Gateway) sidePort() (*port, error) {
 	host, _, err := net.SplitHostPort(g.AdminAddr())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	p, err := holdPort(net.JoinHostPort(host, "0"))
 	if err != nil {
-		return "", fmt.Errorf("admin: %w", err)
+		return nil, fmt.Errorf("admin: %w", err)
 	}
-	return p.addr, p.close()
+	return p, nil
 }

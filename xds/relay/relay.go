@@ -12,6 +12,7 @@ import (
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	load "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -73,6 +74,7 @@ const maxMessage = 1 << 30
 type Relay struct {
 	discovery.UnimplementedAggregatedDiscoveryServiceServer
 	auth.UnimplementedAuthorizationServer
+	load.UnimplementedLoadReportingServiceServer
 
 	config   Config
 	log      *slog.Logger
@@ -140,6 +142,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	g := grpc.NewServer(grpc.WaitForHandlers(true), grpc.MaxRecvMsgSize(maxMessage))
 	discovery.RegisterAggregatedDiscoveryServiceServer(g, r)
 	auth.RegisterAuthorizationServer(g, r)
+	load.RegisterLoadReportingServiceServer(g, r)
 	ctx, cancel := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	served := make(chan error, 1)
@@ -169,12 +172,6 @@ func (r *Relay) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServi
 		return s.pass()
 	}
 	return s.serveKept()
-}
-
-// Check asks the control plane about a signed request, of which it alone knows the
-// secret.
-func (r *Relay) Check(ctx context.Context, q *auth.CheckRequest) (*auth.CheckResponse, error) {
-	return auth.NewAuthorizationClient(r.upstream).Check(ctx, q)
 }
 
 // keep writes down what was accepted. A file that cannot be written costs the next

@@ -18,6 +18,7 @@ func (s *System) callRoutes(whole huma.API) {
 	h := huma.NewGroup(whole)
 	h.UseMiddleware(forReaders(whole))
 	huma.Get(h, "/api/v1/calls", s.getCalls)
+	huma.Get(h, "/api/v1/calls/sample", s.getSample)
 	huma.Get(h, "/api/v1/calls/top", s.getTop)
 	huma.Get(h, "/api/v1/calls/errors", s.getErrors)
 	huma.Get(h, "/api/v1/calls/rate", s.getRate)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -76,6 +77,7 @@ func (c caller) tenantSums(t *testing.T) {
 		var calls app.CallList
 		var single, rolled app.Top
 		var rate app.Rate
+		var sample app.Sample
 		with := func(more ...string) url.Values {
 			q := url.Values{"since": since["since"]}
 			for i := 0; i < len(more); i += 2 {
@@ -86,6 +88,7 @@ func (c caller) tenantSums(t *testing.T) {
 		for _, status := range []int{
 			c.get("/calls", with("limit", "10000"), token, &calls), c.get("/calls/top", with("by", "path", "limit", "1000"), token, &single),
 			c.get("/calls/top", with("by", "tenant"), token, &rolled), c.get("/calls/rate", with("step", "10m"), token, &rate),
+			c.get("/calls/sample", with("calls", "60"), token, &sample),
 		} {
 			if status != http.StatusOK {
 				t.Fatalf("%q: status %d", token, status)
@@ -106,9 +109,41 @@ func (c caller) tenantSums(t *testing.T) {
 				t.Errorf("%q, question %d: %d calls, want %d", token, i, n, want)
 			}
 		}
+		c.sampled(token, sample, int(want))
 		if single.Source != "calls" || rolled.Source == "calls" || rate.Source == "calls" {
 			t.Errorf("answered by %s, %s and %s", single.Source, rolled.Source, rate.Source)
 		}
+	}
+}
+
+// sampled wants about 60 calls that stand for about all of the reader's, every
+// function and status among them, and the same ones again.
+func (c caller) sampled(token string, sample app.Sample, all int) {
+	c.t.Helper()
+	stand, kinds := 0, map[string]bool{}
+	for _, call := range sample.Calls {
+		stand += int(call.SampleWeight)
+		kinds[fmt.Sprint(call.Function, call.Status)] = true
+		if token == recommendToken && call.Tenant != "recommend" || token == railToken && call.Tenant != "rail" {
+			c.t.Errorf("%q: a call of %s in the sample", token, call.Tenant)
+		}
+	}
+	if n := len(sample.Calls); n < min(all, 30) || n > 100 || stand < all/3 || stand > 3*all {
+		c.t.Errorf("%q: %d calls for %d, of %d", token, n, stand, all)
+	}
+	var whole app.CallList
+	var again app.Sample
+	q := url.Values{"since": {time.Now().Add(-2 * time.Hour).Format(time.RFC3339)}, "limit": {"10000"}, "calls": {"60"}}
+	c.get("/calls", q, token, &whole)
+	for _, call := range whole.Calls {
+		if kind := fmt.Sprint(call.Function, call.Status); !kinds[kind] {
+			c.t.Errorf("%q: no call of %s in the sample", token, kind)
+			kinds[kind] = true
+		}
+	}
+	c.get("/calls/sample", q, token, &again)
+	if len(again.Calls) != len(sample.Calls) || len(again.Calls) > 0 && again.Calls[0].RequestID != sample.Calls[0].RequestID {
+		c.t.Errorf("%q: another sample of %d calls", token, len(again.Calls))
 	}
 }
 

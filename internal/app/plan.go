@@ -23,7 +23,8 @@ import (
 type Planned struct {
 	Resources []plan.Resource `json:"resources"`
 	Calls     plan.Report     `json:"calls"`
-	Doubts    []string        `json:"doubts,omitempty"` // what could not be read or known of either configuration
+	Doubts    []string        `json:"doubts,omitempty"`   // what could not be read or known of either configuration
+	Problems  api.Problems    `json:"problems,omitempty"` // of the folder; then there is nothing else
 }
 
 // ExplainOffline says what a gateway would do that has nothing but these resources:
@@ -57,11 +58,15 @@ func PlanOffline(old, now api.Set, calls []Call, o plan.Options) (Planned, error
 
 // doubt adds what is said in lines.
 func (p *Planned) doubt(text string) {
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); !slices.Contains(p.Doubts, line) {
+	for _, line := range linesOf(text) {
+		if !slices.Contains(p.Doubts, line) {
 			p.Doubts = append(p.Doubts, line)
 		}
 	}
+}
+
+func linesOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
 func offlineWorld(set api.Set, group string) (w *model.World, doubts string, err error) {

@@ -83,7 +83,7 @@ kind: Consumer
 metadata: {name: ann}
 spec: {keys: ["${env:NOBODY_SETS_THIS}"]}
 `
-	set, problems := registry.LoadTexts(map[string]string{"a.yaml": text})
+	set, problems := registry.Folder{Texts: map[string]string{"a.yaml": text}}.Load()
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/xds/envoy"
+	"github.com/kongdao/kongdao/registry"
 	"github.com/kongdao/kongdao/xds/explain"
 )
 
@@ -194,6 +195,7 @@ func TestTheSystem(t *testing.T) {
 	}
 	t.Run("calls are spread and stored", c.spreadAndStored)
 	t.Run("explain", c.explains)
+	t.Run("a folder before it is applied", func(t *testing.T) { c.previews(t, feed(a, b, z)) })
 	t.Run("a pinned pod", func(t *testing.T) { c.pins(t, a) })
 	t.Run("a drained zone", c.drains)
 	t.Run("plan and gate", c.plans)
@@ -247,6 +249,43 @@ func (c caller) explains(t *testing.T) {
 	c.api("GET", "/explain?method=GET&url="+url.QueryEscape("http://api.example.com/other"), nil, &answer)
 	if answer.Status != 404 {
 		t.Errorf("unknown path: %+v", answer)
+	}
+}
+
+// previews asks about folders while the system serves another one.
+func (c caller) previews(t *testing.T, text string) {
+	c.t = t
+	folder := func(old, now string) registry.Folder {
+		return registry.Folder{Texts: map[string]string{"next/feed.yaml": strings.ReplaceAll(text, old, now)}}
+	}
+	var answer app.Explained
+	q := app.ExplainRequest{Method: "GET", URL: "http://api.example.com/feed", Folder: folder("perPodQPS: 1000", "perPodQPS: 100")}
+	if code := c.api("POST", "/explain", q, &answer); code != 200 || answer.Answer.Source != "next/feed.yaml:5" || answer.Answer.Limits[0].RequestsPerSecond != 300 {
+		t.Errorf("status %d: %+v", code, answer)
+	}
+	q.Folder = folder("endpoints: [", `endpoints: [{address: "127.0.0.1:1", zone: zb-c}, `)
+	if code := c.api("POST", "/explain", q, &answer); code != 200 || len(answer.Answer.Endpoints) != 4 || answer.Answer.Revisions[0].Ready != 4 {
+		t.Errorf("with a pod that nobody knows: status %d: %+v", code, answer)
+	}
+	var planned app.Planned
+	p := app.PlanRequest{Folder: folder("methods: [GET]", "methods: [PUT]")}
+	if code := c.api("POST", "/plan", p, &planned); code != 200 || planned.Calls.Calls < 12 || planned.Calls.Changed != planned.Calls.Calls || len(planned.Resources) != 1 {
+		t.Errorf("status %d: %+v", code, planned)
+	}
+	p.Calls = []app.Call{{Method: "PUT", Host: "api.example.com", Path: "/feed", Status: 404}}
+	if code := c.api("POST", "/plan", p, &planned); code != 200 || planned.Calls.Calls != 1 || planned.Calls.Groups[0].New.Route != "feed/0" {
+		t.Errorf("status %d: %+v", code, planned)
+	}
+	p.Folder = folder("perPodQPS: 1000", "perPodQPS: many")
+	if code := c.api("POST", "/plan", p, &planned); code != 200 || len(planned.Problems) != 1 {
+		t.Errorf("status %d: %+v", code, planned)
+	}
+	p.Folder, p.Group = folder("", ""), "nobody"
+	if code := c.api("POST", "/plan", p, nil); code != http.StatusNotFound {
+		t.Errorf("a group that is not there: status %d", code)
+	}
+	if c.limit() != 3000 {
+		t.Errorf("the limit in force is %v", c.limit())
 	}
 }
 

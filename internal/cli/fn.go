@@ -115,7 +115,7 @@ func (e *env) fnDescribeCommand() *cobra.Command {
 				return err
 			}
 			// A section that cannot be had must not hide the others.
-			d.RecentCalls, err = c.calls(cmd.Context(), url.Values{"function": args, "limit": {"5"}})
+			d.RecentCalls, err = c.calls(cmd.Context(), url.Values{"function": args, "limit": {"5"}}, 0)
 			if err != nil {
 				d.CallsError = err.Error()
 			}

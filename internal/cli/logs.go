@@ -23,6 +23,7 @@ type logsFlags struct {
 	follow  bool
 	slowest bool
 	limit   int
+	sample  int
 	columns []string
 }
 
@@ -59,6 +60,7 @@ by what the functions logged themselves.`,
 	f.callFilter.add(cmd)
 	fl.BoolVar(&f.slowest, "slowest", false, "the slowest instead of the newest")
 	fl.IntVar(&f.limit, "limit", 50, "calls at most; with -f, stored calls to begin with")
+	fl.IntVar(&f.sample, "sample", 0, "about so many calls, spread over the time, functions and statuses; sample_weight says how many each stands for")
 	fl.StringSliceVar(&f.columns, "columns", nil, "print these fields alone, with tabs between them, such as ts,status,path")
 	e.tokenFlag(cmd.Flags())
 	return cmd
@@ -69,7 +71,7 @@ func (e *env) printStored(ctx context.Context, c *client, q url.Values, f logsFl
 	if f.slowest {
 		q.Set("slowest", "true")
 	}
-	calls, err := c.calls(ctx, q)
+	calls, err := c.calls(ctx, q, f.sample)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,14 @@ func (e *env) printOwnLines(ctx context.Context, c *client, q url.Values) error 
 	return nil
 }
 
-func (c *client) calls(ctx context.Context, q url.Values) ([]app.Call, error) {
+// calls are stored ones: a sample of so many, or those of q; 0 is none.
+func (c *client) calls(ctx context.Context, q url.Values, sample int) ([]app.Call, error) {
+	if sample > 0 {
+		q.Set("calls", strconv.Itoa(sample))
+		var s app.Sample
+		err := c.do(ctx, http.MethodGet, "/calls/sample", q, nil, &s)
+		return s.Calls, err
+	}
 	var list app.CallList
 	err := c.do(ctx, http.MethodGet, "/calls", q, nil, &list)
 	return list.Calls, err
@@ -124,6 +133,9 @@ func (c *client) calls(ctx context.Context, q url.Values) ([]app.Call, error) {
 
 // followCalls prints calls as they come until ctx ends.
 func (e *env) followCalls(ctx context.Context, c *client, q url.Values, f logsFlags) error {
+	if f.sample > 0 {
+		return invalid(errors.New("--sample: with -f there is none"))
+	}
 	if f.slowest {
 		return invalid(errors.New("--slowest: with -f nobody knows which calls will be the slowest"))
 	}

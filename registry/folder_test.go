@@ -10,7 +10,7 @@ import (
 // elsewhere, as of the folder itself.
 func TestFolderIsTheFolder(t *testing.T) {
 	dir := t.TempDir()
-		write(t, dir+"/good.yaml", function("good", "/good"))
+	write(t, dir+"/good.yaml", function("good", "/good"))
 	write(t, dir+"/deep/same.yaml", function("same", "/good"))
 	write(t, dir+"/bad.yaml", "apiVersion: kongdao.io/v1\nkind: Function\nmetadata: {name: bad}\nspec: {timeout: soon}\n")
 	write(t, dir+"/empty.yaml", "")

@@ -22,8 +22,8 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
-	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/registry"
+	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/explain"
 )
 

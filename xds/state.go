@@ -63,6 +63,10 @@ type ZoneState struct {
 type GatewayState struct {
 	serve.Gateway
 	Faulty bool `json:"faulty"` // silent for longer than the threshold
+	// Refuses is what of its group's configuration the gateway does not take, and
+	// Quarantined what no gateway of the group serves, sorted by name.
+	Refuses     []Difference `json:"refuses"`
+	Quarantined []Quarantine `json:"quarantined"`
 }
 
 // State describes the last published Worlds and the gateways.

@@ -13,9 +13,19 @@ import (
 // Gateways are the connected gateways, sorted by node.
 func (s *Server) Gateways() []GatewayState {
 	all := []GatewayState{}
-	for _, g := range s.serve.Gateways() {
-		faulty := !g.Silent.IsZero() && time.Since(g.Silent) > s.config.silenceAllowed(g.Unanswered)
-		all = append(all, GatewayState{Gateway: g, Faulty: faulty})
+	gateways, pending := s.serve.Gateways(), s.serve.Pending()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range gateways {
+		l := s.lineOf(g.Group)
+		state := GatewayState{Gateway: g, Refuses: []Difference{}, Quarantined: orNone(l.quarantined)}
+		state.Faulty = !g.Silent.IsZero() && time.Since(g.Silent) > s.config.silenceAllowed(g.Unanswered)
+		for _, p := range pending[g.Node] {
+			if p.State == serve.PendingRefused {
+				state.Refuses = append(state.Refuses, s.difference(l.world, p))
+			}
+		}
+		all = append(all, state)
 	}
 	return all
 }

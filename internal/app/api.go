@@ -55,6 +55,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/state", s.getState)
 		huma.Get(h, "/api/v1/explain", s.getExplain)
 		s.planRoutes(h)
+		huma.Get(h, "/api/v1/config", s.getConfig)
 		huma.Get(h, "/api/v1/gateways", s.getGateways)
 		huma.Post(h, "/api/v1/gateways/promote", s.postPromote)
 		huma.Post(h, "/api/v1/pins", s.postPin)

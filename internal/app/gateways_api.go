@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/explain"
 	"github.com/kongdao/kongdao/xds/model"
@@ -19,11 +20,36 @@ type Gateways struct {
 	Gateways []xds.GatewayState `json:"gateways"` // sorted by node
 	Groups   []string           `json:"groups"`   // all groups, sorted, with or without gateways
 	Rollout  *xds.RolloutState  `json:"rollout,omitempty"`
+	// Rejections are the last refusals, oldest first; of one that is found by halving
+	// each half is one.
+	Rejections []xds.Rejection `json:"rejections"`
 }
 
 func (s *System) getGateways(context.Context, *struct{}) (*body[Gateways], error) {
-	g := Gateways{Gateways: s.xds.Gateways(), Groups: s.xds.Groups(), Rollout: s.xds.Rollout()}
+	g := Gateways{Gateways: s.xds.Gateways(), Groups: s.xds.Groups(), Rollout: s.xds.Rollout(), Rejections: s.xds.Rejections()}
 	return reply(g), nil
+}
+
+// Config says what gateways should have, and where one has it not. It holds names
+// and places, no content and no secret.
+type Config struct {
+	Version   uint64                 `json:"version"`   // of the resources that are in force
+	Resources map[string][]api.Named `json:"resources"` // by kind, sorted by name
+	Problems  api.Problems           `json:"problems"`  // what keeps resources from being in force
+	Groups    []xds.GroupConfig      `json:"groups"`    // sorted by name
+	Rollout   *xds.RolloutState      `json:"rollout,omitempty"`
+}
+
+func (s *System) getConfig(context.Context, *struct{}) (*body[Config], error) {
+	current := s.registry.Current()
+	c := Config{
+		Version: current.Version, Resources: current.Set.Index(), Problems: current.Problems,
+		Groups: s.xds.Configs(), Rollout: s.xds.Rollout(),
+	}
+	if c.Problems == nil {
+		c.Problems = api.Problems{}
+	}
+	return reply(c), nil
 }
 
 // postPromote gives resources that wait in canary groups to all groups.

@@ -105,6 +105,22 @@ func TestBadRevisionIsRolledBack(t *testing.T) {
 		t.Errorf("problem: %s", p)
 	}
 
+	// What gateways should have, with its places.
+	var conf app.Config
+	if status := c.api(http.MethodGet, "/config", nil, &conf); status != http.StatusOK || len(conf.Groups) != 1 || len(conf.Problems) == 0 {
+		t.Errorf("configuration: %d %+v", status, conf)
+	}
+	if at := conf.Resources["Function"]; len(at) != 1 || at[0].Name != "feed" || !strings.HasSuffix(at[0].Source.String(), "feed.yaml:1") {
+		t.Errorf("resources: %+v", conf.Resources)
+	}
+	if g := conf.Groups[0]; g.Name != "default" || g.Functions != 1 || g.Version == 0 || len(g.Gateways) != 1 {
+		t.Errorf("group: %+v", g)
+	}
+	var gateways app.Gateways
+	if status := c.api(http.MethodGet, "/gateways", nil, &gateways); status != http.StatusOK || len(gateways.Gateways) != 1 || gateways.Gateways[0].Warming == nil || gateways.Rejections == nil {
+		t.Errorf("gateways: %d %+v", status, gateways)
+	}
+
 	// By command.
 	command := func(cmd app.ReleaseCommand, want int) (s release.State) {
 		t.Helper()

@@ -24,10 +24,11 @@ func (e *env) gatewayListCommand() *cobra.Command {
 		Use: "list", Short: "connected gateways with group, zone, version and what they refuse",
 		Long: `List shows for each connected gateway the version that it has accepted whole and
 the newest that there is for its group, when it accepted something last, for how
-long it has lagged behind, and what it refuses. Below it says which gateways take no
-configuration any more, and over what; which ones started while the control plane
-was away, and when they were served from their own disk; and which groups wait for
-canary groups, and for what.`,
+long it has lagged behind, and what it refuses. Below it says what that is, with the
+functions that it is of and the reason; which revisions a gateway is warming, and
+what is in quarantine; which gateways take no configuration any more, and over what;
+which ones started while the control plane was away, and when they were served from
+their own disk; and which groups wait for canary groups, and for what.`,
 		Example: "  kongdao gateway list\n  kongdao gateway list -o json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,6 +58,10 @@ func writeGateways(w io.Writer, g app.Gateways) {
 		_ = t.Flush()
 	}
 	writeSpecial(w, g.Gateways)
+	for _, s := range g.Gateways {
+		writeWrongs(w, s)
+	}
+	writeQuarantine(w, g.Gateways)
 	if r := g.Rollout; r != nil {
 		fmt.Fprintf(w, "\nnew resources of %s are with %s alone; %s: %s\n",
 			r.Since.Local().Format(time.TimeOnly), strings.Join(r.Canary, ", "), waitOf(r), r.Reason)

@@ -88,7 +88,7 @@ func (st *stream) describe(now time.Time) Gateway {
 	defer st.mu.Unlock()
 	g := Gateway{
 		Node: st.node, Zone: st.zone, Build: st.build, Since: st.since, Disk: st.disk, LastAck: st.last,
-		Acked: map[string]time.Time{}, Rejected: map[string]string{},
+		Acked: map[string]time.Time{}, Rejected: map[string]string{}, Warming: st.warming(),
 	}
 	if st.group != nil {
 		g.Group = st.group.name

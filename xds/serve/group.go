@@ -160,6 +160,16 @@ func (g *Group) Mark(version uint64) {
 	g.marks = append(g.marks, m)
 }
 
+// Version is the newest that Mark was given; 0: none.
+func (g *Group) Version() uint64 {
+	g.server.mu.Lock()
+	defer g.server.mu.Unlock()
+	if len(g.marks) == 0 {
+		return 0
+	}
+	return g.marks[len(g.marks)-1].version
+}
+
 // Connected is the number of the group's gateways.
 func (g *Group) Connected() int { return len(g.list()) }
 

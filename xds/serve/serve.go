@@ -92,6 +92,9 @@ type Gateway struct {
 	// Lag is for how long there has been a version that the gateway has not
 	// accepted, seconds; 0: it has all.
 	Lag float64 `json:"lag_seconds"`
+	// Warming are the clusters, such as function/revision, that the gateway was sent
+	// and has not accepted; sorted.
+	Warming []string `json:"warming"`
 	// Rejected are the resources that the gateway refuses as they are now, by
 	// type and name, with its message.
 	Rejected map[string]string `json:"rejected"`

@@ -119,13 +119,17 @@ func distinct(t testing.TB, o clickhouse.Options) (rows, ids uint64) {
 	return rows, ids
 }
 
-// settled waits until as many calls as n are stored, and gives what is stored then.
+// settled waits until as many calls as n are stored, as long as there are more from
+// minute to minute: each block may have been sent before and is looked up first. It
+// gives what is stored then.
 func settled(t testing.TB, r *running, o clickhouse.Options, n int) (got, ids uint64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d calls are stored", n), func() bool {
-		got, ok := rows(t, o)
-		return ok && got >= uint64(n)
-	})
+	for before := uint64(0); got < uint64(n); before = got {
+		eventually(t, fmt.Sprintf("more than %d of %d calls are stored", before, n), func() (more bool) {
+			got, more = rows(t, o)
+			return more && got > before
+		})
+	}
 	must(t, r.Drain(ctxFor(t)))
 	r.stop()
 	return distinct(t, o)

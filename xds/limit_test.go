@@ -23,6 +23,11 @@ type load struct {
 // offer sends rate requests a second to a path until ctx ends, from as many
 // workers as needed, and returns what came back.
 func (r *rig) offer(ctx context.Context, rate float64, host, path string, headers ...string) *load {
+	return r.offerAt(ctx, func(i int64) float64 { return float64(i) / rate }, host, path, headers...)
+}
+
+// offerAt sends request i when due says, seconds from now.
+func (r *rig) offerAt(ctx context.Context, due func(i int64) float64, host, path string, headers ...string) *load {
 	l := &load{status: map[int]int{}}
 	start := time.Now()
 	var next atomic.Int64
@@ -30,11 +35,11 @@ func (r *rig) offer(ctx context.Context, rate float64, host, path string, header
 	for range 16 {
 		workers.Go(func() {
 			for {
-				due := start.Add(time.Duration(float64(next.Add(1)) / rate * float64(time.Second)))
+				at := start.Add(time.Duration(due(next.Add(1)) * float64(time.Second)))
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(time.Until(due)):
+				case <-time.After(time.Until(at)):
 				}
 				a, err := r.try(http.MethodGet, host, path, headers...)
 				l.add(a.status, err)

@@ -230,9 +230,15 @@ func startEnvoyIn(t testing.TB, group, zone, node, xds, admin, als string) (kill
 
 func runEnvoy(t testing.TB, group, zone, node, xds, admin, als string) (cmd *exec.Cmd, kill func()) {
 	t.Helper()
+	return runBootstrap(t, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin), group, zone))
+}
+
+// runBootstrap runs an Envoy with this bootstrap until the test ends.
+func runBootstrap(t testing.TB, bootstrap []byte) (cmd *exec.Cmd, kill func()) {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(file, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin), group, zone), 0o600); err != nil {
+	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	logFile := filepath.Join(dir, "envoy.log")
@@ -312,6 +318,7 @@ type pod struct {
 	checkTakes          time.Duration // of its health check, /healthz
 	mu                  sync.Mutex
 	seconds             map[int64]int
+	times               []time.Time // of calls, while they are recorded; nil: they are not
 	header              http.Header // of the last call
 	path, host          string      // likewise
 	stop                func()
@@ -352,7 +359,11 @@ func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.calls.Add(1)
 	p.mu.Lock()
-	p.seconds[time.Now().Unix()]++
+	now := time.Now()
+	p.seconds[now.Unix()]++
+	if p.times != nil {
+		p.times = append(p.times, now)
+	}
 	p.header, p.path, p.host = r.Header.Clone(), r.RequestURI, r.Host
 	p.mu.Unlock()
 	if p.status.Load() == breakOff {

@@ -50,6 +50,21 @@ func quietAddr(t testing.TB) string {
 	return ""
 }
 
+// atRandom are the times of requests that come by chance, for offerAt.
+func atRandom(rate float64) func(i int64) float64 {
+	r := rand.New(rand.NewPCG(1, 2))
+	var mu sync.Mutex
+	times := []float64{0}
+	return func(i int64) float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		for int64(len(times)) <= i {
+			times = append(times, times[len(times)-1]+r.ExpFloat64()/rate)
+		}
+		return times[i]
+	}
+}
+
 // counted is what gateways did with requests in some time.
 type counted struct {
 	sent, admitted []float64 // by gateway, a second

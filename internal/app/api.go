@@ -190,12 +190,29 @@ func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.
 		return nil, huma.Error404NotFound(err.Error())
 	}
 	r.From = place
-	return reply(explain.Explain(w, r)), nil
+	answer := explain.Explain(w, r)
+	s.addUse(&answer)
+	return reply(answer), nil
 }
 
 // Explain says what the gateway does with a request at this moment.
 func (s *System) Explain(r explain.Request) explain.Answer {
-	return explain.Explain(s.xds.World(), r)
+	answer := explain.Explain(s.xds.World(), r)
+	s.addUse(&answer)
+	return answer
+}
+
+// addUse adds how much of the function's limit is in use, as gateways report it.
+func (s *System) addUse(a *explain.Answer) {
+	var all []explain.Share
+	limit := 0.0
+	for _, x := range s.xds.Shares(a.Function) {
+		if x.Part > 0 {
+			limit = x.Limit / x.Part
+		}
+		all = append(all, explain.Share{Gateway: x.Node, RequestsPerSecond: x.Limit, Known: x.Known, Admitted: x.Admitted, Refused: x.Refused})
+	}
+	a.InUse(limit, all)
 }
 
 // PinRequest asks for one pod of a function.

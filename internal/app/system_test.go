@@ -246,6 +246,11 @@ func (c caller) explains(t *testing.T) {
 	if answer.Function != "feed" || answer.Limits[0].RequestsPerSecond != 3000 || !strings.HasSuffix(answer.Source, "feed.yaml:5") {
 		t.Errorf("%+v", answer)
 	}
+	c.eventually("the gateway reports what of the limit is in use", func() bool {
+		c.api("GET", "/explain?method=GET&url="+url.QueryEscape("http://api.example.com/feed"), nil, &answer)
+		g := answer.Limits[0].Gateways
+		return len(g) == 1 && g[0].RequestsPerSecond == 3000 && g[0].Known
+	})
 	c.api("GET", "/explain?method=GET&url="+url.QueryEscape("http://api.example.com/other"), nil, &answer)
 	if answer.Status != 404 {
 		t.Errorf("unknown path: %+v", answer)

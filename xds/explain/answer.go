@@ -46,6 +46,7 @@ type Limit struct {
 	InFlight          int     `json:"in_flight,omitempty"` // of a limit of concurrency: requests at once, at all gateways; there is no rate then
 	Caller            string  `json:"caller,omitempty"`    // of a limit of callers: whom it counts this request for
 	Source            string  `json:"source,omitempty"`    // file:line, where it was written as a limit
+	Gateways          []Share `json:"gateways,omitempty"`  // of a live answer: how much of it is in use; see InUse
 }
 
 // Revision is a revision with its part of the requests that are like this one.

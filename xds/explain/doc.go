@@ -4,6 +4,7 @@
 // routes, so it needs no gateway; a test holds its answers against a real Envoy.
 //
 // It does not know what only a gateway sees: the state of buckets, of connections
-// and of Envoy's own health checks. Headers that Envoy sets or rewrites itself,
+// and of Envoy's own health checks. What gateways report of limits can be added to
+// an answer, see [Answer.InUse]. Headers that Envoy sets or rewrites itself,
 // such as x-forwarded-for and x-request-id, are taken as the client sent them.
 package explain

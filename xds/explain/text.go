@@ -47,6 +47,7 @@ func (a Answer) story(t *tabwriter.Writer) {
 	}
 	for i, l := range a.Limits {
 		line(heading(i, "limit"), "%s", l.text())
+		l.useStory(line)
 	}
 	if len(a.Limits) == 0 && a.Revision != "" {
 		line("limit", "none")

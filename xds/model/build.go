@@ -270,7 +270,7 @@ func (b *builder) limit(f *Function, q float64) {
 	}
 	f.Limit = functionLimit(f.Split)
 	dearest := f.charge(float64(max(f.fleet.Gateways, 1)))
-	f.Tier = tierOf(dearest, b.previousTier(f.Name))
+	f.Tier = f.tier(dearest, b.previousTier(f.Name))
 	f.tiers = b.tiersOf(f)
 	f.meet()
 }

@@ -151,7 +151,7 @@ func TestCostFitsItsTier(t *testing.T) {
 			tiers := Tiers()
 			previous = tiers[r.IntN(len(tiers))]
 		}
-		tier := tierOf(c, previous)
+		tier := tierOf(c, 1, previous)
 		if c < 1 || c > tier.Burst {
 			t.Fatalf("rate %v: cost %d does not fit into %d", rate, c, tier.Burst)
 		}
@@ -165,17 +165,40 @@ func TestCostFitsItsTier(t *testing.T) {
 }
 
 func TestTierStays(t *testing.T) {
-	slow := tierOf(cost(50, 1), Tier{})
+	slow := tierOf(cost(50, 1), 1, Tier{})
 	if slow.Key != "fn_slow1" {
 		t.Fatalf("50/s is in %s", slow.Key)
 	}
-	if got := tierOf(cost(20, 1), slow); got != slow {
+	if got := tierOf(cost(20, 1), 1, slow); got != slow {
 		t.Errorf("from 50/s down to 20/s the tier became %s", got.Key)
 	}
-	if got := tierOf(cost(5, 1), slow); got.Key != "fn_slow3" {
+	if got := tierOf(cost(5, 1), 1, slow); got.Key != "fn_slow3" {
 		t.Errorf("5/s is in %s", got.Key)
 	}
-	if got := tierOf(cost(500, 1), slow); got.Key != "fn" {
-		t.Errorf("500/s is in %s", got.Key)
+	if got := tierOf(cost(400, 1), 1, slow); got.Key != "fn" {
+		t.Errorf("400/s is in %s", got.Key)
+	}
+}
+
+// TestClassesHaveDeepBuckets: what a class leaves to those above must last for some
+// requests, or chance refuses them.
+func TestClassesHaveDeepBuckets(t *testing.T) {
+	for _, rate := range []float64{2, 10, 30, 100, 300, 1000, 20_000} {
+		f := &Function{Limit: rate, Cost: cost(rate, 1), Ranked: true}
+		tier := f.tier(f.Cost, Tier{})
+		if held := float64(tier.Burst) / float64(f.Cost); held < classDepth && tier.Key != "fn_slow4" {
+			t.Errorf("%v/s: the bucket holds %.1f requests", rate, held)
+		}
+		plain := &Function{Limit: rate, Cost: f.Cost}
+		if was := plain.tier(f.Cost, Tier{}); was.Burst > tier.Burst {
+			t.Errorf("%v/s: classes have a smaller bucket, %d instead of %d", rate, tier.Burst, was.Burst)
+		}
+		if got := f.tier(100*f.Cost, Tier{}); 100*f.Cost > got.Burst && got.Key != "fn_slow4" {
+			t.Errorf("%v/s: a dear request does not fit", rate)
+		}
+	}
+	f := &Function{Limit: 300, Cost: cost(300, 1), Ranked: true}
+	if got := f.tier(f.Cost, Tier{}).Key; got != "fn_slow1" {
+		t.Errorf("300/s is in %s", got)
 	}
 }

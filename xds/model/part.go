@@ -83,7 +83,6 @@ func (b *builder) tiersOf(f *Function) map[string]Tier {
 	before := b.previous(f.Name)
 	tiers := make(map[string]Tier, len(f.fleet.Parts))
 	for node, part := range f.fleet.Parts {
-		own := f.repriced(part)
 		previous := Tier{}
 		if before != nil {
 			previous = before.Tier
@@ -91,7 +90,8 @@ func (b *builder) tiersOf(f *Function) map[string]Tier {
 				previous = t
 			}
 		}
-		tiers[node] = tierOf(own.charge(1/part), previous)
+		own := f.repriced(part)
+		tiers[node] = own.tier(own.charge(1/part), previous)
 	}
 	return tiers
 }

@@ -113,8 +113,9 @@ func (s *Server) follow(ctx context.Context, l *line) {
 			return
 		case <-l.kick:
 			s.publishOnce(ctx, l)
-		case <-tick.C:
-			if s.waiting(l) || l.publish.untried(time.Now()) {
+		case now := <-tick.C:
+			l.publish.tidy(now)
+			if s.waiting(l) || l.publish.untried(now) {
 				s.publishOnce(ctx, l)
 			}
 		case <-grace.C:

@@ -33,6 +33,7 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 	for {
 		in.Previous = p.last
 		in.Broken, in.Unmatchable = p.known()
+		p.input = in
 		world := model.Build(in)
 		d, problems, err := p.pack(world)
 		if err != nil {
@@ -211,8 +212,12 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 		}
 	}
 	if p.blind {
-		change = p.everything(world)
+		return p.tryAll(ctx)
 	}
+	return p.tryOne(ctx, change)
+}
+
+func (p *publisher) tryOne(ctx context.Context, change canary.Change) []problem {
 	refused, err := p.canary.Try(ctx, change)
 	if p.blind = err != nil; p.blind {
 		p.again = time.Now().Add(tryAgain)
@@ -227,6 +232,24 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 	return problems
 }
 
+// tryAll tries all functions, in batches, for none were tried.
+func (p *publisher) tryAll(ctx context.Context) (problems []problem) {
+	in, functions := p.input, p.input.Set.Functions
+	in.Previous, in.Touched = nil, nil
+	for {
+		if !p.canary.Up() {
+			p.again = time.Now().Add(tryAgain)
+			return nil
+		}
+		in.Set.Functions = functions[:min(batch, len(functions))]
+		functions = functions[len(in.Set.Functions):]
+		problems = append(problems, p.tryOne(ctx, p.everything(model.Build(in)))...)
+		if p.blind || len(functions) == 0 {
+			return problems
+		}
+	}
+}
+
 // tryAgain is how long a change that could not be tried waits for the next try.
 const tryAgain = time.Second
 
@@ -235,7 +258,7 @@ func (p *publisher) untried(now time.Time) bool {
 	return p.canary != nil && p.blind && p.last != nil && p.canary.Up() && now.After(p.again)
 }
 
-// everything is a whole World, to be tried when none of it was.
+// everything is a whole World, to be tried.
 func (p *publisher) everything(world *model.World) canary.Change {
 	all, err := p.translate(nil, world)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,8 @@ type publisher struct {
 	broken map[string]broken                       // functions and rules that were refused
 	canary *canary.Canary                          // nil: none is wanted
 	blind  bool                                    // something was published that no canary has tried
+	litter time.Time                               // when much was published; zero: it was tidied since
+	input  model.Input                             // of the World that is being prepared
 	again  time.Time                               // when to try it, at the earliest
 	behind map[string]bool                         // shards that were held back since they were last whole
 	held   error                                   // resources that no function is to blame for, and that did not go out
@@ -59,16 +62,56 @@ type delta struct {
 // publish makes the World of an input live. Functions that fail the preflight are
 // quarantined in it.
 func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, error) {
+	in, err := p.begin(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	world, d, err := p.prepare(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	p.send(ctx, world, d)
+	p.serve.Open()
+	now := p.quarantined(world)
+	p.report(p.listed, now)
+	p.listed = now
+	return world, p.held
+}
+
+// batch is how many functions are translated together where there are many: what
+// they become is some twenty times as large before it is marshalled.
+const batch = 500
+
+// begin makes the first World in batches, while gateways wait for the last of them,
+// and returns what is left to be published.
+func (p *publisher) begin(ctx context.Context, in model.Input) (model.Input, error) {
+	if p.last != nil {
+		return in, nil
+	}
+	for end := batch; end < len(in.Set.Functions); end += batch {
+		part := in
+		part.Set.Functions = in.Set.Functions[:end]
+		world, d, err := p.prepare(ctx, part)
+		if err != nil {
+			return in, err
+		}
+		p.send(ctx, world, d)
+		in.Touched = map[string]bool{} // readiness is what it was for this one
+	}
+	return in, nil
+}
+
+// send puts what differs where gateways get it from, in the order of dependence.
+func (p *publisher) send(ctx context.Context, world *model.World, d *delta) {
 	p.keep(d, time.Now())
 	changed := p.serve.Update(resource.ClusterType, d.put[resource.ClusterType], nil)
 	p.serve.Update(resource.EndpointType, p.bridge(d, time.Now()), nil)
 	p.updateViews(world, d)
-	if len(changed) > 0 && p.last != nil {
+	if len(changed) > 0 && p.last != nil && p.serve.IsOpen() {
 		p.warm(ctx)
+	}
+	if len(changed) >= batch/2 {
+		p.litter = time.Now()
 	}
 	p.serve.Update(resource.SecretType, d.put[resource.SecretType], nil)
 	p.serve.Update(resource.ExtensionConfigType, d.put[resource.ExtensionConfigType], nil)
@@ -76,12 +119,17 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	p.serve.UpdateNodes(d.put[resource.RouteType], d.nodes)
 	maps.DeleteFunc(p.behind, func(name string, _ bool) bool { return d.put[resource.RouteType][name] != nil })
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
-	p.serve.Open()
 	p.last = world
-	now := p.quarantined(world)
-	p.report(p.listed, now)
-	p.listed = now
-	return world, p.held
+}
+
+// tidy gives memory back some time after much was published: what a configuration
+// is made of on its way is several times as large as what stays, and without it the
+// process would keep that for minutes.
+func (p *publisher) tidy(now time.Time) {
+	if !p.litter.IsZero() && now.Sub(p.litter) > 2*time.Second {
+		p.litter = time.Time{}
+		debug.FreeOSMemory()
+	}
 }
 
 // bridge returns the endpoints to be sent now, and keeps those that follow.

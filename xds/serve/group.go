@@ -146,6 +146,13 @@ func (g *Group) Open() {
 	g.server.wake()
 }
 
+// IsOpen tells whether Open was called.
+func (g *Group) IsOpen() bool {
+	g.server.mu.Lock()
+	defer g.server.mu.Unlock()
+	return g.open
+}
+
 // Mark says that what the group holds now is this version.
 func (g *Group) Mark(version uint64) {
 	m := mark{version: version, at: time.Now(), seqs: map[string]uint64{}}

@@ -80,8 +80,12 @@ func (g *Gateway) succeed(ctx context.Context, old *process) (*process, error) {
 		return nil, errors.Join(fmt.Errorf("another envoy does not come up: %w", err), side.close())
 	}
 	g.current(next)
+	steered := g.steerTo(ctx, next)
 	g.finish(old)
 	g.stop(old)
+	if err := steered.end(); err != nil {
+		g.log.Warn("connections are not spread evenly over the new envoy", "error", err)
+	}
 	g.forget(old)
 	if err := g.side.close(); err != nil {
 		g.log.Warn("the admin port of before is held on", "error", err)
@@ -119,6 +123,22 @@ func (a admin) listeners(ctx context.Context) int {
 		return 0
 	}
 	return int(stats["listener_manager.total_listeners_active"])
+}
+
+// steerTo leaves the first Envoy without new connections. Without it some are lost.
+func (g *Gateway) steerTo(ctx context.Context, next *process) steering {
+	steered, err := steer(next.cmd.Process.Pid)
+	if err != nil {
+		g.log.Warn("connections that are being set up may be reset", "error", err)
+		return nil
+	}
+	wait := time.NewTimer(settleTime)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	return steered
 }
 
 // finish makes an Envoy whose place is taken end its calls: it takes no more

@@ -91,8 +91,8 @@ func callsTo(addr string) (stop func() outcome) {
 	}
 }
 
-// none wants no call to have failed. Linux loses connections that are being set up
-// while one of two listeners goes, unless it is told to hand them over.
+// none wants no more calls to have failed. Where tests may not look into their children
+// connections that are being set up while one of two listeners goes are lost.
 func (l outcome) none(t testing.TB, but int) {
 	t.Helper()
 	t.Logf("%d of %d calls failed", l.failed, l.calls)

@@ -23,6 +23,7 @@ func shared(t *testing.T, addr string) *net.TCPListener {
 		}
 		return err
 	}}
+	c.SetMultipathTCP(false) // it takes no filters
 	l, err := c.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)

@@ -51,12 +51,14 @@ func TestSteering(t *testing.T) {
 	if found == 0 {
 		t.Fatalf("the three sockets are not found: %v of %v", mine, all)
 	}
-	file, err := others[0].File()
+	raw, err := others[0].SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	fd, err := unix.Dup(int(file.Fd()))
+	fd := -1
+	if err := raw.Control(func(own uintptr) { fd, err = unix.Dup(int(own)) }); err != nil {
+		t.Fatal(err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/xds/explain"
 	"github.com/kongdao/kongdao/xds/model"
 	"github.com/kongdao/kongdao/xds/serve"
+	"github.com/kongdao/kongdao/xds/translate"
 )
 
 // Offline is the World of a group as resources alone make it: all pods are ready, one
@@ -50,6 +52,18 @@ func assumeReady(ready map[string]bool, set api.Set) {
 	}
 }
 
+// Layout is how gateways of this configuration are laid out, but for their addresses.
+func (c Config) Layout() explain.Layout {
+	return explain.Layout{Shard: translate.Config{Shards: c.Shards}.ShardName}
+}
+
+// Layout is how gateways are laid out, and where they take calls.
+func (s *Server) Layout() explain.Layout {
+	l := s.config.Layout()
+	l.Plain, l.TLS = s.config.Gateway, s.config.TLS.Gateway
+	return l
+}
+
 // Preview is the World that a group would have with another set at this moment: with
 // the pods that are ready now, the zones that are drained, and the gateways that are
 // connected. Pods that are in no set yet count as ready. Nothing is published, and
@@ -68,6 +82,7 @@ func (s *Server) Preview(set api.Set, group string) (w *model.World, doubts stri
 	in := s.in
 	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
 	in.Keys, in.Files = c.keys, c.files
+	in.Touched, in.Weighted = nil, s.weighted(group)
 	in = p.of(group, &s.fleet, in)
 	l := s.lineOf(group)
 	in.Previous = l.world

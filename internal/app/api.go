@@ -190,7 +190,7 @@ func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.
 		return nil, huma.Error404NotFound(err.Error())
 	}
 	r.From = place
-	answer := explain.Explain(w, r)
+	answer := explain.Describe(w, r, s.xds.Layout())
 	s.addUse(&answer)
 	return reply(answer), nil
 }

@@ -35,7 +35,7 @@ func ExplainOffline(set api.Set, r explain.Request) (a explain.Answer, doubts st
 	if err != nil {
 		return a, "", err
 	}
-	return explain.Explain(w, r), doubts, nil
+	return explain.Describe(w, r, xds.DefaultConfig().Layout()), doubts, nil
 }
 
 // PlanOffline replays calls through two sets of resources, neither of which has to

@@ -137,5 +137,5 @@ func (s *System) postExplain(_ context.Context, in *body[ExplainRequest]) (*body
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}
 	r.From = explain.Place{Group: q.Group, Zone: q.Zone}
-	return reply(Explained{Answer: explain.Explain(w, r), Doubts: linesOf(doubts)}), nil
+	return reply(Explained{Answer: explain.Describe(w, r, s.xds.Layout()), Doubts: linesOf(doubts)}), nil
 }

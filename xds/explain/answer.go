@@ -26,7 +26,10 @@ type Answer struct {
 
 	Handling *Handling `json:"handling,omitempty"` // nil where the gateway refuses
 
+	Listener  string          `json:"listener,omitempty"`  // address that it comes in at; see Describe
+	Shard     string          `json:"shard,omitempty"`     // route configuration that has its route; see Describe
 	Filters   []string        `json:"filters"`             // Envoy's HTTP filters that act on it, in order
+	Verdicts  []Verdict       `json:"verdicts,omitempty"`  // of Filters; see Describe
 	Limits    []Limit         `json:"limits"`              // none: not limited
 	Revisions []Revision      `json:"revisions,omitempty"` // all that may get such a request, most first
 	Zones     map[string]Zone `json:"zones"`               // of Revision

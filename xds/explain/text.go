@@ -24,6 +24,12 @@ func (a Answer) story(t *tabwriter.Writer) {
 	line := func(topic, format string, args ...any) {
 		fmt.Fprintf(t, "  %s\t%s\n", topic, fmt.Sprintf(format, args...))
 	}
+	if a.Listener != "" {
+		line("listener", "%s", a.Listener)
+	}
+	if a.Shard != "" {
+		line("shard", "%s", a.Shard)
+	}
 	if a.Route != "" {
 		line("route", "%s at %s: %s", a.Route, a.Source, a.Match)
 		line("function", "%s", a.Function)
@@ -65,7 +71,10 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if a.Status != 0 {
 		line("answer", "%d by the gateway: %s", a.Status, a.Reason)
 	}
-	if len(a.Filters) > 0 {
+	for i, v := range a.Verdicts {
+		line(heading(i, "filters"), "%s: %s", v.Filter, v.Verdict)
+	}
+	if len(a.Verdicts) == 0 && len(a.Filters) > 0 {
 		line("filters", "%s", strings.Join(a.Filters, " → "))
 	}
 }

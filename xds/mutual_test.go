@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -98,14 +99,18 @@ type mutualRig struct {
 
 func newMutualRig(t *testing.T) *mutualRig {
 	t.Helper()
-	r := &mutualRig{t: t, dir: t.TempDir(), gateways: certstest.NewCA(t, "gateways"), servers: certstest.NewCA(t, "servers"), gateway: freeAddr(t)}
+	port, err := envoy.FreePort("127.0.0.1") // the gateway holds it itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	r := &mutualRig{t: t, dir: t.TempDir(), gateways: certstest.NewCA(t, "gateways"), servers: certstest.NewCA(t, "servers"), gateway: addr}
 	c := DefaultConfig()
 	c.Gateway, c.Listen = r.gateway, "0.0.0.0:0"
 	c.Mutual.Cert, c.Mutual.Key = r.servers.Issue([]string{"xds.test"}).Write(t, r.dir, "server")
 	c.Mutual.ClientCA = filepath.Join(r.dir, "gateways.pem")
 	certstest.WriteFile(t, c.Mutual.ClientCA, r.gateways.PEM)
 	certstest.WriteFile(t, filepath.Join(r.dir, "servers.pem"), r.servers.PEM)
-	var err error
 	if r.Server, err = New(c, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), resolveForTest); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/envoy"
@@ -190,7 +190,7 @@ const bootstrap = `{
  },
  "cluster_manager": {"load_stats_config": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}},
  "static_resources": {"clusters": [%[2]s, %[3]s]},
- "admin": {"address": %[4]s}
+ "admin": {"address": %[4]s, "socket_options": [%[7]s]}
 }`
 
 // grpcCluster is a static cluster of one server.
@@ -230,7 +230,7 @@ func startEnvoyIn(t testing.TB, group, zone, node, xds, admin, als string) (kill
 
 func runEnvoy(t testing.TB, group, zone, node, xds, admin, als string) (cmd *exec.Cmd, kill func()) {
 	t.Helper()
-	return runBootstrap(t, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin), group, zone))
+	return runBootstrap(t, fmt.Appendf(nil, bootstrap, node, grpcCluster("xds", xds), grpcCluster("als", als), socketAddress(admin), group, zone, besideHolder(t)))
 }
 
 // runBootstrap runs an Envoy with this bootstrap until the test ends.
@@ -282,13 +282,29 @@ func envoyBinary(t testing.TB) string {
 	}
 }
 
-func freeAddr(t testing.TB) string {
+// besideHolder lets Envoy's admin interface listen on what freeAddr gives.
+func besideHolder(t testing.TB) []byte {
 	t.Helper()
-	port, err := envoy.FreePort("127.0.0.1")
+	option, err := protojson.Marshal(envoy.BesideHolder()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return option
+}
+
+// freeAddr is for an Envoy of the test, and held until its end.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	addr, release, err := envoy.HoldPort("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	})
+	return addr
 }
 
 // eventually waits for a condition.

@@ -93,7 +93,7 @@ func build(o Options) (*bootstrap.Bootstrap, error) {
 		},
 		StaticResources: &bootstrap.Bootstrap_StaticResources{Clusters: clusters},
 		ClusterManager:  &bootstrap.ClusterManager{LocalClusterName: LocalCluster, LoadStatsConfig: loadReports()},
-		Admin:           &bootstrap.Admin{Address: admin, IgnoreGlobalConnLimit: true, SocketOptions: besideHolder()},
+		Admin:           &bootstrap.Admin{Address: admin, IgnoreGlobalConnLimit: true, SocketOptions: BesideHolder()},
 		OverloadManager: overload,
 		StatsConfig:     statsConfig(),
 		StatsFlush:      &bootstrap.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true}, // there is no sink to flush to
@@ -244,9 +244,9 @@ func address(addr string) (*core.Address, error) {
 	}}}, nil
 }
 
-// besideHolder lets Envoy's admin listen on the port that is held for it, as its
+// BesideHolder lets Envoy's admin listen on the port that is held for it, as its
 // listeners do by themselves.
-func besideHolder() []*core.SocketOption {
+func BesideHolder() []*core.SocketOption {
 	return []*core.SocketOption{{
 		Description: "SO_REUSEPORT",
 		Level:       unix.SOL_SOCKET, Name: unix.SO_REUSEPORT,

@@ -105,6 +105,17 @@ func sockaddr(a *net.TCPAddr) (family int, sa unix.Sockaddr) {
 
 func (p *port) close() error { return unix.Close(p.fd) }
 
+// HoldPort finds a port of host like [FreePort] and holds it until release: an Envoy
+// can listen on it, if its admin interface has [BesideHolder] among its options, and
+// everybody else is told that it is in use.
+func HoldPort(host string) (addr string, release func() error, err error) {
+	p, err := holdPort(net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", nil, err
+	}
+	return p.addr, p.close, nil
+}
+
 // FreePort finds a port of host that nobody listens on, outside the range of
 // outgoing connections. It holds nothing: another process may take the port
 // before the caller does, so a caller that can should try again.

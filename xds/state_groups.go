@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/xds/model"
@@ -13,17 +14,17 @@ import (
 // Gateways are the connected gateways, sorted by node.
 func (s *Server) Gateways() []GatewayState {
 	all := []GatewayState{}
-	gateways, pending := s.serve.Gateways(), s.serve.Pending()
+	gateways := s.serve.Gateways()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range gateways {
 		l := s.lineOf(g.Group)
 		state := GatewayState{Gateway: g, Refuses: []Difference{}, Quarantined: orNone(l.quarantined)}
 		state.Faulty = !g.Silent.IsZero() && time.Since(g.Silent) > s.config.silenceAllowed(g.Unanswered)
-		for _, p := range pending[g.Node] {
-			if p.State == serve.PendingRefused {
-				state.Refuses = append(state.Refuses, s.difference(l.world, p))
-			}
+		for _, resource := range slices.Sorted(maps.Keys(g.Rejected)) {
+			typeURL, name, _ := strings.Cut(resource, " ")
+			p := serve.Pending{Type: typeURL, Name: name, State: serve.PendingRefused, Message: g.Rejected[resource]}
+			state.Refuses = append(state.Refuses, s.difference(l.world, p))
 		}
 		all = append(all, state)
 	}

@@ -141,6 +141,44 @@ func TestOrderOfFiles(t *testing.T) {
 	}
 }
 
+// TestOptionsStayAtHome: files for options alone do not go to gateways; those that
+// also have types which are used do, with what they need.
+func TestOptionsStayAtHome(t *testing.T) {
+	names := func(alter func(files *descriptorpb.FileDescriptorSet)) (names []string) {
+		files, sent := grpcjsontest.Files(), &descriptorpb.FileDescriptorSet{}
+		alter(files)
+		data, err := proto.Marshal(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := proto.Unmarshal(read(t, data).Bytes(), sent); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range sent.File {
+			names = append(names, fmt.Sprintf("%s%v", f.GetName(), f.GetPublicDependency()))
+		}
+		return names
+	}
+	if got := names(func(*descriptorpb.FileDescriptorSet) {}); fmt.Sprint(got) != "[shop/v1/items.proto[]]" {
+		t.Errorf("of a set with options: %v", got)
+	}
+	got := names(func(files *descriptorpb.FileDescriptorSet) { // a field of a type that annotations need
+		shop := files.File[3]
+		shop.Dependency = []string{"google/api/annotations.proto", "google/api/http.proto"}
+		shop.PublicDependency = []int32{1}
+		shop.MessageType[1].Field[1].TypeName = proto.String(".google.api.HttpRule")
+	})
+	if fmt.Sprint(got) != "[google/api/http.proto[] shop/v1/items.proto[0]]" {
+		t.Errorf("of a set whose message has an option's type: %v", got)
+	}
+	got = names(func(files *descriptorpb.FileDescriptorSet) { // details of errors, which nobody imports
+		files.File = append(files.File, &descriptorpb.FileDescriptorProto{Name: proto.String("details.proto"), MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Detail")}}})
+	})
+	if fmt.Sprint(got) != "[details.proto[] shop/v1/items.proto[]]" {
+		t.Errorf("of a set with details: %v", got)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(grpcjsontest.Set(f), "/v1/items/7", "stock=3&a.b=%31")
 	f.Add([]byte{}, "/", "")

@@ -15,7 +15,7 @@ import (
 )
 
 // Bounds of a descriptor set, bytes: of its file, and of what of it goes to
-// gateways, which is all but comments and places in sources.
+// gateways, which is all but comments and files that are there for options alone.
 const (
 	MaxFile = 8 << 20
 	MaxSet  = 1 << 20
@@ -64,7 +64,7 @@ func Read(data []byte) (*Set, error) {
 		return nil, fmt.Errorf("is no whole descriptor set, want what protoc --include_imports --descriptor_set_out=FILE writes: %w", err)
 	}
 	s := &Set{services: map[string][]method{}, messages: map[string]message{}}
-	if s.bytes, err = marshal(files); err != nil {
+	if s.bytes, err = marshal(pruned(files)); err != nil {
 		return nil, err
 	}
 	registry.RangeFiles(func(f protoreflect.FileDescriptor) bool {

@@ -21,6 +21,10 @@ type Config struct {
 	// for file systems that tell nothing.
 	Rescan api.Duration `yaml:"rescan"`
 
+	// Kept is a folder for the content of files that are in force: a file that is bad
+	// when the registry starts has its last good content then, too. Empty: none.
+	Kept string `yaml:"kept"`
+
 	// Check finds problems that depend on more than the files, such as on what was
 	// published before; they count as those of api.Validate. It is called by one
 	// goroutine. Nil: there are none.

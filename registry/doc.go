@@ -7,5 +7,6 @@
 // that is deleted takes its resources with it; a folder that cannot be read takes
 // nothing.
 //
-// It promises no history: after a restart only what lies on disk is known.
+// With Config.Kept that holds over restarts, kills among them: what a bad file had
+// last is on disk, under its checksum. There is no other history.
 package registry

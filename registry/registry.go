@@ -30,6 +30,7 @@ type Registry struct {
 	state   *state            // owned by New, then by Run
 	logged  map[string]string // problems by file as they were logged last
 	trouble string            // what is wrong with the folder as a whole; empty: nothing
+	kept    *kept             // what was in force when a registry ran last
 
 	mu       sync.Mutex
 	current  Snapshot
@@ -54,6 +55,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Registry, er
 	r.state.check = cfg.Check
 	if err := r.metrics.register(reg); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	var err error
+	if r.kept, err = openKept(cfg.Kept, cfg.Dir); err != nil {
+		log.Warn("what was in force before is not known, bad files have no resources", "error", err)
 	}
 	if _, err := r.rescan(); err != nil {
 		return nil, err
@@ -91,12 +96,29 @@ func (r *Registry) rescan() (dirs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.state.round == 0 {
+		r.state.inForce = r.kept.before(t.files)
+	}
 	if r.state.update(t.files) || r.trouble != "" {
 		r.trouble = ""
 		r.metrics.reloads.Inc()
 		r.publish(r.state.set, r.state.problems)
 	}
 	return t.dirs, nil
+}
+
+// remember keeps what is in force for the next start. Without it the resources of
+// files that are bad by then would be missing.
+func (r *Registry) remember() {
+	err := r.kept.save(r.state.inForce)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != r.kept.said && text != "" {
+		r.log.Warn("what is in force is not on disk, bad files will have no resources after a restart", "error", err)
+	}
+	r.kept.said = text
 }
 
 // lost says once that the folder as a whole cannot be read; what was in force stays.

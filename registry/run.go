@@ -72,6 +72,7 @@ func (f *follower) look() {
 		}
 		added, blind := f.watch(dirs)
 		f.note(blind)
+		f.remember()
 		if !added {
 			return
 		}

@@ -23,7 +23,7 @@ import (
 // startRegistry starts what the control plane and alerting live by.
 func (s *System) startRegistry() (err error) {
 	rc := registry.DefaultConfig()
-	rc.Dir = s.cfg.ResourcesDir
+	rc.Dir, rc.Kept = s.cfg.ResourcesDir, s.dir.sub("registry")
 	if rc.Check, err = s.openReleases(); err != nil {
 		return err
 	}

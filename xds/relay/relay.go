@@ -15,7 +15,6 @@ import (
 	load "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/kongdao/kongdao/api"
@@ -118,7 +117,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer) (_ *Relay, 
 // dial prepares the way to the control plane. One that vanished without a word is
 // noticed by TCP keepalive, as Envoy itself does it.
 func (r *Relay) dial() (err error) {
-	var c credentials.TransportCredentials = insecure.NewCredentials()
+	c := insecure.NewCredentials()
 	if r.config.Mutual.On() {
 		if c, err = newIdentity(r.config.Mutual, r.config.Upstream, r.log); err != nil {
 			return err

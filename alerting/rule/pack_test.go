@@ -144,7 +144,7 @@ var packCases = []struct {
 		name:   "a gateway that takes no configuration is a page",
 		series: `kongdao_xds_gateway_silent_seconds{gateway="gw-1"} 15x100`,
 		at:     90 * time.Second,
-		want:   []string{`GatewayWedged{gateway="gw-1", severity="page"}: an update is unanswered for 15s`},
+		want:   []string{`GatewayWedged{gateway="gw-1", severity="page"}: an update is unanswered for 15s; kongdao gateway list names what it waits for`},
 	},
 	{
 		name:   "refused configuration is over when nothing is refused any more",

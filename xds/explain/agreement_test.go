@@ -238,6 +238,12 @@ func serveWorld(t *testing.T, w *model.World, alter ...func(*translate.Resources
 // serveAlteredWorld changes the resources before the Envoy gets them.
 func serveAlteredWorld(t testing.TB, w *model.World, alter func(*translate.Resources)) (addr string, stop func(), calls string) {
 	t.Helper()
+	return serveLoggedWorld(t, w, callFormat, alter)
+}
+
+// serveLoggedWorld has Envoy log in this format.
+func serveLoggedWorld(t testing.TB, w *model.World, format string, alter func(*translate.Resources)) (addr string, stop func(), calls string) {
+	t.Helper()
 	dir := t.TempDir()
 	calls = filepath.Join(dir, "calls.log")
 	httpPort, err := envoy.FreePort("127.0.0.1")
@@ -245,7 +251,7 @@ func serveAlteredWorld(t testing.TB, w *model.World, alter func(*translate.Resou
 		t.Fatal(err)
 	}
 	resources, err := translate.Changes(translate.Config{
-		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: callFormat, Shards: 4,
+		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: format, Shards: 4,
 	}, nil, w)
 	if err != nil {
 		t.Fatal(err)

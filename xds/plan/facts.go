@@ -58,6 +58,10 @@ func (p *Replay) factsOf(c *calllog.Call) (f facts, ok bool) {
 // own tells that the gateway answered the call itself.
 func (f *facts) own() bool { return f.Attempts == 0 && f.Pod == "" }
 
+// mayBeGRPC tells that the status may be none of HTTP: gateways answer gRPC with 200,
+// whatever they mean.
+func (f *facts) mayBeGRPC() bool { return f.own() && f.Status == http.StatusOK }
+
 // mayUpgrade tells that the call may have asked for another protocol and not have got
 // it: those get 403.
 func (f *facts) mayUpgrade() bool { return f.own() && f.Status == http.StatusForbidden }

@@ -120,7 +120,7 @@ func (p *Replay) Call(c *calllog.Call) Result {
 	if doubt != "" {
 		return Result{Unknown: []string{doubt}}
 	}
-	return p.judge(&f, all, p.tried(&f, all, tries))
+	return judge(all, p.tried(&f, all, tries))
 }
 
 // try is one way in which a request may have been, and what becomes of it.
@@ -177,7 +177,7 @@ func agreement(f *facts, o outcome) int {
 	case o.Route != f.Route:
 		return 0
 	case f.Status == 0: // the client left
-	case o.decided() && int(f.Status) != o.Status, !o.decided() && denied:
+	case o.decided() && int(f.Status) != o.Status && !f.mayBeGRPC(), !o.decided() && denied:
 		return 0
 	}
 	if o.decided() {
@@ -197,7 +197,7 @@ func Compare(old, now *model.World, r explain.Request) []Difference {
 }
 
 // judge compares the ways that agree best with the record.
-func (p *Replay) judge(f *facts, all []unknown, tries []try) Result {
+func judge(all []unknown, tries []try) Result {
 	best := slices.MaxFunc(tries, func(a, b try) int { return a.agrees - b.agrees }).agrees
 	tries = slices.DeleteFunc(tries, func(t try) bool { return t.agrees < best })
 	first := tries[0]

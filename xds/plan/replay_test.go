@@ -120,7 +120,8 @@ func TestSharesOfStickyTraffic(t *testing.T) {
 		return func(f *api.Function) {
 			f.Spec.Sticky = &api.Sticky{Header: "x-user"}
 			f.Spec.Traffic = []api.Traffic{
-				{Revision: "r1", Weight: 100 - weight}, {Revision: "r2", Weight: weight},
+				{Revision: "r1", Weight: 100 - weight},
+				{Revision: "r2", Weight: weight},
 				{Revision: "r2", Match: &api.TrafficMatch{Users: &api.Users{Header: "x-user", In: []string{"a"}}}},
 			}
 		}
@@ -143,7 +144,8 @@ func TestSharesOfStickyTraffic(t *testing.T) {
 func TestRun(t *testing.T) {
 	gone := func(f *api.Function) { f.Spec.Routes[0].Path = "/other" }
 	calls := []calllog.Call{
-		served(), served(func(c *calllog.Call) { c.SampleWeight = 10 }), {Method: "GET", Path: "/nowhere", Status: 404},
+		served(), served(func(c *calllog.Call) { c.SampleWeight = 10 }),
+		{Method: "GET", Path: "/nowhere", Status: 404},
 		served(func(c *calllog.Call) { c.Status, c.LimitedBy, c.Attempts, c.Pod = 429, "capacity", 0, "" }),
 		{Attrs: map[string]string{calllog.AttrMalformed: "no method"}},
 		served(func(c *calllog.Call) { c.Route, c.Revision = "feed/1", "r7" }),

@@ -40,7 +40,7 @@ type ErrorGroup struct {
 }
 
 func (s *System) getErrors(ctx context.Context, in *ErrorsQuery) (*body[ErrorList], error) {
-	filter := in.ranged(time.Hour)
+	filter := in.ranged()
 	all := filter
 	all.Status = ""
 	if filter.Status == "" {

@@ -68,7 +68,7 @@ func stepFor(span time.Duration) time.Duration {
 }
 
 func (s *System) getRate(ctx context.Context, in *RateQuery) (*body[Rate], error) {
-	f, err := in.ranged(time.Hour).parse()
+	f, err := in.ranged().parse()
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}

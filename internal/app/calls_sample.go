@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/danielgtaylor/huma/v2"
@@ -33,7 +32,7 @@ type Sample struct {
 // function and status, so that rare ones are in it. A call is drawn by its id and
 // time: the same question has the same answer.
 func (s *System) getSample(ctx context.Context, in *SampleQuery) (*body[Sample], error) {
-	f, err := in.ranged(time.Hour).parse()
+	f, err := in.ranged().parse()
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}

@@ -127,13 +127,13 @@ func (m measured) measures() Measures {
 	return r
 }
 
-// ranged fills in the range of a question about many calls.
-func (f CallFilter) ranged(back time.Duration) CallFilter {
+// ranged fills in the range of a question about many calls: the last hour.
+func (f CallFilter) ranged() CallFilter {
 	if f.Until.IsZero() {
 		f.Until = time.Now()
 	}
 	if f.Since.IsZero() {
-		f.Since = f.Until.Add(-back)
+		f.Since = f.Until.Add(-time.Hour)
 	}
 	return f
 }

@@ -71,7 +71,7 @@ func sortOf(by string) string {
 }
 
 func (s *System) getTop(ctx context.Context, in *TopQuery) (*body[Top], error) {
-	f, err := in.ranged(time.Hour).parse()
+	f, err := in.ranged().parse()
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}

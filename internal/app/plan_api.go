@@ -103,7 +103,7 @@ func (s *System) plannedCalls(ctx context.Context, q PlanRequest, o *plan.Option
 	if readerOf(ctx) == nil {
 		return nil, huma.Error401Unauthorized("calls: stored ones are for readers and for this machine, want some in the request")
 	}
-	f, err := CallFilter{Since: q.Since, Until: q.Until}.ranged(time.Hour).parse()
+	f, err := CallFilter{Since: q.Since, Until: q.Until}.ranged().parse()
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	}

@@ -201,6 +201,9 @@ func (s *Server) rebalance(function string, now time.Time) bool {
 	if w != nil && w.target != nil {
 		return false
 	}
+	if len(s.fleet.nodes) < 2 || w == nil && !s.pressed(f) {
+		return false
+	}
 	nodes, budget := s.sharing(function, w)
 	if len(nodes) < 2 {
 		return false
@@ -218,6 +221,18 @@ func (s *Server) rebalance(function string, now time.Time) bool {
 	}
 	s.move(function, nodes, gateways, parts, now)
 	return true
+}
+
+// pressed tells whether some gateway was asked for about an even part of a limit of
+// late. Most functions never are, and need no closer look.
+func (s *Server) pressed(f *model.Function) bool {
+	even := f.Limit * f.Part("")
+	for _, u := range s.shares.uses[f.Name] {
+		if last, _ := u.Last(0, time.Time{}); last.Demand() > share.Room/2*even {
+			return true
+		}
+	}
+	return false
 }
 
 // calmed tells whether even parts have been enough for long.

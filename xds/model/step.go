@@ -37,7 +37,7 @@ func (b *builder) basisOf(w *World) basis {
 		fleet: b.in.Fleet, fleets: b.in.Fleets, weighted: b.in.Weighted, used: map[string]int{},
 	}
 	if strictlySorted(b.in.Set.Functions) {
-		s.specs = b.in.Set.Functions
+		s.specs = slices.Clone(b.in.Set.Functions) // whose owner may go on to change it
 	}
 	pods := s.pods.edit()
 	for _, f := range w.Functions {
@@ -206,7 +206,7 @@ func functionOf(piece string) string {
 // take fills in functions and basis out of the World before and the difference.
 func (b *builder) take(w, before *World) {
 	w.basis = before.basis
-	w.basis.specs, w.basis.pins = b.in.Set.Functions, b.in.Pins
+	w.basis.specs, w.basis.pins = slices.Clone(b.in.Set.Functions), b.in.Pins
 	w.basis.broken, w.basis.unmatchable, w.basis.weighted = b.in.Broken, b.in.Unmatchable, b.in.Weighted
 	w.Functions, w.functions, w.invalid, w.weighted = before.Functions, before.functions, before.invalid, before.weighted
 	if len(w.difference.functions) == 0 {

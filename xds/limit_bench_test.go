@@ -116,8 +116,8 @@ func startStatic(t testing.TB, dir, listen, pod string) {
     {"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}]}],
   "clusters": [{"name": "pods", "type": "STATIC", "connect_timeout": "1s", "load_assignment": {"cluster_name": "pods", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": %s}}]}]}}]
  },
- "admin": {"address": %s}
-}`, socketAddress(listen), dir, socketAddress(pod), socketAddress(freeAddr(t)))
+ "admin": {"address": %s, "socket_options": [%s]}
+}`, socketAddress(listen), dir, socketAddress(pod), socketAddress(freeAddr(t)), besideHolder(t))
 	runBootstrap(t, []byte(bootstrap))
 }
 

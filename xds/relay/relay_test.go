@@ -197,6 +197,18 @@ func ready(t testing.TB, g *envoy.Gateway) {
 	}
 }
 
+// acked waits until everything is accepted, which Envoy says after it serves it.
+func acked(t testing.TB, group *serve.Group) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, typeURL := range []string{resource.ClusterType, resource.EndpointType, resource.ListenerType} {
+		if err := group.WaitAcked(ctx, typeURL); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -235,6 +247,7 @@ func TestColdStartWithoutControlPlane(t *testing.T) {
 	ready(t, r.gateway)
 	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
 	eventually(t, "the change arrives", func() bool { return answer(addr) == "second" })
+	acked(t, group)
 	stop()
 	if got := answer(addr); got != "second" {
 		t.Errorf("without a control plane: %q", got)
@@ -308,6 +321,7 @@ func TestAControlPlaneThatSaysNothing(t *testing.T) {
 	group.Open()
 	r := start(t, dir, addr, at, nil)
 	ready(t, r.gateway)
+	acked(t, group)
 	r.stop()
 	stop()
 	group, _, _ = controlPlane(t, at)

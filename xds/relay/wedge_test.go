@@ -196,6 +196,7 @@ func TestPoisonAtAColdStart(t *testing.T) {
 	group.Open()
 	r := start(t, dir, addr, at, nil)
 	ready(t, r.gateway)
+	acked(t, group)
 	r.stop()
 	poison(t, group)
 	again := start(t, dir, addr, at, func(c *Config) { c.Silence = api.Duration(time.Second) })

@@ -19,6 +19,7 @@ import (
 	"github.com/kongdao/kongdao/release"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/explain"
+	"github.com/kongdao/kongdao/xds/model"
 )
 
 // Version of the HTTP API.
@@ -190,14 +191,14 @@ func (s *System) getExplain(_ context.Context, in *explainInput) (*body[explain.
 		return nil, huma.Error404NotFound(err.Error())
 	}
 	r.From = place
-	answer := explain.Describe(w, r, s.xds.Layout())
-	s.addUse(&answer)
-	return reply(answer), nil
+	return reply(s.explain(w, r)), nil
 }
 
 // Explain says what the gateway does with a request at this moment.
-func (s *System) Explain(r explain.Request) explain.Answer {
-	answer := explain.Explain(s.xds.World(), r)
+func (s *System) Explain(r explain.Request) explain.Answer { return s.explain(s.xds.World(), r) }
+
+func (s *System) explain(w *model.World, r explain.Request) explain.Answer {
+	answer := explain.Describe(w, r, s.xds.Layout())
 	s.addUse(&answer)
 	return answer
 }

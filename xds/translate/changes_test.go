@@ -40,7 +40,7 @@ func TestChangesAddUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			apply(t, have, d, before == nil)
-			full, err := World(c, w)
+			full, err := worldOf(c, w)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,11 +170,11 @@ func apply(t *testing.T, have *Resources, d *Delta, first bool) {
 // one for which everything was looked at.
 func sameWorld(t *testing.T, c Config, quick, all *model.World) {
 	t.Helper()
-	a, err := World(c, quick)
+	a, err := worldOf(c, quick)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := World(c, all)
+	b, err := worldOf(c, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,4 +235,13 @@ func compare[M proto.Message](what string, got, want map[string]M) string {
 		}
 	}
 	return ""
+}
+
+// worldOf translates a whole world.
+func worldOf(c Config, w *model.World) (*Resources, error) {
+	d, err := Changes(c, nil, w)
+	if err != nil {
+		return nil, err
+	}
+	return &d.Resources, nil
 }

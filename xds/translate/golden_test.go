@@ -113,7 +113,7 @@ func world(t *testing.T, name string) *model.World {
 
 func translated(t *testing.T, w *model.World) *Resources {
 	t.Helper()
-	r, err := World(Config{
+	r, err := worldOf(Config{
 		Address: "127.0.0.1", Port: 9000, Shards: 2, AccessLog: "/var/log/calls.log", AccessLogFormat: "%ROUTE_NAME%\n",
 		ALS: true, ALSHeaders: []string{"user-agent"},
 	}, w)

@@ -40,13 +40,13 @@ func TestListenersTLS(t *testing.T) {
 		"redirect": func(c *TLS) { c.Redirect = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := World(tlsConfig(alter), w)
+			r, err := worldOf(tlsConfig(alter), w)
 			if err != nil {
 				t.Fatal(err)
 			}
 			check(t, r.Listeners)
 			check(t, r.Secrets)
-			plain, err := World(Config{Address: "127.0.0.1", Port: 9000, Shards: 1}, w)
+			plain, err := worldOf(Config{Address: "127.0.0.1", Port: 9000, Shards: 1}, w)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,11 +193,11 @@ func TestCertificatesChangeSecretsAlone(t *testing.T) {
 			t.Errorf("got %v and more, want %v alone: %v", names, now.want, d)
 		}
 	}
-	all, err := World(c, before)
+	all, err := worldOf(c, before)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := World(c, world("two", "other"))
+	again, err := worldOf(c, world("two", "other"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,16 +101,6 @@ type Delta struct {
 	Nodes map[string]map[string]*route.RouteConfiguration
 }
 
-// World translates a whole world. It fails only on a message that cannot be
-// marshalled, which is a mistake in this package.
-func World(c Config, w *model.World) (*Resources, error) {
-	d, err := Changes(c, nil, w)
-	if err != nil {
-		return nil, err
-	}
-	return &d.Resources, nil
-}
-
 // Changes translates what differs from a World before, nil for none: the
 // functions and the shards of the hosts that are other ones. It may contain
 // resources that turn out to be equal.

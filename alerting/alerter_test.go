@@ -20,6 +20,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -157,7 +158,7 @@ func TestSilencedFaultIsNotTold(t *testing.T) {
 		`{"matchers":[{"name":"alertname","value":"Broken","isRegex":false,"isEqual":true}],"startsAt":%q,"endsAt":%q,"createdBy":"ann","comment":"known"}`,
 		time.Now().Format(time.RFC3339Nano), time.Now().Add(time.Hour).Format(time.RFC3339Nano)))
 	target.broken.Store(1)
-	eventually(t, "the alert to be suppressed", func() bool {
+	testkit.Eventually(t, "the alert to be suppressed", func() bool {
 		return strings.Contains(get(t, "http://"+a.Addr()+"/api/v2/alerts?silenced=true&active=false"), `"Broken"`)
 	})
 	// Another alert that comes later passes; the silenced one was due before.
@@ -217,7 +218,7 @@ func TestRestartTellsNothingTwice(t *testing.T) {
 	wait(t, robot, 1)
 	a.stop()
 	a = start(t, config(dir, target.addr(), robot))
-	eventually(t, "the alert to fire again", func() bool {
+	testkit.Eventually(t, "the alert to fire again", func() bool {
 		return strings.Contains(get(t, "http://"+a.AddrPrometheus()+"/api/v1/alerts"), `"firing"`)
 	})
 	target.broken.Store(0)
@@ -231,7 +232,7 @@ func TestShippedRulesRun(t *testing.T) {
 	cfg := config(t.TempDir(), target.addr(), robot)
 	cfg.Rules, cfg.Alertmanager = nil, ""
 	a := start(t, cfg)
-	eventually(t, "the shipped rules to be evaluated", func() bool {
+	testkit.Eventually(t, "the shipped rules to be evaluated", func() bool {
 		s := get(t, "http://"+a.AddrPrometheus()+"/api/v1/rules")
 		return strings.Contains(s, "ZoneDown") && !strings.Contains(s, `"health":"unknown"`) && !strings.Contains(s, `"health":"err"`)
 	})
@@ -244,7 +245,7 @@ func TestFailingRulesAreCounted(t *testing.T) {
 	cfg.Rules = map[string]string{"test": "- {name: x, interval: 100ms, rules: [{alert: Clash, expr: 'broken * on () group_left () vector(1) + on () (label_replace(broken, \"a\", \"1\", \"\", \"\") or label_replace(broken, \"a\", \"2\", \"\", \"\"))'}]}"}
 	reg := prometheus.NewRegistry()
 	a := startWith(t, cfg, reg)
-	eventually(t, "a failing rule", func() bool {
+	testkit.Eventually(t, "a failing rule", func() bool {
 		families, err := reg.Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -328,13 +329,4 @@ func read(t *testing.T, resp *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); <-time.After(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

@@ -11,13 +11,14 @@ import (
 
 	"github.com/kongdao/kongdao/collector/policy"
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // total sums a metric over its series.
 func (r *running) total(name string) (sum float64) {
 	r.t.Helper()
 	families, err := r.reg.Gather()
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == "kongdao_collector_"+name {
@@ -40,11 +41,11 @@ func TestSampledAndRedacted(t *testing.T) {
 	cfg.Tenants = map[string]policy.Sampling{"t": {OneIn: oneIn, Slow: time.Second}}
 	cfg.Redact.IPv4Bits = 8
 	c := start(t, cfg, engine.Options())
-	tail := c.Subscribe(ctxFor(t), nil)
+	tail := c.Subscribe(testkit.Context(t), nil)
 	errors, tests := 0, 0
 	for n := range lines {
 		_, err := log.file.WriteString(strings.Replace(line(n), "/p?", "/p?mobile="+number+"&", 1))
-		must(t, err)
+		testkit.Must(t, err)
 		switch {
 		case loadTest(n) != "-":
 			tests++
@@ -53,7 +54,7 @@ func TestSampledAndRedacted(t *testing.T) {
 		}
 	}
 	_, err := log.file.WriteString("\x1ek1\tno line, but a number: " + number + "\n")
-	must(t, err)
+	testkit.Must(t, err)
 	c.settle(lines + 1)
 	for what, got := range map[string][2]float64{
 		"calls":           {c.total("calls_total"), float64(lines + 1 - tests)},
@@ -71,7 +72,7 @@ func TestSampledAndRedacted(t *testing.T) {
 
 	ch := open(t, engine.Options())
 	var rows, weights, drawn, storedErrors, storedTests, phones, hidden, networks uint64
-	must(t, ch.QueryRow(ctxFor(t), `SELECT count(), sum(sample_weight), countIf(sample_weight = 5), countIf(status >= 500 AND load_test = '' AND sample_weight = 1),
+	testkit.Must(t, ch.QueryRow(testkit.Context(t), `SELECT count(), sum(sample_weight), countIf(sample_weight = 5), countIf(status >= 500 AND load_test = '' AND sample_weight = 1),
 		countIf(load_test != '' AND sample_weight = 1), countIf(positionUTF8(concat(path, attrs['line']), '13812345678') > 0),
 		countIf(path LIKE '/p?mobile=[phone]&n=%'), countIf(client_ip = toIPv6('::ffff:127.0.0.0')) FROM calls`).
 		Scan(&rows, &weights, &drawn, &storedErrors, &storedTests, &phones, &hidden, &networks))
@@ -86,13 +87,13 @@ func TestSampledAndRedacted(t *testing.T) {
 	}
 	for _, table := range schema.Rollups() {
 		var calls uint64
-		must(t, ch.QueryRow(ctxFor(t), "SELECT sum(calls) FROM "+table.Name).Scan(&calls))
+		testkit.Must(t, ch.QueryRow(testkit.Context(t), "SELECT sum(calls) FROM "+table.Name).Scan(&calls))
 		if calls != weights {
 			t.Errorf("%s: %d calls, the table has %d", table.Name, calls, weights)
 		}
 	}
-	seen, _, err := tail.Next(ctxFor(t))
-	must(t, err)
+	seen, _, err := tail.Next(testkit.Context(t))
+	testkit.Must(t, err)
 	for _, call := range seen {
 		if text := fmt.Sprint(call); strings.Contains(text, number) || !strings.Contains(text, "[phone]") && call.Function != "" {
 			t.Fatalf("a watcher sees %s", text)
@@ -111,18 +112,18 @@ func TestNothingLeftToStore(t *testing.T) {
 	c := start(t, cfg, engine.Options())
 	write := func(times int) {
 		_, err := log.file.WriteString(strings.Repeat(line(1), times))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	write(1)
 	c.settle(1)
 	write(500)
-	eventually(t, "501 calls counted", func() bool { return c.total("calls_total") == 501 })
+	testkit.Eventually(t, "501 calls counted", func() bool { return c.total("calls_total") == 501 })
 	if s := c.Stats(); s.SampledOut != 500 || s.Read != 501 {
 		t.Errorf("%+v", s)
 	}
 	c.stop()
 	var rows uint64
-	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&rows))
+	testkit.Must(t, open(t, engine.Options()).QueryRow(testkit.Context(t), "SELECT count() FROM calls").Scan(&rows))
 	if rows != 1 {
 		t.Errorf("%d rows, want the first call alone", rows)
 	}
@@ -136,15 +137,15 @@ func TestRedactedOnDisk(t *testing.T) {
 	cfg := testConfig(dir, log.path)
 	c := start(t, cfg, engine.Options())
 	_, err := log.file.WriteString(strings.Replace(line(1), "/p?", "/p?password=hunter2hunter2&", 1))
-	must(t, err)
+	testkit.Must(t, err)
 	c.settle(1)
 	c.stop()
 	files, err := os.ReadDir(cfg.walDir())
-	must(t, err)
+	testkit.Must(t, err)
 	found := false
 	for _, f := range files {
 		text, err := os.ReadFile(cfg.walDir() + "/" + f.Name())
-		must(t, err)
+		testkit.Must(t, err)
 		if bytes.Contains(text, []byte("hunter2")) {
 			t.Errorf("%s holds the password", f.Name())
 		}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestStreamsAndFilesTogether(t *testing.T) {
@@ -28,10 +29,10 @@ func TestStreamsAndFilesTogether(t *testing.T) {
 	lines.write(1000)
 
 	conn, err := grpc.NewClient(c.ALSAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	stream, err := service.NewAccessLogServiceClient(conn).StreamAccessLogs(ctxFor(t))
-	must(t, err)
+	stream, err := service.NewAccessLogServiceClient(conn).StreamAccessLogs(testkit.Context(t))
+	testkit.Must(t, err)
 	for n := range 10 {
 		m := entries(n*50, 50)
 		if n == 0 {
@@ -39,13 +40,13 @@ func TestStreamsAndFilesTogether(t *testing.T) {
 				Node: &core.Node{Id: "gw-2", Locality: &core.Locality{Zone: "zb-b"}}, LogName: "kongdao",
 			}
 		}
-		must(t, stream.Send(m))
+		testkit.Must(t, stream.Send(m))
 	}
 	c.settle(1500)
 	client := open(t, engine.Options())
 	for gateway, wanted := range map[string]uint64{"gw-1": 1000, "gw-2": 500} {
 		var n, ids uint64
-		must(t, client.QueryRow(ctxFor(t), "SELECT count(), uniqExact(path) FROM calls WHERE gateway = ?", gateway).Scan(&n, &ids))
+		testkit.Must(t, client.QueryRow(testkit.Context(t), "SELECT count(), uniqExact(path) FROM calls WHERE gateway = ?", gateway).Scan(&n, &ids))
 		if n != wanted || ids != wanted {
 			t.Errorf("%d calls of %s, %d different, want %d", n, gateway, ids, wanted)
 		}
@@ -78,7 +79,7 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 	cfg.Source = SourceBoth
 	for range 2 {
 		c, err := New(cfg, engine.Options(), testLog(t), nil)
-		must(t, err)
+		testkit.Must(t, err)
 		if cfg.ALSListen != "127.0.0.1:0" && c.ALSAddr() != cfg.ALSListen {
 			t.Errorf("listens on %s, want %s", c.ALSAddr(), cfg.ALSListen)
 		}
@@ -86,9 +87,9 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 		if _, err := New(cfg, engine.Options(), testLog(t), nil); err == nil {
 			t.Error("two collectors on one folder")
 		}
-		must(t, c.Close())
+		testkit.Must(t, c.Close())
 	}
 	l, err := net.Listen("tcp", cfg.ALSListen)
-	must(t, err)
-	must(t, l.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, l.Close())
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // BenchmarkFileDurability is what it costs to make the calls of a log file durable
@@ -34,7 +35,7 @@ func BenchmarkFileDurability(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/block-%d", way, rows), func(b *testing.B) {
 				var d durability
 				for range b.N {
-					must(b, open(b, engine.Options()).Exec(ctxFor(b), "TRUNCATE TABLE calls"))
+					testkit.Must(b, open(b, engine.Options()).Exec(testkit.Context(b), "TRUNCATE TABLE calls"))
 					d.begin(b, engine, way)
 					d.run(b, text, rows)
 				}
@@ -81,11 +82,11 @@ func (d *durability) begin(b *testing.B, engine *embedded.Engine, way string) {
 	var err error
 	if way == "wal" {
 		d.log, err = wal.Open(wal.Options{Dir: dir, BudgetBytes: 1 << 30, Log: testLog(b)})
-		must(b, err)
+		testkit.Must(b, err)
 		return
 	}
 	d.offsets, err = os.Create(filepath.Join(dir, "offsets"))
-	must(b, err)
+	testkit.Must(b, err)
 }
 
 func (d *durability) run(b *testing.B, text []byte, rows int) {
@@ -96,13 +97,13 @@ func (d *durability) run(b *testing.B, text []byte, rows int) {
 	flush := func() {
 		var err error
 		buf, err = block.Encode(buf[:0])
-		must(b, err)
+		testkit.Must(b, err)
 		d.store(b, block, buf, from, at)
 		block.Reset()
 		from = at
 	}
 	for line := range bytes.Lines(text) {
-		must(b, calllog.ParseText(line, &r))
+		testkit.Must(b, calllog.ParseText(line, &r))
 		block.Append(&r)
 		at += len(line)
 		if block.Rows() == rows {
@@ -114,18 +115,18 @@ func (d *durability) run(b *testing.B, text []byte, rows int) {
 	}
 	d.cpu += cpuTime(b) - before
 	if d.log != nil {
-		must(b, d.log.Close())
+		testkit.Must(b, d.log.Close())
 	} else {
-		must(b, d.offsets.Close())
+		testkit.Must(b, d.offsets.Close())
 	}
-	must(b, d.inserter.Close())
+	testkit.Must(b, d.inserter.Close())
 }
 
 func (d *durability) store(b *testing.B, block *calllog.Block, encoded []byte, from, to int) {
 	b.Helper()
 	full := time.Now()
 	positions, err := json.Marshal(map[string][2]int{"/var/log/access.log": {from, to}})
-	must(b, err)
+	testkit.Must(b, err)
 	if d.log == nil {
 		token := fmt.Sprintf("%s/%d-%d", d.run1, from, to)
 		d.save(b, positions)
@@ -135,32 +136,32 @@ func (d *durability) store(b *testing.B, block *calllog.Block, encoded []byte, f
 		return
 	}
 	early, late := block.Span()
-	_, err = d.log.Append(ctxFor(b), wal.Entry{
+	_, err = d.log.Append(testkit.Context(b), wal.Entry{
 		Rows: block.Rows(), MinTime: time.UnixMicro(early), MaxTime: time.UnixMicro(late),
 		Revision: calllog.Revision, Positions: positions, Block: encoded,
 	})
-	must(b, err)
+	testkit.Must(b, err)
 	d.durable = append(d.durable, float64(time.Since(full).Microseconds())/1000)
 	d.syncs++
 	d.written += int64(len(encoded) + len(positions))
-	rec, err := d.log.Next(ctxFor(b))
-	must(b, err)
+	rec, err := d.log.Next(testkit.Context(b))
+	testkit.Must(b, err)
 	d.insert(b, rec.Token, rec.Block)
-	must(b, d.log.Ack(rec.Seq))
+	testkit.Must(b, d.log.Ack(rec.Seq))
 }
 
 func (d *durability) save(b *testing.B, positions []byte) {
 	b.Helper()
 	_, err := d.offsets.Write(positions)
-	must(b, err)
-	must(b, d.offsets.Sync())
+	testkit.Must(b, err)
+	testkit.Must(b, d.offsets.Sync())
 	d.written += int64(len(positions))
 	d.syncs++
 }
 
 func (d *durability) insert(b *testing.B, token string, block []byte) {
 	b.Helper()
-	must(b, d.inserter.Insert(ctxFor(b), clickhouse.Insert{
+	testkit.Must(b, d.inserter.Insert(testkit.Context(b), clickhouse.Insert{
 		Table: "calls", Columns: d.columns, Block: block,
 		Settings: map[string]any{
 			"insert_deduplication_token": token, "deduplicate_blocks_in_dependent_materialized_views": 1, "async_insert": 0,
@@ -186,6 +187,6 @@ func (d *durability) report(b *testing.B, rows, text int) {
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
-	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	testkit.Must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

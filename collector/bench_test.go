@@ -13,6 +13,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // BenchmarkLinesToClickHouse is 100,000 lines of a file, on disk before the clock
@@ -47,27 +48,27 @@ func plain(b *testing.B, engine *embedded.Engine, path string) {
 	b.Helper()
 	client := open(b, engine.Options())
 	text, err := os.ReadFile(path)
-	must(b, err)
+	testkit.Must(b, err)
 	var names []string
 	for _, c := range calllog.Columns() {
 		names = append(names, c.Name)
 	}
 	statement := "INSERT INTO calls (" + strings.Join(names, ", ") + ")"
-	batch, err := client.PrepareBatch(ctxFor(b), statement)
-	must(b, err)
+	batch, err := client.PrepareBatch(testkit.Context(b), statement)
+	testkit.Must(b, err)
 	var r calllog.Record
 	for line := range bytes.Lines(text) {
-		must(b, calllog.ParseText(line, &r))
-		must(b, batch.Append(time.UnixMicro(r.Time), uuid.UUID(r.RequestID), string(r.TraceID[:]), r.Gateway, r.GatewayZone,
+		testkit.Must(b, calllog.ParseText(line, &r))
+		testkit.Must(b, batch.Append(time.UnixMicro(r.Time), uuid.UUID(r.RequestID), string(r.TraceID[:]), r.Gateway, r.GatewayZone,
 			string(r.Tenant), string(r.Function), string(r.Revision), string(r.Route), string(r.Zone), string(r.Pod),
 			string(r.Method), string(r.Host), string(r.Path), r.Status, string(r.Flags), r.DurationUS, r.UpstreamUS, r.TTFBUS,
 			r.BytesIn, r.BytesOut, r.Attempts, net.IP(r.ClientIP[:]), string(r.UserAgent), string(r.Consumer), r.LimitedBy,
 			string(r.LoadTest), r.SampleWeight, map[string]string{}))
 		if batch.Rows() == 20_000 {
-			must(b, batch.Send())
-			batch, err = client.PrepareBatch(ctxFor(b), statement)
-			must(b, err)
+			testkit.Must(b, batch.Send())
+			batch, err = client.PrepareBatch(testkit.Context(b), statement)
+			testkit.Must(b, err)
 		}
 	}
-	must(b, batch.Send())
+	testkit.Must(b, batch.Send())
 }

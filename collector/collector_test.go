@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestLinesBecomeRows(t *testing.T) {
@@ -31,7 +33,7 @@ func checkMetrics(t *testing.T, c *running, n int) {
 	t.Helper()
 	got := map[string]float64{}
 	families, err := c.reg.Gather()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, f := range families {
 		for _, m := range f.Metric {
 			got[f.GetName()] += value(m)
@@ -94,5 +96,5 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%v does not name %s", err, field)
 		}
 	}
-	must(t, testConfig("x", "y").Validate())
+	testkit.Must(t, testConfig("x", "y").Validate())
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kongdao/kongdao/collector/completeness"
 	"github.com/kongdao/kongdao/internal/calllog/calllogtest"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // clients call a gateway at a rate until they are stopped.
@@ -64,7 +65,7 @@ func call(t testing.TB, g *calllogtest.Gateway, rate int) *clients {
 
 func (c *clients) reach(t testing.TB, n int64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d calls answered", n), func() bool { return c.answered.Load() >= n })
+	testkit.Eventually(t, fmt.Sprintf("%d calls answered", n), func() bool { return c.answered.Load() >= n })
 }
 
 // polled reads a gateway's counters by its admin port.
@@ -83,7 +84,7 @@ type account struct{ Counted, Received, Lost, Late, Stored, Unstored, Estimated 
 func accounted(t testing.TB, o clickhouse.Options) (a account) {
 	t.Helper()
 	c := open(t, o)
-	must(t, c.QueryRow(ctxFor(t), `SELECT sum(counted), sum(received), sum(lost), sum(late), sum(stored), sum(unstored), sum(estimated) FROM completeness FINAL`).
+	testkit.Must(t, c.QueryRow(testkit.Context(t), `SELECT sum(counted), sum(received), sum(lost), sum(late), sum(stored), sum(unstored), sum(estimated) FROM completeness FINAL`).
 		Scan(&a.Counted, &a.Received, &a.Lost, &a.Late, &a.Stored, &a.Unstored, &a.Estimated))
 	return a
 }
@@ -95,13 +96,13 @@ func TestCompleteWithoutLoss(t *testing.T) {
 	cfg := testConfig(t.TempDir(), g.LogPath)
 	cfg.Counters, cfg.Horizon = polled(g), api.Duration(2*time.Second)
 	c := start(t, cfg, engine.Options())
-	eventually(t, "the gateway is heard", func() bool { return c.complete.Account("gw-1").Readings > 0 })
+	testkit.Eventually(t, "the gateway is heard", func() bool { return c.complete.Account("gw-1").Readings > 0 })
 	load := call(t, g, 500)
 	load.reach(t, 1000)
 	load.stop()
 	sent := load.answered.Load()
 	c.settle(int(sent))
-	eventually(t, "all are accounted for", func() bool { return c.complete.Account("gw-1").Counted >= sent })
+	testkit.Eventually(t, "all are accounted for", func() bool { return c.complete.Account("gw-1").Counted >= sent })
 	c.stop()
 	a := accounted(t, engine.Options())
 	t.Logf("%d calls; completeness says %+v", sent, a)
@@ -120,22 +121,22 @@ func TestCompleteCountsWhatAStreamLost(t *testing.T) {
 	first := start(t, cfg, engine.Options())
 	cfg.ALSListen = first.ALSAddr()
 	g := calllogtest.Start(t, cfg.ALSListen)
-	eventually(t, "the gateway is heard", func() bool { return first.complete.Account("gw-1").Readings > 2 })
+	testkit.Eventually(t, "the gateway is heard", func() bool { return first.complete.Account("gw-1").Readings > 2 })
 	load := call(t, g, 1000)
 	load.reach(t, 1000)
-	must(t, first.Drain(ctxFor(t)))
+	testkit.Must(t, first.Drain(testkit.Context(t)))
 	first.stop()
 	load.reach(t, load.answered.Load()+2000) // two seconds
 	second := start(t, cfg, engine.Options())
-	eventually(t, "the stream is back", func() bool { return second.Stats().Read > 500 })
+	testkit.Eventually(t, "the stream is back", func() bool { return second.Stats().Read > 500 })
 	load.stop()
 	sent := load.answered.Load()
 	var now completeness.Account
-	eventually(t, "all are accounted for", func() bool {
+	testkit.Eventually(t, "all are accounted for", func() bool {
 		now = second.complete.Account("gw-1")
 		return now.Counted >= sent && now.Late == 0
 	})
-	must(t, second.Drain(ctxFor(t)))
+	testkit.Must(t, second.Drain(testkit.Context(t)))
 	second.stop()
 	n, _ := rows(t, engine.Options())
 	a := accounted(t, engine.Options())
@@ -168,7 +169,7 @@ func TestCompleteEstimatesWhatAKillTook(t *testing.T) {
 		return s, err
 	}
 	c := start(t, cfg, engine.Options())
-	eventually(t, "the gateway is heard", func() bool { return c.complete.Account("gw-1").Readings > 0 })
+	testkit.Eventually(t, "the gateway is heard", func() bool { return c.complete.Account("gw-1").Readings > 0 })
 	load := call(t, g, 2000)
 	load.reach(t, 4000)
 	at := g.Kill(t)
@@ -177,11 +178,11 @@ func TestCompleteEstimatesWhatAKillTook(t *testing.T) {
 	sent := load.answered.Load()
 	next <- calllogtest.Start(t, "")
 	var a completeness.Account
-	eventually(t, "all are accounted for", func() bool {
+	testkit.Eventually(t, "all are accounted for", func() bool {
 		a = c.complete.Account("gw-1")
 		return a.Settled && a.Late == 0
 	})
-	must(t, c.Drain(ctxFor(t)))
+	testkit.Must(t, c.Drain(testkit.Context(t)))
 	c.stop()
 	n, _ := rows(t, engine.Options())
 	b := accounted(t, engine.Options())

@@ -18,6 +18,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/calllog/calllogtest"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // callers send numbered calls to a gateway, at a steady rate, and know which were
@@ -79,7 +80,7 @@ func (c *callers) finish() int {
 func (c *callers) await(t testing.TB, n int64) {
 	t.Helper()
 	n += c.answered.Load()
-	eventually(t, fmt.Sprintf("%d calls are answered", n), func() bool { return c.answered.Load() >= n })
+	testkit.Eventually(t, fmt.Sprintf("%d calls are answered", n), func() bool { return c.answered.Load() >= n })
 }
 
 // child is a collector in a process of its own, to be killed.
@@ -93,8 +94,8 @@ func child(t testing.TB, dir, log string, engine *embedded.Engine, admin string)
 	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
@@ -108,14 +109,14 @@ func child(t testing.TB, dir, log string, engine *embedded.Engine, admin string)
 
 func killed(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
-	must(t, cmd.Process.Kill())
+	testkit.Must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 }
 
 // distinct is how many calls are stored, and how many different ones.
 func distinct(t testing.TB, o clickhouse.Options) (rows, ids uint64) {
 	t.Helper()
-	must(t, open(t, o).QueryRow(ctxFor(t), "SELECT count(), uniqExact(request_id) FROM calls").Scan(&rows, &ids))
+	testkit.Must(t, open(t, o).QueryRow(testkit.Context(t), "SELECT count(), uniqExact(request_id) FROM calls").Scan(&rows, &ids))
 	return rows, ids
 }
 
@@ -125,12 +126,12 @@ func distinct(t testing.TB, o clickhouse.Options) (rows, ids uint64) {
 func settled(t testing.TB, r *running, o clickhouse.Options, n int) (got, ids uint64) {
 	t.Helper()
 	for before := uint64(0); got < uint64(n); before = got {
-		eventually(t, fmt.Sprintf("more than %d of %d calls are stored", before, n), func() (more bool) {
+		testkit.Eventually(t, fmt.Sprintf("more than %d of %d calls are stored", before, n), func() (more bool) {
 			got, more = rows(t, o)
 			return more && got > before
 		})
 	}
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	r.stop()
 	return distinct(t, o)
 }
@@ -146,7 +147,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	for range 3 {
 		cmd := child(t, dir, g.LogPath, engine, g.Admin)
 		seen, last := 0, sequence(t, g.LogPath)
-		eventually(t, "the log is rotated seven times", func() bool {
+		testkit.Eventually(t, "the log is rotated seven times", func() bool {
 			now := sequence(t, g.LogPath)
 			if now != last && now > 0 { // numbers begin anew when nothing rotated is left
 				seen++
@@ -162,9 +163,9 @@ func TestRotationUnderLoad(t *testing.T) {
 	cfg := testConfig(dir, g.LogPath)
 	cfg.RotateBytes, cfg.FileBytes, cfg.Reopen = childRotate, 0, g.Reopen
 	c := start(t, cfg, engine.Options())
-	eventually(t, "rotated files are removed", func() bool {
+	testkit.Eventually(t, "rotated files are removed", func() bool {
 		left, err := filepath.Glob(g.LogPath + ".*")
-		must(t, err)
+		testkit.Must(t, err)
 		return len(left) == 0
 	})
 	if got, ids := settled(t, c, engine.Options(), n); got != uint64(n) || ids != uint64(n) {
@@ -176,7 +177,7 @@ func TestRotationUnderLoad(t *testing.T) {
 func sequence(t testing.TB, log string) (newest int) {
 	t.Helper()
 	names, err := filepath.Glob(log + ".*")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, name := range names {
 		var n int
 		if _, err := fmt.Sscanf(name[len(log):], ".%d", &n); err == nil {
@@ -207,12 +208,12 @@ func TestEndsInEveryOrder(t *testing.T) {
 	c.stop()
 	answered(g) // the collector is down
 	g.End(t, syscall.SIGTERM)
-	must(t, os.Rename(log, log+".000000000900")) // both are down: rotated, and nobody reopened
+	testkit.Must(t, os.Rename(log, log+".000000000900")) // both are down: rotated, and nobody reopened
 	g.Run(t)
 	answered(g)
 	g.End(t, syscall.SIGTERM)
 	c = start(t, cfg, engine.Options()) // Envoy is down
-	eventually(t, "what is left is read", func() bool { return c.Stats().Read > 0 })
+	testkit.Eventually(t, "what is left is read", func() bool { return c.Stats().Read > 0 })
 	g.Run(t)
 	answered(g)
 	cmd := child(t, t.TempDir(), filepath.Join(t.TempDir(), "none"), engine, "") // another one does no harm
@@ -232,11 +233,11 @@ func TestEndsInEveryOrder(t *testing.T) {
 // a full disk. Only its own counter tells.
 func TestEnvoyOnAFullDisk(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "access.log")
-	must(t, os.Symlink("/dev/full", log))
+	testkit.Must(t, os.Symlink("/dev/full", log))
 	g := calllogtest.StartWith(t, calllogtest.Options{LogPath: log})
 	calls := steady(g.Addr, 4, 1000)
 	calls.await(t, 200)
-	eventually(t, "writes fail", func() bool { return g.Stat(t, "filesystem.write_failed") > 0 })
+	testkit.Eventually(t, "writes fail", func() bool { return g.Stat(t, "filesystem.write_failed") > 0 })
 	calls.await(t, 200)
 	calls.finish()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kongdao/kongdao/collector/als"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/calllog/calllogtest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // BenchmarkEnvoyLog is what logging costs Envoy for a call to a pod: its own
@@ -110,7 +111,7 @@ func many(addr string, n int) error {
 func quickPod(b *testing.B) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(b, err)
+	testkit.Must(b, err)
 	b.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -155,13 +156,13 @@ func discarding(b *testing.B) string {
 		}
 		return nil
 	}, als.Counting{})
-	must(b, err)
+	testkit.Must(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
 	b.Cleanup(func() {
 		cancel()
-		must(b, <-done)
+		testkit.Must(b, <-done)
 	})
 	return server.Addr()
 }

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // away is a way to the engine that can be closed.
@@ -54,7 +54,7 @@ func TestClickHouseComesLater(t *testing.T) {
 	server.closed.Store(true)
 	c := start(t, testConfig(dir, lines.path), server.options(engine.Options()))
 	lines.write(2000)
-	eventually(t, "calls wait in the log", func() bool { return c.Stats().Unstored == 2000 && c.Stats().Failing })
+	testkit.Eventually(t, "calls wait in the log", func() bool { return c.Stats().Unstored == 2000 && c.Stats().Failing })
 	if s := c.Stats(); s.Stored != 0 || s.Lag < time.Minute || s.Oldest.UnixMicro() != begin {
 		t.Errorf("%+v", s)
 	}
@@ -76,7 +76,7 @@ func TestStopWithoutClickHouse(t *testing.T) {
 	cfg.DrainTimeout = api.Duration(time.Hour)
 	lines.write(300)
 	c := start(t, cfg, server.options(engine.Options()))
-	eventually(t, "calls are read", func() bool { return c.Stats().Read == 300 })
+	testkit.Eventually(t, "calls are read", func() bool { return c.Stats().Read == 300 })
 	c.stop() // would take an hour
 	c = start(t, cfg, engine.Options())
 	if s := c.Stats(); s.Unstored+s.Stored != 300 {
@@ -93,20 +93,20 @@ func TestFullBudgetStopsReading(t *testing.T) {
 	server.closed.Store(true)
 	cfg := testConfig(dir, lines.path)
 	cfg.WALBytes, cfg.MaxRows = 1<<20, 500
-	var logged lockedBuffer
+	var logged testkit.Buffer
 	col, err := New(cfg, server.options(engine.Options()), slog.New(slog.NewTextHandler(&logged, nil)), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- col.Run(ctx) }()
 	c := &running{Collector: col, t: t, stop: func() {
 		cancel()
-		must(t, <-done)
+		testkit.Must(t, <-done)
 	}}
 	const batch = 10_000
 	for c.Stats().Waiting == "" && lines.n < 20*batch {
 		lines.write(batch)
-		eventually(t, "lines are read, or reading stops", func() bool {
+		testkit.Eventually(t, "lines are read, or reading stops", func() bool {
 			return c.Stats().Read == int64(lines.n) || c.Stats().Waiting == "budget"
 		})
 	}
@@ -121,23 +121,6 @@ func TestFullBudgetStopsReading(t *testing.T) {
 	}
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestKilledClickHouse(t *testing.T) {
 	engine := migrated(t)
 	dir := t.TempDir()
@@ -149,7 +132,7 @@ func TestKilledClickHouse(t *testing.T) {
 	for range 5 {
 		lines.write(2000)
 		enough := c.Stats().Stored + int64(rand.IntN(2000))
-		eventually(t, "some rows stored", func() bool { return c.Stats().Stored >= min(enough, int64(lines.n)) })
+		testkit.Eventually(t, "some rows stored", func() bool { return c.Stats().Stored >= min(enough, int64(lines.n)) })
 		kill(t, engine)
 		lines.write(500)
 	}
@@ -160,9 +143,9 @@ func TestKilledClickHouse(t *testing.T) {
 func kill(t *testing.T, engine *embedded.Engine) {
 	t.Helper()
 	restarts := engine.Restarts()
-	eventually(t, "the engine runs", func() bool { return engine.PID() != 0 })
-	must(t, syscall.Kill(engine.PID(), syscall.SIGKILL))
-	eventually(t, "the engine is started again", func() bool { return engine.Restarts() > restarts })
+	testkit.Eventually(t, "the engine runs", func() bool { return engine.PID() != 0 })
+	testkit.Must(t, syscall.Kill(engine.PID(), syscall.SIGKILL))
+	testkit.Eventually(t, "the engine is started again", func() bool { return engine.Restarts() > restarts })
 }
 
 func TestStoppedAnywhere(t *testing.T) {
@@ -177,7 +160,7 @@ func TestStoppedAnywhere(t *testing.T) {
 		lines.write(700)
 		c := start(t, cfg, engine.Options())
 		enough := rand.Int64N(700)
-		eventually(t, "some lines read", func() bool { return c.Stats().Read >= enough })
+		testkit.Eventually(t, "some lines read", func() bool { return c.Stats().Read >= enough })
 		c.stop()
 	}
 	start(t, cfg, engine.Options()).allStored(engine.Options(), lines.n)
@@ -192,7 +175,7 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
 	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 		"clickhouse", "127.0.0.1:0", engine.Addr())
-	must(t, proxy.Start())
+	testkit.Must(t, proxy.Start())
 	t.Cleanup(proxy.Stop)
 	o := engine.Options()
 	o.Dial = func(ctx context.Context, _ string) (net.Conn, error) {
@@ -209,13 +192,13 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 	// second would come at 4 s.
 	_, err := proxy.Toxics.AddToxicJson(strings.NewReader(
 		`{"name":"late","type":"latency","stream":"downstream","attributes":{"latency":2000}}`))
-	must(t, err)
+	testkit.Must(t, err)
 	lines.write(400)
-	eventually(t, "an insert fails", func() bool { return c.Stats().Failing })
+	testkit.Eventually(t, "an insert fails", func() bool { return c.Stats().Failing })
 	if n, ok := rows(t, engine.Options()); !ok || n <= 100 || c.Stats().Stored != 100 {
 		t.Fatalf("%d rows, %d known to be stored: want a block that was stored without an answer", n, c.Stats().Stored)
 	}
-	must(t, proxy.Toxics.RemoveToxic(ctxFor(t), "late"))
+	testkit.Must(t, proxy.Toxics.RemoveToxic(testkit.Context(t), "late"))
 	c.allStored(engine.Options(), lines.n)
 }
 
@@ -227,11 +210,11 @@ func TestRefusedBlockIsSetAside(t *testing.T) {
 	c := start(t, testConfig(dir, lines.path), engine.Options())
 	lines.write(50)
 	c.settle(50)
-	must(t, client.Exec(ctxFor(t), "ALTER TABLE calls ADD CONSTRAINT fast CHECK duration_us < 1200"))
+	testkit.Must(t, client.Exec(testkit.Context(t), "ALTER TABLE calls ADD CONSTRAINT fast CHECK duration_us < 1200"))
 	lines.write(500) // all blocks of 300 or more have a slow call
-	eventually(t, "all read", func() bool { return c.Stats().Read == 550 })
-	must(t, c.Drain(ctxFor(t)))
-	must(t, client.Exec(ctxFor(t), "ALTER TABLE calls DROP CONSTRAINT fast"))
+	testkit.Eventually(t, "all read", func() bool { return c.Stats().Read == 550 })
+	testkit.Must(t, c.Drain(testkit.Context(t)))
+	testkit.Must(t, client.Exec(testkit.Context(t), "ALTER TABLE calls DROP CONSTRAINT fast"))
 	dead := c.Stats().DeadRows
 	if dead == 0 {
 		t.Fatal("nothing was refused")
@@ -242,20 +225,20 @@ func TestRefusedBlockIsSetAside(t *testing.T) {
 		t.Fatalf("%d rows and %d refused, want 650 together", got, dead)
 	}
 	letters, err := filepath.Glob(filepath.Join(dir, "collector", "dead", "*.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	var refused int
 	for _, path := range letters {
 		text, err := os.ReadFile(path)
-		must(t, err)
+		testkit.Must(t, err)
 		var l ship.DeadLetter
-		must(t, json.Unmarshal(text, &l))
+		testkit.Must(t, json.Unmarshal(text, &l))
 		if !strings.Contains(l.Reason, "fast") {
 			t.Errorf("reason %q does not name the constraint", l.Reason)
 		}
 		block, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".block")
-		must(t, err)
+		testkit.Must(t, err)
 		b, err := calllog.DecodeBlock(block)
-		must(t, err)
+		testkit.Must(t, err)
 		if b.Rows() != l.Rows {
 			t.Errorf("%d rows in the block, %d in the letter", b.Rows(), l.Rows)
 		}
@@ -270,7 +253,7 @@ func TestRefusedLoginIsRetried(t *testing.T) {
 	// Not the embedded engine: a wrong password ends it. A server that hangs up
 	// stands for all that refuse a login.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -278,7 +261,7 @@ func TestRefusedLoginIsRetried(t *testing.T) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			must(t, err)
+			testkit.Must(t, err)
 			_, _ = io.ReadAtLeast(conn, make([]byte, 1), 1)
 			_ = conn.Close()
 		}
@@ -287,9 +270,9 @@ func TestRefusedLoginIsRetried(t *testing.T) {
 	lines := newAccessLog(t, dir)
 	lines.write(10)
 	c := start(t, testConfig(dir, lines.path), clickhouse.Options{Addr: []string{l.Addr().String()}})
-	eventually(t, "delivery fails", func() bool { return c.Stats().Failing })
+	testkit.Eventually(t, "delivery fails", func() bool { return c.Stats().Failing })
 	c.stop()
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 	wg.Wait()
 	if s := c.Stats(); s.Unstored != 10 || s.DeadRows != 0 {
 		t.Errorf("%+v", s)

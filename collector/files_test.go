@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kongdao/kongdao/collector/filelog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // Several gateways, one of which comes later: each call is stored once, under the
@@ -25,22 +26,22 @@ func TestManyFiles(t *testing.T) {
 	write := func(name string, lines int) {
 		t.Helper()
 		path := filepath.Join(dir, name)
-		must(t, os.MkdirAll(filepath.Dir(path), 0o750))
+		testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o750))
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-		must(t, err)
+		testkit.Must(t, err)
 		defer f.Close()
 		for range lines {
 			_, err := f.WriteString(line(n))
-			must(t, err)
+			testkit.Must(t, err)
 			n++
 		}
 	}
 	write("access.log", 10)
 	write("gw-a/calls.log", 20)
 	c := start(t, cfg, engine.Options())
-	eventually(t, "the first are read", func() bool { return c.Stats().Read == 30 })
+	testkit.Eventually(t, "the first are read", func() bool { return c.Stats().Read == 30 })
 	write("gw-b/calls.log", 40) // its folder was not there
-	eventually(t, "the new one is read", func() bool { return c.Stats().Read == 70 })
+	testkit.Eventually(t, "the new one is read", func() bool { return c.Stats().Read == 70 })
 	c.stop()
 	write("gw-b/calls.log", 1)
 	write("gw-c/calls.log", 2)
@@ -48,17 +49,17 @@ func TestManyFiles(t *testing.T) {
 	c = start(t, cfg, engine.Options())
 	c.allStored(engine.Options(), n)
 	client := open(t, engine.Options())
-	got, err := client.Query(ctxFor(t), "SELECT gateway, any(gateway_zone), count() FROM calls GROUP BY gateway ORDER BY gateway")
-	must(t, err)
+	got, err := client.Query(testkit.Context(t), "SELECT gateway, any(gateway_zone), count() FROM calls GROUP BY gateway ORDER BY gateway")
+	testkit.Must(t, err)
 	defer got.Close()
 	var table strings.Builder
 	for got.Next() {
 		var gateway, zone string
 		var rows uint64
-		must(t, got.Scan(&gateway, &zone, &rows))
+		testkit.Must(t, got.Scan(&gateway, &zone, &rows))
 		fmt.Fprintln(&table, gateway, zone, rows)
 	}
-	must(t, got.Err())
+	testkit.Must(t, got.Err())
 	if want := "edge  80\ngw-1 zb-a 10\ngw-a zb-b 20\ngw-b zb-b 41\ngw-c zb-b 2\n"; table.String() != want {
 		t.Errorf("got\n%swant\n%s", table.String(), want)
 	}
@@ -80,7 +81,7 @@ func TestAdminReopens(t *testing.T) {
 	if err := s.Reopen(context.Background()); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("refused: %v", err)
 	}
-	must(t, s.Reopen(context.Background()))
+	testkit.Must(t, s.Reopen(context.Background()))
 }
 
 func TestFilesAreValidated(t *testing.T) {

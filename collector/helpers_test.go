@@ -18,6 +18,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -28,30 +29,6 @@ func TestMain(m *testing.M) {
 		os.Exit(collectUntilKilled())
 	}
 	embeddedtest.Main(m)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ctxFor(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually polls cond; it fails the test after a minute.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 }
 
 // begin is when call 0 happened: lately, because the tables drop what is old.
@@ -101,7 +78,7 @@ func newAccessLog(t testing.TB, dir string) *accessLog {
 	t.Helper()
 	path := filepath.Join(dir, "access.log")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return &accessLog{t: t, path: path, file: f}
 }
@@ -119,7 +96,7 @@ func (a *accessLog) write(lines int) {
 	for len(text) > 0 {
 		part := min(len(text), 16383)
 		_, err := a.file.WriteString(text[:part])
-		must(a.t, err)
+		testkit.Must(a.t, err)
 		text = text[part:]
 	}
 }
@@ -136,8 +113,8 @@ func testConfig(dir, accessLog string) Config {
 func migrated(t testing.TB) *embedded.Engine {
 	t.Helper()
 	e := embeddedtest.Start(t)
-	_, err := schema.Migrate(ctxFor(t), e.Options())
-	must(t, err)
+	_, err := schema.Migrate(testkit.Context(t), e.Options())
+	testkit.Must(t, err)
 	return e
 }
 
@@ -153,7 +130,7 @@ func start(t testing.TB, cfg Config, server clickhouse.Options) *running {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	c, err := New(cfg, server, testLog(t), reg)
-	must(t, err)
+	testkit.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -176,8 +153,8 @@ func start(t testing.TB, cfg Config, server clickhouse.Options) *running {
 // settle waits until n calls were read since the start, and all are stored.
 func (r *running) settle(n int) {
 	r.t.Helper()
-	eventually(r.t, fmt.Sprintf("%d calls read", n), func() bool { return r.Stats().Read >= int64(n) })
-	must(r.t, r.Drain(ctxFor(r.t)))
+	testkit.Eventually(r.t, fmt.Sprintf("%d calls read", n), func() bool { return r.Stats().Read >= int64(n) })
+	testkit.Must(r.t, r.Drain(testkit.Context(r.t)))
 }
 
 func testLog(t testing.TB) *slog.Logger {
@@ -191,28 +168,28 @@ func testLog(t testing.TB) *slog.Logger {
 func rows(t testing.TB, o clickhouse.Options) (n uint64, ok bool) {
 	t.Helper()
 	c, err := clickhouse.New(o)
-	must(t, err)
-	defer func() { must(t, c.Close()) }()
-	return n, c.QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&n) == nil
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, c.Close()) }()
+	return n, c.QueryRow(testkit.Context(t), "SELECT count() FROM calls").Scan(&n) == nil
 }
 
 // allStored waits until as many calls as lines are stored, stops r, which makes
 // sure that no insert is halfway, and checks them.
 func (r *running) allStored(o clickhouse.Options, lines int) {
 	r.t.Helper()
-	eventually(r.t, fmt.Sprintf("%d calls stored", lines), func() bool {
+	testkit.Eventually(r.t, fmt.Sprintf("%d calls stored", lines), func() bool {
 		n, ok := rows(r.t, o)
 		return ok && n >= uint64(lines)
 	})
-	must(r.t, r.Drain(ctxFor(r.t)))
+	testkit.Must(r.t, r.Drain(testkit.Context(r.t)))
 	r.stop()
 	want(r.t, o, lines)
 }
 
 func open(t testing.TB, o clickhouse.Options) *clickhouse.Client {
 	t.Helper()
-	c, err := clickhouse.Open(ctxFor(t), o)
-	must(t, err)
+	c, err := clickhouse.Open(testkit.Context(t), o)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -221,9 +198,9 @@ func open(t testing.TB, o clickhouse.Options) *clickhouse.Client {
 func want(t testing.TB, o clickhouse.Options, n int) {
 	t.Helper()
 	c := open(t, o)
-	ctx := ctxFor(t)
+	ctx := testkit.Context(t)
 	var rows, ids, bytes, errors, sum uint64
-	must(t, c.QueryRow(ctx, `SELECT count(), uniqExact(request_id), sum(bytes_out), countIf(status >= 500), sum(toUInt64(extract(path, 'n=(\\d+)'))) FROM calls`).
+	testkit.Must(t, c.QueryRow(ctx, `SELECT count(), uniqExact(request_id), sum(bytes_out), countIf(status >= 500), sum(toUInt64(extract(path, 'n=(\\d+)'))) FROM calls`).
 		Scan(&rows, &ids, &bytes, &errors, &sum))
 	var wantBytes, wantErrors, wantSum uint64
 	for i := range n {
@@ -241,7 +218,7 @@ func want(t testing.TB, o clickhouse.Options, n int) {
 	}
 	for _, table := range schema.Rollups() {
 		var calls, failed, out uint64
-		must(t, c.QueryRow(ctx, "SELECT sum(calls), sum(errors), sum(bytes_out) FROM "+table.Name).Scan(&calls, &failed, &out))
+		testkit.Must(t, c.QueryRow(ctx, "SELECT sum(calls), sum(errors), sum(bytes_out) FROM "+table.Name).Scan(&calls, &failed, &out))
 		if calls != uint64(n) || failed != wantErrors || out != wantBytes {
 			t.Fatalf("%s: %d calls, %d errors, %d bytes, want %d, %d, %d", table.Name, calls, failed, out, n, wantErrors, wantBytes)
 		}
@@ -250,7 +227,7 @@ func want(t testing.TB, o clickhouse.Options, n int) {
 
 func TestLineParses(t *testing.T) {
 	var r calllog.Record
-	must(t, calllog.ParseText([]byte(line(40)), &r))
+	testkit.Must(t, calllog.ParseText([]byte(line(40)), &r))
 	if string(r.Function) != "fn-0" || string(r.LoadTest) != "run-1" || r.Status != 200 || r.BytesOut != 105 {
 		t.Fatalf("%+v", r)
 	}

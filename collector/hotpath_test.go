@@ -20,6 +20,7 @@ import (
 	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/collector/tally"
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // hotRows is how many calls a block gets in the benchmarks, hotMessage how many of
@@ -29,7 +30,7 @@ const hotRows, hotMessage = 20_000, 100
 func hotHeaders(t testing.TB) calllog.Headers {
 	t.Helper()
 	h, err := calllog.NewHeaders([]string{"x-app-version", "x-channel"})
-	must(t, err)
+	testkit.Must(t, err)
 	return h
 }
 
@@ -60,7 +61,7 @@ func hotMessages(t testing.TB) [][]byte {
 			n++
 		}
 		raw, err := protobuf.Marshal(m)
-		must(t, err)
+		testkit.Must(t, err)
 		messages = append(messages, raw)
 	}
 	return messages
@@ -82,7 +83,7 @@ func newHot(t testing.TB) *hot {
 	cfg.Redact.IPv4Bits = 24
 	cfg.Tenants = map[string]policy.Sampling{"tenant-0": {OneIn: 10, Slow: time.Second}}
 	admit, err := newAdmission(cfg)
-	must(t, err)
+	testkit.Must(t, err)
 	return &hot{t: t, admit: admit, metrics: tally.NewMetrics(cfg.MaxSeries), batch: newBatch()}
 }
 
@@ -90,7 +91,7 @@ func newHot(t testing.TB) *hot {
 func (h *hot) encode() {
 	var err error
 	h.buf, err = h.batch.Encode(h.buf[:0])
-	must(h.t, err)
+	testkit.Must(h.t, err)
 	h.metrics.Add(h.batch.all)
 	if n := h.batch.all.Calls(); n != hotRows {
 		h.t.Fatalf("%d calls, want %d", n, hotRows)
@@ -154,7 +155,7 @@ func TestHotPathsAgree(t *testing.T) {
 		t.Errorf("blocks of %d and %d bytes differ", len(a.buf), len(b.buf))
 	}
 	block, err := calllog.DecodeBlock(a.buf)
-	must(t, err)
+	testkit.Must(t, err)
 	sampled, hidden, rows := 0, 0, block.Rows()
 	block.Each(func(r *calllog.Record) {
 		if r.SampleWeight == 10 {
@@ -226,7 +227,7 @@ func BenchmarkHotPath(b *testing.B) {
 // processorTime is what the process has used.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
-	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	testkit.Must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -246,7 +247,7 @@ func splitLines(b *testing.B, keep calllog.Headers, text []byte) func() {
 		}
 		var err error
 		buf, err = block.Encode(buf[:0])
-		must(b, err)
+		testkit.Must(b, err)
 	}
 }
 
@@ -274,7 +275,7 @@ func structs(b *testing.B, messages [][]byte, take func(*service.StreamAccessLog
 	return func() {
 		for _, raw := range messages {
 			var m service.StreamAccessLogsMessage
-			must(b, protobuf.Unmarshal(raw, &m))
+			testkit.Must(b, protobuf.Unmarshal(raw, &m))
 			take(&m)
 		}
 		take(nil)
@@ -287,7 +288,7 @@ func asRows(b *testing.B, keep calllog.Headers) func(*service.StreamAccessLogsMe
 		if m == nil {
 			var err error
 			buf, err = block.Encode(buf[:0])
-			must(b, err)
+			testkit.Must(b, err)
 			block.Reset()
 			return
 		}
@@ -308,7 +309,7 @@ func asText(b *testing.B) func(*service.StreamAccessLogsMessage) {
 			raw.Reset()
 			column.EncodeColumn(&raw)
 			for at := 0; at < len(raw.Buf); at += 1 << 20 {
-				must(b, lz4.Compress(raw.Buf[at:min(at+1<<20, len(raw.Buf))]))
+				testkit.Must(b, lz4.Compress(raw.Buf[at:min(at+1<<20, len(raw.Buf))]))
 			}
 			column.Reset()
 			return

@@ -28,6 +28,7 @@ import (
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
 	"github.com/kongdao/kongdao/internal/clickhouse/clickhousetest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const entriesPerMessage = 100
@@ -90,7 +91,7 @@ func messages(t testing.TB, rows int) (out [][]byte) {
 			}
 		}
 		b, err := proto.Marshal(m)
-		must(t, err)
+		testkit.Must(t, err)
 		out = append(out, b)
 	}
 	return out
@@ -111,7 +112,7 @@ func (prepared) Unmarshal(mem.BufferSlice, any) error { return nil }
 func gateway(t testing.TB, addr string) grpc.ClientStream {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(prepared{})))
-	must(t, err)
+	testkit.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		cancel()
@@ -119,7 +120,7 @@ func gateway(t testing.TB, addr string) grpc.ClientStream {
 	})
 	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true},
 		"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs")
-	must(t, err)
+	testkit.Must(t, err)
 	return s
 }
 
@@ -130,20 +131,20 @@ func gateway(t testing.TB, addr string) grpc.ClientStream {
 func BenchmarkStreamToClickHouse(b *testing.B) {
 	engine := migrated(b)
 	client := open(b, engine.Options())
-	must(b, client.Exec(ctxFor(b), otelLogs))
+	testkit.Must(b, client.Exec(testkit.Context(b), otelLogs))
 	all := messages(b, 40_000)
 	for kind, rows := range map[string]int64{"collector": 400_000, "peer": 40_000} {
 		b.Run(kind, func(b *testing.B) {
 			c := startChild(b, kind, b.TempDir(), engine.Addr(), engine.Options(), 1<<30)
 			s := gateway(b, c.addr)
-			must(b, s.SendMsg(all[0]))
+			testkit.Must(b, s.SendMsg(all[0]))
 			before := c.settled(entriesPerMessage)
 			b.ResetTimer()
 			sent := int64(entriesPerMessage)
 			var after usage
 			for range b.N {
 				for i := range rows / entriesPerMessage {
-					must(b, s.SendMsg(all[1+int(i)%(len(all)-1)]))
+					testkit.Must(b, s.SendMsg(all[1+int(i)%(len(all)-1)]))
 				}
 				sent += rows
 				after = c.settled(sent)
@@ -179,7 +180,7 @@ func BenchmarkMemoryThroughOutage(b *testing.B) {
 				if sent > 0 {
 					i = 1 + int(sent/entriesPerMessage)%(len(all)-1)
 				}
-				must(b, s.SendMsg(all[i]))
+				testkit.Must(b, s.SendMsg(all[i]))
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -217,7 +218,7 @@ func BenchmarkDrain(b *testing.B) {
 		b.ReportMetric(u.PeakRSS, "peak-RSS-MiB")
 		b.ReportMetric(float64(rows)/u.CPU, "rows/cpu-s")
 		c.stop()
-		must(b, os.RemoveAll(dir))
+		testkit.Must(b, os.RemoveAll(dir))
 	}
 }
 
@@ -226,7 +227,7 @@ func BenchmarkDrain(b *testing.B) {
 func fill(t testing.TB, dir string, size int64) (rows int64) {
 	t.Helper()
 	w, err := wal.Open(wal.Options{Dir: dir, BudgetBytes: 64 << 30})
-	must(t, err)
+	testkit.Must(t, err)
 	block := calllog.NewBlock()
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 20_000 {
@@ -240,22 +241,22 @@ func fill(t testing.TB, dir string, size int64) (rows int64) {
 		block.Append(&c)
 	}
 	data, err := block.Encode(nil)
-	must(t, err)
+	testkit.Must(t, err)
 	for done := int64(0); done < size; done += int64(len(data)) {
 		_, err := w.Append(context.Background(), wal.Entry{
 			Rows: block.Rows(), MinTime: time.Now(), MaxTime: time.Now(), Revision: calllog.Revision, Block: data,
 		})
-		must(t, err)
+		testkit.Must(t, err)
 		rows += int64(block.Rows())
 	}
-	must(t, w.Close())
+	testkit.Must(t, w.Close())
 	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	must(t, err)
+	testkit.Must(t, err)
 	for _, s := range segments {
 		f, err := os.Open(s)
-		must(t, err)
-		must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-		must(t, f.Close())
+		testkit.Must(t, err)
+		testkit.Must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+		testkit.Must(t, f.Close())
 	}
 	return rows
 }
@@ -263,8 +264,8 @@ func fill(t testing.TB, dir string, size int64) (rows int64) {
 func newSink(t testing.TB) (*clickhousetest.Sink, clickhouse.Options) {
 	t.Helper()
 	s, err := clickhousetest.NewSink()
-	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, s.Close()) })
 	return s, clickhouse.Options{Addr: []string{s.Addr()}}
 }
 
@@ -275,6 +276,6 @@ func envInt(t testing.TB, name string, otherwise int) int {
 		return otherwise
 	}
 	n, err := strconv.Atoi(text)
-	must(t, err)
+	testkit.Must(t, err)
 	return n
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // ingestEnv makes the test binary a process that takes an access log stream to
@@ -256,10 +257,10 @@ func startChild(t testing.TB, kind, dir, server string, o clickhouse.Options, bu
 	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, cmd.Start())
 	c := &ingester{t: t, cmd: cmd, in: in, out: bufio.NewScanner(out)}
 	c.addr = c.line()
 	return c
@@ -277,13 +278,13 @@ func (c *ingester) line() string {
 func (c *ingester) settled(rows int64) (u usage) {
 	c.t.Helper()
 	_, err := fmt.Fprintln(c.in, rows)
-	must(c.t, err)
-	must(c.t, json.Unmarshal([]byte(c.line()), &u))
+	testkit.Must(c.t, err)
+	testkit.Must(c.t, json.Unmarshal([]byte(c.line()), &u))
 	return u
 }
 
 func (c *ingester) stop() {
 	c.t.Helper()
-	must(c.t, c.in.Close())
-	must(c.t, c.cmd.Wait())
+	testkit.Must(c.t, c.in.Close())
+	testkit.Must(c.t, c.cmd.Wait())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // childEnv makes the test binary a collector that is killed: folder, access log,
@@ -54,7 +55,7 @@ func TestKilledCollector(t *testing.T) {
 		cmd := child(t, dir, lines.path, engine, "")
 		lines.write(1000)
 		enough := uint64(lines.n - rand.IntN(1500))
-		eventually(t, "child stores rows", func() bool {
+		testkit.Eventually(t, "child stores rows", func() bool {
 			n, ok := rows(t, o)
 			return ok && n >= enough
 		})

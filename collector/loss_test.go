@@ -9,6 +9,7 @@ import (
 
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/internal/calllog/calllogtest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // What happens to whom while calls are made.
@@ -25,7 +26,7 @@ const (
 // that were answered and are not stored.
 func lost(t testing.TB, engine *embedded.Engine, what string, o calllogtest.Options, calling, dead time.Duration) (answered, missing int) {
 	t.Helper()
-	must(t, open(t, engine.Options()).Exec(ctxFor(t), "TRUNCATE TABLE calls"))
+	testkit.Must(t, open(t, engine.Options()).Exec(testkit.Context(t), "TRUNCATE TABLE calls"))
 	dir := t.TempDir()
 	o.LogPath = filepath.Join(dir, "access.log")
 	cfg := testConfig(dir, o.LogPath)
@@ -79,7 +80,7 @@ func still(t testing.TB, c *running, engine *embedded.Engine, answered int) int 
 		}
 		pause(20 * time.Millisecond)
 	}
-	must(t, c.Drain(ctxFor(t)))
+	testkit.Must(t, c.Drain(testkit.Context(t)))
 	c.stop()
 	n, _ := distinct(t, engine.Options())
 	return int(n)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // The file is rotated while it is written and while the collector is restarted;
@@ -25,7 +27,7 @@ func TestRotationLosesNothing(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		must(t, lines.file.Close())
+		testkit.Must(t, lines.file.Close())
 		lines.file = f
 		reopened++
 		return nil
@@ -39,15 +41,15 @@ func TestRotationLosesNothing(t *testing.T) {
 		c := start(t, cfg, engine.Options())
 		for range 20 {
 			write(100)
-			eventually(t, "calls are read", func() bool { return c.Stats().Read > 0 })
+			testkit.Eventually(t, "calls are read", func() bool { return c.Stats().Read > 0 })
 		}
 		c.stop()
 	}
 	c := start(t, cfg, engine.Options())
-	eventually(t, "rotated files are removed", func() bool {
+	testkit.Eventually(t, "rotated files are removed", func() bool {
 		write(1)
 		files, err := filepath.Glob(lines.path + ".*")
-		must(t, err)
+		testkit.Must(t, err)
 		mu.Lock()
 		defer mu.Unlock()
 		return reopened > 1 && len(files) == 0

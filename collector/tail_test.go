@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // block holds calls 0 to n-1.
@@ -17,7 +18,7 @@ func block(t testing.TB, n int) *calllog.Block {
 	b := calllog.NewBlock()
 	var r calllog.Record
 	for i := range n {
-		must(t, calllog.ParseText([]byte(line(i)), &r))
+		testkit.Must(t, calllog.ParseText([]byte(line(i)), &r))
 		b.Append(&r)
 	}
 	return b
@@ -35,7 +36,7 @@ func TestTailChoosesAndCopies(t *testing.T) {
 	c.tails.publish(b)
 	b.Reset() // what was published must not change with it
 	calls, dropped, err := tail.Next(ctx)
-	must(t, err)
+	testkit.Must(t, err)
 	for i := range 100 {
 		if function(i) != "fn-4" || status(i) < 500 || loadTest(i) != "-" {
 			continue
@@ -43,7 +44,7 @@ func TestTailChoosesAndCopies(t *testing.T) {
 		call := calls[0]
 		calls = calls[1:]
 		text, err := json.Marshal(call)
-		must(t, err)
+		testkit.Must(t, err)
 		if call.Function != "fn-4" || call.Path != fmt.Sprintf("/p?n=%d", i) || call.Time.UnixMicro() != begin+int64(i)*1000 ||
 			!strings.Contains(string(text), `"client_ip":"127.0.0.1"`) {
 			t.Fatalf("call %d: %s", i, text)
@@ -67,7 +68,7 @@ func TestSlowTailDropsAndCounts(t *testing.T) {
 		c.tails.publish(b)
 	}
 	calls, dropped, err := tail.Next(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	if dropped != 2000 || len(calls) != tailBuffer {
 		t.Fatalf("%d dropped, %d kept", dropped, len(calls))
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kongdao/kongdao/api/grpcjson/grpcjsontest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the sample's descriptor set")
@@ -20,10 +21,10 @@ var update = flag.Bool("update", false, "write the sample's descriptor set")
 func TestSampleDescriptorSet(t *testing.T) {
 	file := filepath.Join(sample, "items.pb")
 	if *update {
-		must(t, os.WriteFile(file, grpcjsontest.Set(t), 0o644))
+		testkit.Must(t, os.WriteFile(file, grpcjsontest.Set(t), 0o644))
 	}
 	got, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	if !bytes.Equal(got, grpcjsontest.Set(t)) {
 		t.Errorf("%s is another one; write it with -update", file)
 	}
@@ -45,7 +46,7 @@ spec:
 func TestDescriptorSetsAreFollowed(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sets", "items.pb")
-	must(t, os.Mkdir(filepath.Join(dir, "sets"), 0o755))
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "sets"), 0o755))
 	write(t, filepath.Join(dir, "a.yaml"), transcoded)
 	write(t, filepath.Join(dir, "b.yaml"), function("other", "/other"))
 	watch := start(t, dir, time.Hour).snaps
@@ -86,7 +87,7 @@ func TestDescriptorSetsAreFollowed(t *testing.T) {
 		m.InputType, m.OutputType = proto.String(".shop.v1.AnItemWithALongName"), proto.String(".shop.v1.AnItemWithALongName")
 	}
 	longer, err := proto.Marshal(set)
-	must(t, err)
+	testkit.Must(t, err)
 	write(t, file, string(longer))
 	until("it changes", func(s Snapshot) bool { return size(s) > before })
 	write(t, file, "nonsense")
@@ -96,7 +97,7 @@ func TestDescriptorSetsAreFollowed(t *testing.T) {
 	}
 	write(t, file, string(grpcjsontest.Set(t)))
 	until("it is mended", func(s Snapshot) bool { return size(s) == before && len(s.Problems) == 0 })
-	must(t, os.Remove(file))
+	testkit.Must(t, os.Remove(file))
 	s = until("it goes", func(s Snapshot) bool { return len(s.Problems) > 0 })
 	if size(s) != before {
 		t.Error("a set that is gone takes its function away")
@@ -113,7 +114,7 @@ func TestDescriptorSetWithoutService(t *testing.T) {
 		"none":    {"sets/items.pb", `""`, "a.yaml:7: spec.transcode.descriptorSet: is missing"},
 	} {
 		dir := t.TempDir()
-		must(t, os.Mkdir(filepath.Join(dir, "sets"), 0o755))
+		testkit.Must(t, os.Mkdir(filepath.Join(dir, "sets"), 0o755))
 		write(t, filepath.Join(dir, "sets", "items.pb"), string(grpcjsontest.Set(t)))
 		write(t, filepath.Join(dir, "a.yaml"), strings.Replace(transcoded, c.from, c.to, 1))
 		_, problems := Load(dir)

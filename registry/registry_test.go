@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,31 +38,14 @@ type fixture struct {
 	dir   string
 	reg   *Registry
 	snaps <-chan Snapshot
-	log   *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log   *testkit.Buffer
 }
 
 // start runs a registry over dir. Its slow look is off unless rescan is given, so
 // that the tests show what the watch alone sees.
 func start(t *testing.T, dir string, rescan time.Duration) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dir: dir, log: &syncBuffer{}}
+	f := &fixture{t: t, dir: dir, log: &testkit.Buffer{}}
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.Debounce, cfg.Rescan = dir, api.Duration(20*time.Millisecond), api.Duration(rescan)
 	reg, err := New(cfg, slog.New(slog.NewTextHandler(f.log, nil)), prometheus.NewRegistry())
@@ -91,15 +73,8 @@ func (f *fixture) write(name, content string) {
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
-	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	must(t, os.WriteFile(path, []byte(content), 0o644))
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	testkit.Must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
 // state describes a snapshot: the functions with their routes, and the problems
@@ -163,10 +138,10 @@ func TestChangesApplyWhileRunning(t *testing.T) {
 
 	f.write("notes.txt", "no resource")
 	f.write(".a.yaml.swp", "no resource")
-	must(t, os.RemoveAll(filepath.Join(f.dir, "sub")))
+	testkit.Must(t, os.RemoveAll(filepath.Join(f.dir, "sub")))
 	f.waitFor("a=/changed")
 
-	must(t, os.Remove(filepath.Join(f.dir, "a.yaml")))
+	testkit.Must(t, os.Remove(filepath.Join(f.dir, "a.yaml")))
 	f.waitFor("")
 }
 
@@ -221,7 +196,7 @@ func TestMoveBetweenFilesAppliesAsOne(t *testing.T) {
 	f := start(t, t.TempDir(), time.Hour)
 	f.write("old.yaml", function("a", "/a"))
 	f.waitFor("a=/a")
-	must(t, os.Rename(filepath.Join(f.dir, "old.yaml"), filepath.Join(f.dir, "new.yaml")))
+	testkit.Must(t, os.Rename(filepath.Join(f.dir, "old.yaml"), filepath.Join(f.dir, "new.yaml")))
 	s := f.waitFor("a=/a")
 	for filepath.Base(s.Set.Functions[0].Source.File) != "new.yaml" {
 		s = f.waitFor("a=/a")
@@ -234,7 +209,7 @@ func TestEditorsReplaceByRename(t *testing.T) {
 	f.waitFor("a=/0")
 	for i := 1; i < 5; i++ {
 		f.write("a.yaml~", function("a", fmt.Sprintf("/%d", i)))
-		must(t, os.Rename(filepath.Join(f.dir, "a.yaml~"), filepath.Join(f.dir, "a.yaml")))
+		testkit.Must(t, os.Rename(filepath.Join(f.dir, "a.yaml~"), filepath.Join(f.dir, "a.yaml")))
 		f.waitFor(fmt.Sprintf("a=/%d", i))
 	}
 }
@@ -244,16 +219,16 @@ func TestKubernetesSwapsLinks(t *testing.T) {
 	dir := t.TempDir()
 	publish := func(version, path string) {
 		write(t, filepath.Join(dir, ".."+version, "a.yaml"), function("a", path))
-		must(t, os.Symlink(".."+version, filepath.Join(dir, "..data_tmp")))
-		must(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		testkit.Must(t, os.Symlink(".."+version, filepath.Join(dir, "..data_tmp")))
+		testkit.Must(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
 	}
 	publish("1", "/one")
-	must(t, os.Symlink("..data/a.yaml", filepath.Join(dir, "a.yaml")))
+	testkit.Must(t, os.Symlink("..data/a.yaml", filepath.Join(dir, "a.yaml")))
 	f := start(t, dir, time.Hour)
 	f.waitFor("a=/one")
 	publish("2", "/two")
 	f.waitFor("a=/two")
-	must(t, os.RemoveAll(filepath.Join(dir, "..1")))
+	testkit.Must(t, os.RemoveAll(filepath.Join(dir, "..1")))
 	publish("3", "/three")
 	f.waitFor("a=/three")
 }
@@ -264,11 +239,11 @@ func TestFolderIsALink(t *testing.T) {
 	write(t, filepath.Join(base, "v1", "a.yaml"), function("a", "/one"))
 	write(t, filepath.Join(base, "v2", "a.yaml"), function("a", "/two"))
 	current := filepath.Join(base, "current")
-	must(t, os.Symlink("v1", current))
+	testkit.Must(t, os.Symlink("v1", current))
 	f := start(t, current, time.Hour)
 	f.waitFor("a=/one")
-	must(t, os.Symlink("v2", current+".tmp"))
-	must(t, os.Rename(current+".tmp", current))
+	testkit.Must(t, os.Symlink("v2", current+".tmp"))
+	testkit.Must(t, os.Rename(current+".tmp", current))
 	f.waitFor("a=/two")
 	write(t, filepath.Join(base, "v2", "a.yaml"), function("a", "/three"))
 	f.waitFor("a=/three")
@@ -279,7 +254,7 @@ func TestLostFolderTakesNothing(t *testing.T) {
 	write(t, filepath.Join(dir, "a.yaml"), function("a", "/a"))
 	f := start(t, dir, 50*time.Millisecond)
 	f.waitFor("a=/a")
-	must(t, os.Rename(dir, dir+".away"))
+	testkit.Must(t, os.Rename(dir, dir+".away"))
 	s := <-f.snaps
 	if len(s.Problems) != 1 || len(s.Set.Functions) != 1 {
 		t.Fatalf("state is %s, want the function and one problem", f.state(s))
@@ -291,8 +266,8 @@ func TestLostFolderTakesNothing(t *testing.T) {
 func TestLinksInACircleEnd(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sub", "a.yaml"), function("a", "/a"))
-	must(t, os.Symlink("..", filepath.Join(dir, "sub", "up")))
-	must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling.yaml")))
+	testkit.Must(t, os.Symlink("..", filepath.Join(dir, "sub", "up")))
+	testkit.Must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling.yaml")))
 	f := start(t, dir, time.Hour)
 	f.waitFor("a=/a", "! dangling.yaml:1: cannot be read: no such file or directory")
 }
@@ -303,7 +278,7 @@ func TestLinkedFileOutside(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "a.txt")
 	write(t, target, function("a", "/one"))
 	f := start(t, dir, time.Hour)
-	must(t, os.Symlink(target, filepath.Join(dir, "a.yaml")))
+	testkit.Must(t, os.Symlink(target, filepath.Join(dir, "a.yaml")))
 	f.waitFor("a=/one")
 	f.settle(target)
 }
@@ -314,12 +289,12 @@ func TestSlowLook(t *testing.T) {
 	dir, away := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(away, "one", "a.txt"), function("a", "/one"))
 	write(t, filepath.Join(away, "two", "a.txt"), function("a", "/two"))
-	must(t, os.Symlink("one", filepath.Join(away, "current")))
-	must(t, os.Symlink(filepath.Join(away, "current", "a.txt"), filepath.Join(dir, "a.yaml")))
+	testkit.Must(t, os.Symlink("one", filepath.Join(away, "current")))
+	testkit.Must(t, os.Symlink(filepath.Join(away, "current", "a.txt"), filepath.Join(dir, "a.yaml")))
 	f := start(t, dir, 20*time.Millisecond)
 	f.waitFor("a=/one")
-	must(t, os.Symlink("two", filepath.Join(away, "next")))
-	must(t, os.Rename(filepath.Join(away, "next"), filepath.Join(away, "current")))
+	testkit.Must(t, os.Symlink("two", filepath.Join(away, "next")))
+	testkit.Must(t, os.Rename(filepath.Join(away, "next"), filepath.Join(away, "current")))
 	f.waitFor("a=/two")
 }
 
@@ -331,8 +306,8 @@ func TestFolderIsReplaced(t *testing.T) {
 	f := start(t, dir, time.Hour)
 	f.waitFor("a=/one")
 	f.settle(filepath.Join(dir, "sub", "a.yaml"))
-	must(t, os.Rename(filepath.Join(dir, "sub"), filepath.Join(away, "old")))
-	must(t, os.Rename(filepath.Join(away, "sub"), filepath.Join(dir, "sub")))
+	testkit.Must(t, os.Rename(filepath.Join(dir, "sub"), filepath.Join(away, "old")))
+	testkit.Must(t, os.Rename(filepath.Join(away, "sub"), filepath.Join(dir, "sub")))
 	f.waitFor("a=/two")
 	f.settle(filepath.Join(dir, "sub", "a.yaml"))
 }
@@ -345,16 +320,16 @@ func TestSameSizeAndTime(t *testing.T) {
 	var before *file
 	for _, path := range []string{"/one", "/two"} {
 		write(t, name, function("a", path))
-		must(t, os.Chtimes(name, now, now))
+		testkit.Must(t, os.Chtimes(name, now, now))
 		info, err := os.Stat(name)
-		must(t, err)
+		testkit.Must(t, err)
 		before = readFile(name, info, before)
 		if got := before.set.Functions[0].Spec.Routes[0].Path; got != path {
 			t.Errorf("read %s, want %s", got, path)
 		}
 	}
 	info, err := os.Stat(name)
-	must(t, err)
+	testkit.Must(t, err)
 	old := *before
 	old.readAt = now.Add(time.Minute)
 	if again := readFile(name, info, &old); again != &old {

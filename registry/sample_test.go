@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const sample = "../deploy/sample/resources"
@@ -38,7 +39,7 @@ func TestSampleShowsEveryKey(t *testing.T) {
 	files, _ := filepath.Glob(sample + "/*.yaml")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
-		must(t, err)
+		testkit.Must(t, err)
 		text.Write(data)
 	}
 	for _, key := range keysOf(reflect.TypeFor[api.Set]()) {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestMovingFolderIsNeverEmpty reads a folder that is moved away and back all the
@@ -37,7 +39,7 @@ func TestMovingFolderIsNeverEmpty(t *testing.T) {
 		}
 		select {
 		case err := <-moved:
-			must(t, err)
+			testkit.Must(t, err)
 			t.Logf("%d readings", read)
 			return
 		default:

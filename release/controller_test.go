@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // world is a function under release, whose calls it makes up.
@@ -43,7 +44,7 @@ func newWorld(t *testing.T, alter ...func(*api.Function)) *world {
 		},
 		Ready: func(string, string) int { return w.ready },
 	}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	must(t, err)
+	testkit.Must(t, err)
 	w.Controller = c
 	return w
 }
@@ -68,7 +69,7 @@ func (w *world) second(failed, slow map[string]float64) {
 	}
 	w.now = w.now.Add(time.Second)
 	for _, f := range w.ledger.releasing() {
-		must(w.t, w.look(context.Background(), f))
+		testkit.Must(w.t, w.look(context.Background(), f))
 	}
 }
 
@@ -125,7 +126,7 @@ func TestBadReleaseIsRolledBack(t *testing.T) {
 			if w.phase() != RolledBack {
 				t.Errorf("then it is %q", w.phase())
 			}
-			must(t, w.ledger.Resume("feed")) // try again
+			testkit.Must(t, w.ledger.Resume("feed")) // try again
 			w.second(nil, nil)
 			weights(t, w.ledger, "r1 95%, r2 5%")
 		})
@@ -156,18 +157,18 @@ func TestPauseAbortAndMinCalls(t *testing.T) {
 	if s, _ := w.State("feed"); s.Waiting != "2000 calls of r2" || s.Figures == nil || s.Figures.Revision.Calls < 500 {
 		t.Errorf("state: %+v", s)
 	}
-	must(t, w.ledger.Pause("feed"))
+	testkit.Must(t, w.ledger.Pause("feed"))
 	for range 200 {
 		w.second(nil, nil)
 	}
 	weights(t, w.ledger, "r1 95%, r2 5%")
-	must(t, w.ledger.Resume("feed"))
+	testkit.Must(t, w.ledger.Resume("feed"))
 	w.second(nil, nil)
 	weights(t, w.ledger, "r1 50%, r2 50%")
 	if err := w.ledger.SetWeight("feed", "r2", 7); err == nil {
 		t.Error("a weight was set under a running release")
 	}
-	must(t, w.ledger.Abort("feed"))
+	testkit.Must(t, w.ledger.Abort("feed"))
 	w.second(nil, nil)
 	weights(t, w.ledger, "r1 100%")
 	if w.phase() != Aborted {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func open(t *testing.T, dir string) *Ledger {
@@ -88,9 +89,9 @@ func TestOverridesLastAndAreReset(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	publish(t, l, feed("r1", "r2", "r3"))
-	must(t, l.SetWeight("feed", "r2", 5))
+	testkit.Must(t, l.SetWeight("feed", "r2", 5))
 	weights(t, l, "r1 95%, r2 5%")
-	must(t, l.SetWeight("feed", "r3", 20))
+	testkit.Must(t, l.SetWeight("feed", "r3", 20))
 	weights(t, l, "r1 76%, r2 4%, r3 20%")
 	l.Close()
 
@@ -104,9 +105,9 @@ func TestOverridesLastAndAreReset(t *testing.T) {
 	}
 	publish(t, l, feed("r1", "r2", "r3"))
 	weights(t, l, "r1 76%, r2 4%, r3 20%")
-	must(t, l.Reset("feed"))
+	testkit.Must(t, l.Reset("feed"))
 	weights(t, l, "r1 100%")
-	must(t, l.SetWeight("feed", "r2", 100))
+	testkit.Must(t, l.SetWeight("feed", "r2", 100))
 	publish(t, l, feed("r2", "r1")) // the file says the same
 	if s, _ := l.State("feed"); s.Override != nil {
 		t.Errorf("the override is still there: %+v", s.Override)
@@ -143,8 +144,8 @@ func TestRollback(t *testing.T) {
 		t.Error(err)
 	}
 	weights(t, l, "r3 100%")
-	must(t, l.Reset("feed"))
-	must(t, l.SetWeight("feed", "r2", 10))
+	testkit.Must(t, l.Reset("feed"))
+	testkit.Must(t, l.SetWeight("feed", "r2", 10))
 	back("r3 100%") // a split goes back to what was whole
 }
 
@@ -155,19 +156,19 @@ func TestJournalSurvivesCrashes(t *testing.T) {
 	l := open(t, dir)
 	publish(t, l, feed("r1", "r2"))
 	for i := range 10 {
-		must(t, l.SetWeight("feed", "r2", 10+i))
+		testkit.Must(t, l.SetWeight("feed", "r2", 10+i))
 	}
 	l.Close()
 	path := filepath.Join(dir, "journal")
 	whole, err := os.ReadFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	for cut := 0; cut < len(whole); cut += 11 {
 		torn := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(torn, "journal"), whole[:cut], 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(torn, "journal"), whole[:cut], 0o600))
 		l := open(t, torn)
 		if cut%143 == 0 { // it takes more, and keeps it
 			publish(t, l, feed("r1", "r2"))
-			must(t, l.SetWeight("feed", "r2", 77))
+			testkit.Must(t, l.SetWeight("feed", "r2", 77))
 			l.Close()
 			l = open(t, torn)
 			publish(t, l, feed("r1", "r2"))
@@ -177,7 +178,7 @@ func TestJournalSurvivesCrashes(t *testing.T) {
 	}
 	lines := strings.SplitAfter(string(whole), "\n")
 	damaged := strings.Replace(lines[0], "r1", "rX", 1)
-	must(t, os.WriteFile(path, []byte(damaged+strings.Join(lines[1:], "")), 0o600))
+	testkit.Must(t, os.WriteFile(path, []byte(damaged+strings.Join(lines[1:], "")), 0o600))
 	l = open(t, dir)
 	publish(t, l, feed("r1", "r2"))
 	weights(t, l, "r1 81%, r2 19%")
@@ -192,28 +193,21 @@ func TestJournalIsShortened(t *testing.T) {
 	for i := range 2000 {
 		many = append(many, l.override("feed", Weights{{"r1", 60 + i%2}, {"r2", 40 - i%2}}, byCommand, "again")...)
 	}
-	must(t, l.commit(many...))
+	testkit.Must(t, l.commit(many...))
 	l.Close()
 	before, err := os.Stat(filepath.Join(dir, "journal"))
-	must(t, err)
+	testkit.Must(t, err)
 	l = open(t, dir)
 	after, err := os.Stat(filepath.Join(dir, "journal"))
-	must(t, err)
+	testkit.Must(t, err)
 	if after.Size() > before.Size()/10 {
 		t.Errorf("%d bytes became %d", before.Size(), after.Size())
 	}
 	publish(t, l, feed("r1", "r2"))
 	weights(t, l, "r1 61%, r2 39%")
-	must(t, l.Reset("feed"))
+	testkit.Must(t, l.Reset("feed"))
 	l.Close()
 	l = open(t, dir)
 	publish(t, l, feed("r1", "r2"))
 	weights(t, l, "r1 100%")
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

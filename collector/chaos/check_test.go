@@ -8,6 +8,7 @@ import (
 
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // most is how many differences are told.
@@ -16,18 +17,18 @@ const most = 20
 // storedCalls is how often each call is in the table calls.
 func storedCalls(t testing.TB, c *clickhouse.Client) map[key]int {
 	t.Helper()
-	rows, err := c.Query(ctxFor(t), `SELECT gateway, toUInt64(substring(toString(request_id), 25)) AS n, count()
+	rows, err := c.Query(testkit.Context(t), `SELECT gateway, toUInt64(substring(toString(request_id), 25)) AS n, count()
 		FROM calls WHERE gateway != 'other' GROUP BY gateway, n`)
-	must(t, err)
+	testkit.Must(t, err)
 	defer rows.Close()
 	stored := map[key]int{}
 	for rows.Next() {
 		var gateway string
 		var n, count uint64
-		must(t, rows.Scan(&gateway, &n, &count))
+		testkit.Must(t, rows.Scan(&gateway, &n, &count))
 		stored[key{stream: gateway == streamGateway, n: int(n)}] += int(count)
 	}
-	must(t, rows.Err())
+	testkit.Must(t, rows.Err())
 	return stored
 }
 
@@ -87,15 +88,15 @@ FROM (
 GROUP BY %[1]s
 HAVING count() != 2 OR uniqExact((calls, errors, refused, bytes_in, bytes_out, duration)) != 1
 ORDER BY %[1]s LIMIT %[5]d`, "t, tenant, function, load_test, revision, zone, status", r.Name, r.Step, keep, most)
-		rows, err := c.Query(ctxFor(t), query)
-		must(t, err)
+		rows, err := c.Query(testkit.Context(t), query)
+		testkit.Must(t, err)
 		for rows.Next() {
 			var at string
 			var both [][]any
-			must(t, rows.Scan(&at, &both))
+			testkit.Must(t, rows.Scan(&at, &both))
 			wrong = append(wrong, fmt.Sprintf("%s %s: %v", r.Name, at, both))
 		}
-		must(t, rows.Err())
+		testkit.Must(t, rows.Err())
 	}
 	return wrong
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestFileLimit lets no file of the collector grow beyond a bound: the write that
@@ -18,12 +20,12 @@ func TestFileLimit(t *testing.T) {
 	r := newRig(t, nil)
 	r.load(300)()
 	limit := func(bytes uint64) {
-		must(t, unix.Prlimit(r.process.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil))
+		testkit.Must(t, unix.Prlimit(r.process.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil))
 	}
 	r.fullDisk(
 		func() {
 			info, err := os.Stat(r.newest())
-			must(t, err)
+			testkit.Must(t, err)
 			limit(uint64(info.Size()) + 5000)
 		},
 		func() { limit(unix.RLIM_INFINITY) })
@@ -51,15 +53,15 @@ func TestFullDisk(t *testing.T) {
 			if err == nil {
 				t.Error("the disk is not full")
 			}
-			must(t, os.Truncate(filler, size(t, filler)-8<<10))
+			testkit.Must(t, os.Truncate(filler, size(t, filler)-8<<10))
 		},
-		func() { must(t, os.Remove(filler)) })
+		func() { testkit.Must(t, os.Remove(filler)) })
 }
 
 func size(t testing.TB, path string) int64 {
 	t.Helper()
 	info, err := os.Stat(path)
-	must(t, err)
+	testkit.Must(t, err)
 	return info.Size()
 }
 
@@ -69,14 +71,14 @@ func (r *rig) fullDisk(fill, empty func()) {
 	t := r.t
 	random := rand.New(rand.NewPCG(r.seed, 5))
 	waits := func() bool {
-		must(t, r.log.write(20, random))
+		testkit.Must(t, r.log.write(20, random))
 		_ = r.stream.send(5) // lost, unless it is found on disk
 		return r.process.stats(t).Stats.Waiting == "disk"
 	}
 	r.log.long, r.stream.long = true, true
 	fill()
 	r.note("disk is full")
-	eventually(t, "the log waits for the disk", waits)
+	testkit.Eventually(t, "the log waits for the disk", waits)
 	if m := r.process.stats(t).Metrics; m["kongdao_collector_wal_waiting"] != 1 {
 		t.Errorf("kongdao_collector_wal_waiting is %v", m["kongdao_collector_wal_waiting"])
 	}
@@ -86,7 +88,7 @@ func (r *rig) fullDisk(fill, empty func()) {
 	empty()
 	fill()
 	r.note("disk is full again")
-	eventually(t, "the log waits for the disk again", waits)
+	testkit.Eventually(t, "the log waits for the disk again", waits)
 	lines := r.log.n.Load()
 	if read := r.process.stats(t).Stats.Read; read >= lines+r.stream.n.Load() {
 		t.Errorf("%d calls were read with a full disk, %d lines were written", read, lines)

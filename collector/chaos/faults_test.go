@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const retriesMetric = "kongdao_collector_insert_retries_total"
@@ -50,7 +52,7 @@ func (r *rig) suffer(name string, code int, begin, end func()) {
 	begin()
 	r.note("%s", name)
 	r.load(150)()
-	eventually(r.t, fmt.Sprintf("an insert fails: %s (code %d)", name, code), func() bool {
+	testkit.Eventually(r.t, fmt.Sprintf("an insert fails: %s (code %d)", name, code), func() bool {
 		now := r.process.stats(r.t)
 		if code == 0 {
 			return now.Metrics[retriesMetric] > before
@@ -58,7 +60,7 @@ func (r *rig) suffer(name string, code int, begin, end func()) {
 		return strings.Contains(now.Stats.Failure, fmt.Sprintf("code: %d,", code))
 	})
 	end()
-	eventually(r.t, "calls are stored after: "+name, func() bool { return r.process.stats(r.t).Stats.Unstored == 0 })
+	testkit.Eventually(r.t, "calls are stored after: "+name, func() bool { return r.process.stats(r.t).Stats.Unstored == 0 })
 	if dead := r.process.stats(r.t).Stats.DeadRows; dead != 0 {
 		r.t.Errorf("%s: %d calls were refused for good", name, dead)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // The gateways that write the file and the stream.
@@ -160,7 +161,7 @@ type accessLog struct {
 func newAccessLog(t testing.TB, path string) *accessLog {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return &accessLog{path: path, file: f}
 }

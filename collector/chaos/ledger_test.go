@@ -14,6 +14,7 @@ import (
 
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // key is a call: of the file or of the stream, and its number.
@@ -67,11 +68,11 @@ func (l *ledger) look(when string) (there []onDisk) {
 	dir := l.copy()
 	defer os.RemoveAll(dir)
 	w, err := wal.Open(wal.Options{Dir: dir})
-	must(l.t, err)
+	testkit.Must(l.t, err)
 	defer w.Close()
 	for {
 		rec, ok, err := w.TryNext()
-		must(l.t, err)
+		testkit.Must(l.t, err)
 		if !ok {
 			return there
 		}
@@ -91,9 +92,9 @@ func (l *ledger) look(when string) (there []onDisk) {
 func (l *ledger) copy() string {
 	l.t.Helper()
 	to, err := os.MkdirTemp(l.t.TempDir(), "ledger")
-	must(l.t, err)
+	testkit.Must(l.t, err)
 	for _, from := range segments(l.t, l.dir) {
-		must(l.t, copyFile(filepath.Join(to, filepath.Base(from)), from))
+		testkit.Must(l.t, copyFile(filepath.Join(to, filepath.Base(from)), from))
 	}
 	return to
 }
@@ -101,7 +102,7 @@ func (l *ledger) copy() string {
 func segments(t testing.TB, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	must(t, err)
+	testkit.Must(t, err)
 	slices.Sort(names)
 	return names
 }
@@ -152,10 +153,10 @@ func (l *ledger) tokens(k key) string {
 func callsOf(t testing.TB, data []byte) (keys []key) {
 	t.Helper()
 	b, err := calllog.DecodeBlock(data)
-	must(t, err)
+	testkit.Must(t, err)
 	b.Each(func(r *calllog.Record) {
 		n, err := strconv.Atoi(fmt.Sprintf("%x", r.RequestID[10:]))
-		must(t, err)
+		testkit.Must(t, err)
 		keys = append(keys, key{stream: r.Gateway == streamGateway, n: n})
 	})
 	return keys

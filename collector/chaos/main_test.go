@@ -1,12 +1,12 @@
 package chaos
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -17,20 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for an event, on a machine that may be slow and busy.
-const patience = time.Minute
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ctxFor(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+const patience = testkit.Patience
 
 // within polls cond and reports whether it came true in time.
 func within(limit time.Duration, cond func() bool) bool {
@@ -41,11 +28,4 @@ func within(limit time.Duration, cond func() bool) bool {
 		<-time.After(2 * time.Millisecond)
 	}
 	return true
-}
-
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	if !within(patience, cond) {
-		t.Fatalf("not within %s: %s", patience, what)
-	}
 }

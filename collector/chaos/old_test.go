@@ -6,6 +6,7 @@ import (
 	"time"
 
 	schema "github.com/kongdao/kongdao/deploy/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestOldRetries sends blocks again after the tables have forgotten their tokens:
@@ -17,7 +18,7 @@ func TestOldRetries(t *testing.T) {
 		cuts := r.proxy.cuts.Load()
 		r.proxy.set(fault{cutAnswer: true})
 		r.load(200)()
-		eventually(t, "a block is stored, and nobody knows", func() bool { return r.proxy.cuts.Load() > cuts })
+		testkit.Eventually(t, "a block is stored, and nobody knows", func() bool { return r.proxy.cuts.Load() > cuts })
 		r.killCollector()
 		r.ledger.look("its answers were cut off")
 		r.proxy.set(fault{})
@@ -26,7 +27,7 @@ func TestOldRetries(t *testing.T) {
 		r.startCollector()
 		c := r.client()
 		r.drained(c)
-		must(t, c.Close())
+		testkit.Must(t, c.Close())
 		r.window(10_000)
 	}
 	r.check("after two times")
@@ -37,9 +38,9 @@ func (r *rig) idle() {
 	r.t.Helper()
 	c := r.client()
 	defer c.Close()
-	eventually(r.t, "no insert is halfway", func() bool {
+	testkit.Eventually(r.t, "no insert is halfway", func() bool {
 		var n uint64
-		err := c.QueryRow(ctxFor(r.t), "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO calls%'").Scan(&n)
+		err := c.QueryRow(testkit.Context(r.t), "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO calls%'").Scan(&n)
 		return err == nil && n == 0
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestOutage takes ClickHouse away until the write-ahead log has used up its
@@ -20,7 +22,7 @@ func TestOutage(t *testing.T) {
 		if n == 200 {
 			t.Fatalf("the log does not fill up: %+v", r.process.stats(t).Stats)
 		}
-		must(t, r.log.write(100, random))
+		testkit.Must(t, r.log.write(100, random))
 	}
 
 	stop := make(chan struct{})
@@ -38,8 +40,8 @@ func TestOutage(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "flow control holds the stream", r.stream.held)
-	must(t, r.log.write(500, random)) // waits in the file
+	testkit.Eventually(t, "flow control holds the stream", r.stream.held)
+	testkit.Must(t, r.log.write(500, random)) // waits in the file
 	a := r.process.stats(t)
 	s, m := a.Stats, a.Metrics
 	if s.WALBytes > s.WALBudget || s.Stored != 0 || !s.Failing || s.Read >= r.log.n.Load()+r.stream.n.Load() {
@@ -66,7 +68,7 @@ func (r *rig) wantAllStreamed() {
 	c := r.client()
 	defer c.Close()
 	var stored uint64
-	must(r.t, c.QueryRow(ctxFor(r.t), "SELECT uniqExact(request_id) FROM calls WHERE gateway = ?", streamGateway).Scan(&stored))
+	testkit.Must(r.t, c.QueryRow(testkit.Context(r.t), "SELECT uniqExact(request_id) FROM calls WHERE gateway = ?", streamGateway).Scan(&stored))
 	if stored != uint64(r.stream.n.Load()) {
 		r.t.Errorf("%d of %d streamed calls are stored", stored, r.stream.n.Load())
 	}
@@ -82,7 +84,7 @@ func TestKilledWhileFull(t *testing.T) {
 	for range 2 {
 		for n := 0; r.process.stats(t).Stats.Waiting == ""; n++ {
 			if n < 150 {
-				must(t, r.log.write(100, random))
+				testkit.Must(t, r.log.write(100, random))
 			}
 			_ = r.stream.send(10) // lost, unless it is found on disk
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // process is a collector that runs on its own and can be killed.
@@ -84,7 +86,7 @@ func (p *process) ask(question string) (answer, error) {
 func (p *process) stats(t testing.TB) answer {
 	t.Helper()
 	a, err := p.ask("stats")
-	must(t, err)
+	testkit.Must(t, err)
 	return a
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // fault is what the way to ClickHouse does to connections. The zero value lets
@@ -37,7 +39,7 @@ type proxy struct {
 func newProxy(t testing.TB, target func() string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	p := &proxy{listener: l, target: target, over: make(chan struct{}), conns: map[net.Conn]struct{}{}}
 	p.gone.Go(p.accept)
 	t.Cleanup(func() {

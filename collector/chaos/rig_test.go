@@ -16,6 +16,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // rig is a collector process, a ClickHouse process, the proxy between them, and
@@ -48,8 +49,8 @@ func newRig(t *testing.T, edit func(*life)) *rig {
 	r := &rig{t: t, dir: t.TempDir(), seed: seed(t), damaged: map[damage]int{}}
 	r.random = rand.New(rand.NewPCG(r.seed, 0))
 	r.startEngine()
-	_, err := schema.Migrate(ctxFor(t), r.engine.Options())
-	must(t, err)
+	_, err := schema.Migrate(testkit.Context(t), r.engine.Options())
+	testkit.Must(t, err)
 	r.proxy = newProxy(t, func() string { return r.engine.Addr() })
 	r.life = life{
 		Dir: filepath.Join(r.dir, "collector"), AccessLog: filepath.Join(r.dir, "access.log"), Server: r.proxy.addr(),
@@ -74,7 +75,7 @@ func seed(t testing.TB) uint64 {
 		return rand.Uint64()
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	must(t, err)
+	testkit.Must(t, err)
 	return n
 }
 
@@ -111,7 +112,7 @@ func (r *rig) startCollector() {
 	o := r.engine.Options()
 	r.life.User, r.life.Password = o.User, o.Password.Reveal()
 	p, err := startProcess(r.life, r.logFile())
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	r.process = p
 	r.stream.to(p.als)
 }
@@ -125,7 +126,7 @@ func (r *rig) killCollector() {
 func (r *rig) killEngine() {
 	r.t.Helper()
 	r.kills++
-	eventually(r.t, "clickhouse runs", func() bool {
+	testkit.Eventually(r.t, "clickhouse runs", func() bool {
 		pid := r.engine.PID()
 		return pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
 	})
@@ -135,9 +136,9 @@ func (r *rig) killEngine() {
 func (r *rig) client() *clickhouse.Client {
 	r.t.Helper()
 	var c *clickhouse.Client
-	eventually(r.t, "clickhouse answers", func() (ok bool) {
+	testkit.Eventually(r.t, "clickhouse answers", func() (ok bool) {
 		var err error
-		c, err = clickhouse.Open(ctxFor(r.t), r.engine.Options())
+		c, err = clickhouse.Open(testkit.Context(r.t), r.engine.Options())
 		return err == nil
 	})
 	r.t.Cleanup(func() { _ = c.Close() })
@@ -150,7 +151,7 @@ func (r *rig) exec(statement string) {
 	c := r.client()
 	defer c.Close()
 	var err error
-	if !within(patience, func() bool { err = c.Exec(ctxFor(r.t), statement); return err == nil }) {
+	if !within(patience, func() bool { err = c.Exec(testkit.Context(r.t), statement); return err == nil }) {
 		r.t.Fatalf("%s: %v", statement, err)
 	}
 }
@@ -227,9 +228,9 @@ func (r *rig) quiet(c *clickhouse.Client) bool {
 		}
 	}
 	var stored, inserts uint64
-	err := c.QueryRow(ctxFor(r.t), "SELECT uniqExact(request_id) FROM calls WHERE gateway = ?", fileGateway).Scan(&stored)
+	err := c.QueryRow(testkit.Context(r.t), "SELECT uniqExact(request_id) FROM calls WHERE gateway = ?", fileGateway).Scan(&stored)
 	if err == nil {
-		err = c.QueryRow(ctxFor(r.t), "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO calls%'").Scan(&inserts)
+		err = c.QueryRow(testkit.Context(r.t), "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO calls%'").Scan(&inserts)
 	}
 	return err == nil && stored >= uint64(lines) && inserts == 0
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // target is what a round kills.
@@ -26,7 +28,7 @@ func TestKills(t *testing.T) {
 	if text := os.Getenv("KONGDAO_CHAOS_ROUNDS"); text != "" {
 		var err error
 		rounds, err = strconv.Atoi(text)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	first := []target{theCollector, theClickHouse, both, midInsert}
 	r.random.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })

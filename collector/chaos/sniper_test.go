@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // sniper kills ClickHouse at a step of an insert: it watches the folders of the
@@ -24,7 +26,7 @@ type sniper struct {
 func newSniper(r *rig) *sniper {
 	r.t.Helper()
 	w, err := fsnotify.NewWatcher()
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	s := &sniper{rig: r, watcher: w, shot: make(chan string, 1)}
 	s.watch()
 	s.reads.Go(s.read)
@@ -41,14 +43,14 @@ func (s *sniper) watch() {
 	c := s.rig.client()
 	defer c.Close()
 	var paths []string
-	must(s.rig.t, c.QueryRow(ctxFor(s.rig.t),
+	testkit.Must(s.rig.t, c.QueryRow(testkit.Context(s.rig.t),
 		"SELECT groupArrayArray(data_paths) FROM system.tables WHERE database = 'default' AND name LIKE 'calls%' AND engine LIKE '%MergeTree'").Scan(&paths))
 	if len(paths) < 4 {
 		s.rig.t.Fatalf("folders of the tables: %q", paths)
 	}
 	for _, p := range paths {
-		must(s.rig.t, s.watcher.Add(p))
-		must(s.rig.t, s.watcher.Add(filepath.Join(p, "deduplication_logs")))
+		testkit.Must(s.rig.t, s.watcher.Add(p))
+		testkit.Must(s.rig.t, s.watcher.Add(filepath.Join(p, "deduplication_logs")))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kongdao/kongdao/collector/wal"
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // damage is what happens to the log's files between two lives of the collector.
@@ -62,10 +63,10 @@ func (r *rig) tearTail() {
 	}
 	segment := r.newest()
 	f, err := os.OpenFile(segment, os.O_APPEND|os.O_WRONLY, 0)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	_, err = f.Write(rest)
-	must(r.t, err)
-	must(r.t, f.Close())
+	testkit.Must(r.t, err)
+	testkit.Must(r.t, f.Close())
 	r.damaged[tornTail]++
 	r.note("%s: %d bytes in %s", tornTail, len(rest), filepath.Base(segment))
 }
@@ -77,7 +78,7 @@ func (r *rig) nextRecord() []byte {
 	dir := r.ledger.copy()
 	defer os.RemoveAll(dir)
 	w, err := wal.Open(wal.Options{Dir: dir, SegmentBytes: 1 << 30, BudgetBytes: 1 << 40})
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	defer w.Close()
 	before := w.Stats()
 	var c calllog.Record
@@ -86,15 +87,15 @@ func (r *rig) nextRecord() []byte {
 	b := calllog.NewBlock()
 	b.Append(&c)
 	data, err := b.Encode(nil)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	_, err = w.Append(context.Background(), wal.Entry{
 		Rows: 1, MinTime: time.Now(), MaxTime: time.Now(), Revision: calllog.Revision, Positions: w.Positions(), Block: data,
 	})
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	grown := w.Stats().Bytes - before.Bytes
 	names := segments(r.t, dir)
 	all, err := os.ReadFile(names[len(names)-1])
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	return all[int64(len(all))-grown:]
 }
 
@@ -112,7 +113,7 @@ func (r *rig) cutShort(b onDisk) {
 	if segment != r.newest() {
 		return
 	}
-	must(r.t, os.Truncate(segment, at+int64(r.random.IntN(len(b.data)))))
+	testkit.Must(r.t, os.Truncate(segment, at+int64(r.random.IntN(len(b.data)))))
 	r.ledger.forget(b.block, true)
 	r.damaged[lostTail]++
 	r.note("%s: %s", lostTail, b.token)
@@ -125,14 +126,14 @@ func (r *rig) garble(b onDisk) {
 	segment, at := r.find(b)
 	at += int64(r.random.IntN(len(b.data)))
 	f, err := os.OpenFile(segment, os.O_RDWR, 0)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	defer f.Close()
 	one := make([]byte, 1)
 	_, err = f.ReadAt(one, at)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	one[0] ^= 1 << r.random.IntN(8)
 	_, err = f.WriteAt(one, at)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	r.ledger.forget(b.block, false)
 	r.damaged[badMiddle]++
 	r.bad = append(r.bad, filepath.Base(segment)+"-")
@@ -144,7 +145,7 @@ func (r *rig) find(b onDisk) (segment string, at int64) {
 	r.t.Helper()
 	for _, name := range segments(r.t, r.life.walDir()) {
 		all, err := os.ReadFile(name)
-		must(r.t, err)
+		testkit.Must(r.t, err)
 		if i := bytes.Index(all, b.data); i >= 0 {
 			return name, int64(i)
 		}
@@ -158,7 +159,7 @@ func (r *rig) find(b onDisk) (segment string, at int64) {
 func (r *rig) setAside() (wrong []string) {
 	r.t.Helper()
 	files, err := filepath.Glob(filepath.Join(r.life.walDir(), "quarantine", "*"))
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	if len(files) != len(r.bad) {
 		wrong = append(wrong, fmt.Sprintf("%d records were garbled, set aside are %q", len(r.bad), files))
 	}

@@ -1,7 +1,6 @@
 package filelog
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // blocked is a sink that takes nothing until it is opened.
@@ -29,9 +30,9 @@ func blocked(s *store) (sink Sink, open func()) {
 }
 
 // launch runs a Tailer with this sink until the test's end, and gives what it logs.
-func launch(t *testing.T, c Config, at Position, sink Sink) (*prometheus.Registry, *lockedBuffer) {
+func launch(t *testing.T, c Config, at Position, sink Sink) (*prometheus.Registry, *testkit.Buffer) {
 	t.Helper()
-	reg, logged := prometheus.NewRegistry(), &lockedBuffer{}
+	reg, logged := prometheus.NewRegistry(), &testkit.Buffer{}
 	tailer, err := New(c, map[string]Position{c.Sources[0].Path: at}, slog.New(slog.NewTextHandler(logged, nil)), reg, sink)
 	if err != nil {
 		t.Fatal(err)
@@ -44,23 +45,6 @@ func launch(t *testing.T, c Config, at Position, sink Sink) (*prometheus.Registr
 		<-ended // the sink may have refused at the end
 	})
 	return reg, logged
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // While nobody takes lines the files are rotated on, measured and kept; then each

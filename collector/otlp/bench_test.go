@@ -27,6 +27,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector/policy"
 	"github.com/kongdao/kongdao/internal/fnlog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const (
@@ -70,7 +71,7 @@ func BenchmarkRequestsToBlock(b *testing.B) {
 	messages := benchMessages(b)
 	limits := DefaultConfig().Limits
 	redactor, err := policy.NewRedactor(policy.DefaultRedact())
-	must(b, err)
+	testkit.Must(b, err)
 	own := func(in *batch) func(*testing.B) int {
 		block := fnlog.NewBlock()
 		var data []byte
@@ -78,7 +79,7 @@ func BenchmarkRequestsToBlock(b *testing.B) {
 			block.Reset()
 			for _, m := range messages {
 				in.begin(limits, time.Now())
-				must(b, in.decode(m))
+				testkit.Must(b, in.decode(m))
 				for i := range in.records {
 					block.Append(&in.records[i])
 				}
@@ -86,7 +87,7 @@ func BenchmarkRequestsToBlock(b *testing.B) {
 			}
 			var err error
 			data, err = block.Encode(data[:0])
-			must(b, err)
+			testkit.Must(b, err)
 			return len(data)
 		}
 	}
@@ -117,18 +118,18 @@ func peersBlock(b *testing.B, messages [][]byte) func(*testing.B) int {
 	return func(*testing.B) int {
 		block := peer.NewBlock()
 		for _, c := range fnlog.Columns() {
-			must(b, block.AddColumn(c.Name, chcolumn.Type(c.Type)))
+			testkit.Must(b, block.AddColumn(c.Name, chcolumn.Type(c.Type)))
 		}
 		for _, m := range messages {
 			req := plogotlp.NewExportRequest()
-			must(b, req.UnmarshalProto(m))
+			testkit.Must(b, req.UnmarshalProto(m))
 			peersRows(b, block, req.Logs())
 		}
 		var buf chproto.Buffer
-		must(b, block.Encode(&buf, fnlog.Revision))
+		testkit.Must(b, block.Encode(&buf, fnlog.Revision))
 		size := 0
 		for at := 0; at < len(buf.Buf); at += 1 << 20 {
-			must(b, lz4.Compress(buf.Buf[at:min(at+1<<20, len(buf.Buf))]))
+			testkit.Must(b, lz4.Compress(buf.Buf[at:min(at+1<<20, len(buf.Buf))]))
 			size += len(lz4.Data)
 		}
 		return size
@@ -151,7 +152,7 @@ func peersRows(b *testing.B, block *peer.Block, all plog.Logs) {
 					return true
 				})
 				trace, span := r.TraceID(), r.SpanID()
-				must(b, block.Append(r.Timestamp().AsTime(), get("service.namespace"), get("service.name"), get("service.version"),
+				testkit.Must(b, block.Append(r.Timestamp().AsTime(), get("service.namespace"), get("service.name"), get("service.version"),
 					get("cloud.availability_zone"), get("k8s.pod.name"), uuid.UUID{}, string(trace[:]), string(span[:]),
 					uint8(r.SeverityNumber()), r.SeverityText(), sl.Scope().Name(), r.Body().AsString(), attrs))
 			}
@@ -161,7 +162,7 @@ func peersRows(b *testing.B, block *peer.Block, all plog.Logs) {
 
 func cpuTime(b testing.TB) time.Duration {
 	var u unix.Rusage
-	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	testkit.Must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -180,7 +181,7 @@ func serve(b *testing.B, protocol string) {
 	cfg.WALBytes = 4 << 30
 	cfg.FlushInterval = api.Duration(50 * time.Millisecond)
 	r, err := New(cfg, nowhere(), slog.New(slog.DiscardHandler), nil)
-	must(b, err)
+	testkit.Must(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -203,7 +204,7 @@ func serve(b *testing.B, protocol string) {
 	b.ReportMetric(float64(b.N*benchRecords)/b.Elapsed().Seconds(), "rows/s")
 	b.StopTimer()
 	cancel()
-	must(b, <-ended)
+	testkit.Must(b, <-ended)
 }
 
 // fresh is m as another request: an unknown field at its end is passed over.

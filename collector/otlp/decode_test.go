@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kongdao/kongdao/internal/fnlog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // noon is when the messages of these tests arrive.
@@ -54,7 +55,7 @@ func request(resource []*common.KeyValue, records ...*logs.LogRecord) *logspb.Ex
 func bytesOf(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	b, err := proto.Marshal(m)
-	must(t, err)
+	testkit.Must(t, err)
 	return b
 }
 
@@ -155,7 +156,7 @@ func TestDecode(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			ref, _, err := reference(message, l, noon)
-			must(t, err)
+			testkit.Must(t, err)
 			if diff := cmp.Diff([]row{want}, ref); diff != "" {
 				t.Errorf("reference (-want +got):\n%s", diff)
 			}
@@ -234,7 +235,7 @@ func TestBlockKeeps(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	message := bytesOf(t, randomRequest(r, 50))
 	want, b, err := decodeRows(bytes.Clone(message), DefaultConfig().Limits)
-	must(t, err)
+	testkit.Must(t, err)
 	clear(message)
 	block := fnlog.NewBlock()
 	for i := range b.records {
@@ -243,9 +244,9 @@ func TestBlockKeeps(t *testing.T) {
 	b.reset()
 	clear(b.arena[:cap(b.arena)])
 	data, err := block.Encode(nil)
-	must(t, err)
+	testkit.Must(t, err)
 	back, err := fnlog.DecodeBlock(data)
-	must(t, err)
+	testkit.Must(t, err)
 	var got []row
 	back.Each(func(r *fnlog.Record) { got = append(got, rowOf(r)) })
 	if diff := cmp.Diff(want, got); diff != "" {

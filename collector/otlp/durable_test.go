@@ -18,6 +18,7 @@ import (
 	logs "go.opentelemetry.io/proto/otlp/logs/v1"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestRepeated: the same bytes again, at the same time, later and after a restart,
@@ -53,7 +54,7 @@ func TestRepeated(t *testing.T) {
 			t.Errorf("%d %s", code, body)
 		}
 	}
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	stored(t, open(t, engine.Options()), "feed", 2)
 }
 
@@ -65,9 +66,9 @@ func TestWithoutTime(t *testing.T) {
 	m := bytesOf(t, request(kvs("service.name", "feed"), &logs.LogRecord{Body: str("tick")}))
 	c.post(m)
 	c.post(m)
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	var rows uint64
-	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT count() FROM function_logs").Scan(&rows))
+	testkit.Must(t, open(t, engine.Options()).QueryRow(testkit.Context(t), "SELECT count() FROM function_logs").Scan(&rows))
 	if rows != 2 {
 		t.Errorf("%d rows, want 2", rows)
 	}
@@ -87,10 +88,10 @@ func TestRedacted(t *testing.T) {
 	if code, _, body := c.post(bytesOf(t, m)); code != http.StatusOK {
 		t.Fatalf("%d %s", code, body)
 	}
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	var body string
 	var attrs map[string]string
-	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT body, attrs FROM function_logs").Scan(&body, &attrs))
+	testkit.Must(t, open(t, engine.Options()).QueryRow(testkit.Context(t), "SELECT body, attrs FROM function_logs").Scan(&body, &attrs))
 	want := map[string]string{"password": "[token]", "list": `["[phone]"]`}
 	if body != "call [phone] now" || !maps.Equal(attrs, want) {
 		t.Errorf("%s %v, want %v", body, attrs, want)
@@ -123,7 +124,7 @@ func TestBackpressure(t *testing.T) {
 			t.Fatalf("%d %s", code, body)
 		}
 	}
-	if _, err := c.export(ctxFor(t), noisy(accepted)); status.Code(err) != codes.ResourceExhausted || len(status.Convert(err).Details()) != 1 {
+	if _, err := c.export(testkit.Context(t), noisy(accepted)); status.Code(err) != codes.ResourceExhausted || len(status.Convert(err).Details()) != 1 {
 		t.Errorf("over gRPC: %v, want RESOURCE_EXHAUSTED with RetryInfo", err)
 	}
 	if w := r.Stats(); w.Waiting != "budget" || w.Unstored != int64(accepted) {
@@ -134,13 +135,13 @@ func TestBackpressure(t *testing.T) {
 	engine := migrated(t)
 	r = start(t, cfg, engine.Options())
 	c = newClient(t, r.Receiver)
-	must(t, r.Drain(ctxFor(t)))
-	eventually(t, "room again", func() bool {
+	testkit.Must(t, r.Drain(testkit.Context(t)))
+	testkit.Eventually(t, "room again", func() bool {
 		code, _, _ := c.post(noise(accepted))
 		return code == http.StatusOK
 	})
 	accepted++
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	stored(t, open(t, engine.Options()), "feed", accepted)
 }
 
@@ -166,16 +167,16 @@ func TestStop(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "requests are accepted", func() bool { return len(accepted) > 100 })
+	testkit.Eventually(t, "requests are accepted", func() bool { return len(accepted) > 100 })
 	r.stop()
 	end()
 	clients.Wait()
 	close(accepted)
 	r = start(t, cfg, engine.Options())
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	have := map[string]bool{}
 	var got []string
-	must(t, open(t, engine.Options()).QueryRow(ctxFor(t), "SELECT groupArray(attrs['n']) FROM function_logs").Scan(&got))
+	testkit.Must(t, open(t, engine.Options()).QueryRow(testkit.Context(t), "SELECT groupArray(attrs['n']) FROM function_logs").Scan(&got))
 	for _, n := range got {
 		if have[n] {
 			t.Errorf("record %s is stored twice", n)
@@ -199,9 +200,9 @@ func TestStartAgain(t *testing.T) {
 	cfg := testConfig(t.TempDir())
 	for range 2 {
 		r, err := New(cfg, nowhere(), testLog(t), nil)
-		must(t, err)
+		testkit.Must(t, err)
 		cfg.ListenGRPC, cfg.ListenHTTP = r.AddrGRPC(), r.AddrHTTP()
-		must(t, r.Close())
+		testkit.Must(t, r.Close())
 	}
 	taken := start(t, testConfig(t.TempDir()), nowhere())
 	cfg.ListenHTTP = taken.AddrHTTP()

@@ -23,6 +23,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // childEnv makes the test binary a receiver that is killed: folder, addresses of
@@ -70,18 +71,18 @@ func TestKilled(t *testing.T) {
 	for range rounds {
 		child := startChild(t, args)
 		enough := answered.Load() + 20 + rand.Int64N(60)
-		eventually(t, "requests are answered", func() bool { return answered.Load() >= enough })
-		must(t, child.Process.Kill())
+		testkit.Eventually(t, "requests are answered", func() bool { return answered.Load() >= enough })
+		testkit.Must(t, child.Process.Kill())
 		_ = child.Wait()
 	}
 	child := startChild(t, args)
 	stopSending()
 	all.Wait()
-	must(t, child.Process.Kill())
+	testkit.Must(t, child.Process.Kill())
 	_ = child.Wait()
 
 	r := start(t, testConfig(args[0]), o) // delivers what the others left
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	c := open(t, o)
 	for i, n := range sent {
 		stored(t, c, fmt.Sprint("fn-", i), n)
@@ -90,7 +91,7 @@ func TestKilled(t *testing.T) {
 
 func freeAddr(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	return l.Addr().String()
 }
@@ -104,8 +105,8 @@ func startChild(t *testing.T, args []string) *exec.Cmd {
 	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	said := bufio.NewScanner(out)
 	if !said.Scan() || said.Text() != "ready" {

@@ -15,6 +15,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -22,30 +23,6 @@ func TestMain(m *testing.M) {
 		os.Exit(receiveUntilKilled())
 	}
 	embeddedtest.Main(m)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ctxFor(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually polls cond; it fails the test after a minute.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 }
 
 func testConfig(dir string) Config {
@@ -59,8 +36,8 @@ func testConfig(dir string) Config {
 func migrated(t testing.TB) *embedded.Engine {
 	t.Helper()
 	e := embeddedtest.Start(t)
-	_, err := schema.Migrate(ctxFor(t), e.Options())
-	must(t, err)
+	_, err := schema.Migrate(testkit.Context(t), e.Options())
+	testkit.Must(t, err)
 	return e
 }
 
@@ -78,7 +55,7 @@ func start(t testing.TB, cfg Config, server clickhouse.Options) *running {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	r, err := New(cfg, server, testLog(t), reg)
-	must(t, err)
+	testkit.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -109,7 +86,7 @@ func testLog(t testing.TB) *slog.Logger {
 func (r *running) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.reg.Gather()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, f := range families {
 		if f.GetName() != name {
 			continue
@@ -134,8 +111,8 @@ func (r *running) metric(t testing.TB, name string, labels ...string) float64 {
 
 func open(t testing.TB, o clickhouse.Options) *clickhouse.Client {
 	t.Helper()
-	c, err := clickhouse.Open(ctxFor(t), o)
-	must(t, err)
+	c, err := clickhouse.Open(testkit.Context(t), o)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -144,7 +121,7 @@ func open(t testing.TB, o clickhouse.Options) *clickhouse.Client {
 func stored(t testing.TB, c *clickhouse.Client, function string, n int) {
 	t.Helper()
 	var rows, different, sum uint64
-	must(t, c.QueryRow(ctxFor(t), `SELECT count(), uniqExact(attrs['n']), sum(toUInt64OrZero(attrs['n'])) FROM function_logs WHERE function = `+quote(function)).
+	testkit.Must(t, c.QueryRow(testkit.Context(t), `SELECT count(), uniqExact(attrs['n']), sum(toUInt64OrZero(attrs['n'])) FROM function_logs WHERE function = `+quote(function)).
 		Scan(&rows, &different, &sum))
 	if want := uint64(n) * uint64(n-1) / 2; rows != uint64(n) || different != uint64(n) || sum != want {
 		t.Fatalf("%s: %d rows of %d different records, want %d of each", function, rows, different, n)

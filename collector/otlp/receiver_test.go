@@ -31,22 +31,23 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // exporters are OpenTelemetry's own, as functions use them.
 func exporters(t testing.TB, r *Receiver) map[string]sdklog.Exporter {
 	t.Helper()
 	const first, most, total = 50 * time.Millisecond, 200 * time.Millisecond, time.Minute
-	g, err := otlploggrpc.New(ctxFor(t), otlploggrpc.WithInsecure(), otlploggrpc.WithEndpoint(r.AddrGRPC()),
+	g, err := otlploggrpc.New(testkit.Context(t), otlploggrpc.WithInsecure(), otlploggrpc.WithEndpoint(r.AddrGRPC()),
 		otlploggrpc.WithRetry(otlploggrpc.RetryConfig{Enabled: true, InitialInterval: first, MaxInterval: most, MaxElapsedTime: total}))
-	must(t, err)
-	gz, err := otlploggrpc.New(ctxFor(t), otlploggrpc.WithInsecure(), otlploggrpc.WithEndpoint(r.AddrGRPC()), otlploggrpc.WithCompressor("gzip"))
-	must(t, err)
-	h, err := otlploghttp.New(ctxFor(t), otlploghttp.WithInsecure(), otlploghttp.WithEndpoint(r.AddrHTTP()),
+	testkit.Must(t, err)
+	gz, err := otlploggrpc.New(testkit.Context(t), otlploggrpc.WithInsecure(), otlploggrpc.WithEndpoint(r.AddrGRPC()), otlploggrpc.WithCompressor("gzip"))
+	testkit.Must(t, err)
+	h, err := otlploghttp.New(testkit.Context(t), otlploghttp.WithInsecure(), otlploghttp.WithEndpoint(r.AddrHTTP()),
 		otlploghttp.WithRetry(otlploghttp.RetryConfig{Enabled: true, InitialInterval: first, MaxInterval: most, MaxElapsedTime: total}))
-	must(t, err)
-	hz, err := otlploghttp.New(ctxFor(t), otlploghttp.WithInsecure(), otlploghttp.WithEndpoint(r.AddrHTTP()), otlploghttp.WithCompression(otlploghttp.GzipCompression))
-	must(t, err)
+	testkit.Must(t, err)
+	hz, err := otlploghttp.New(testkit.Context(t), otlploghttp.WithInsecure(), otlploghttp.WithEndpoint(r.AddrHTTP()), otlploghttp.WithCompression(otlploghttp.GzipCompression))
+	testkit.Must(t, err)
 	return map[string]sdklog.Exporter{"grpc": g, "grpc-gzip": gz, "http": h, "http-gzip": hz}
 }
 
@@ -101,7 +102,7 @@ func TestExporters(t *testing.T) {
 		})
 	}
 	all.Wait()
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	c := open(t, engine.Options())
 	for _, name := range []string{"grpc", "grpc-gzip", "http", "http-gzip"} {
 		stored(t, c, name, each)
@@ -110,7 +111,7 @@ func TestExporters(t *testing.T) {
 		Tenant, Revision, Zone, Pod, Request, Trace, Span, Text, Scope, Body string
 		Severity                                                             uint8
 	}
-	must(t, c.QueryRow(ctxFor(t), `SELECT tenant, revision, zone, pod, toString(request_id), lower(hex(trace_id)), lower(hex(span_id)), severity, severity_text, scope, body
+	testkit.Must(t, c.QueryRow(testkit.Context(t), `SELECT tenant, revision, zone, pod, toString(request_id), lower(hex(trace_id)), lower(hex(span_id)), severity, severity_text, scope, body
 		FROM function_logs WHERE function = 'grpc' AND attrs['n'] = '7'`).
 		Scan(&row.Tenant, &row.Revision, &row.Zone, &row.Pod, &row.Request, &row.Trace, &row.Span, &row.Severity, &row.Text, &row.Scope, &row.Body))
 	got := fmt.Sprint(row)
@@ -133,7 +134,7 @@ type client struct {
 
 func newClient(t testing.TB, r *Receiver) *client {
 	conn, err := grpc.NewClient(r.AddrGRPC(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
@@ -143,17 +144,17 @@ func newClient(t testing.TB, r *Receiver) *client {
 // post returns the status, the headers and the body.
 func (c *client) post(body []byte, headers ...string) (int, http.Header, []byte) {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(ctxFor(c.t), http.MethodPost, "http://"+c.addr+"/v1/logs", bytes.NewReader(body))
-	must(c.t, err)
+	req, err := http.NewRequestWithContext(testkit.Context(c.t), http.MethodPost, "http://"+c.addr+"/v1/logs", bytes.NewReader(body))
+	testkit.Must(c.t, err)
 	req.Header.Set("Content-Type", typeProto)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := c.http.Do(req)
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	must(c.t, err)
+	testkit.Must(c.t, err)
 	return res.StatusCode, res.Header, b
 }
 
@@ -165,8 +166,8 @@ func zipped(t testing.TB, b []byte) []byte {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
 	_, err := z.Write(b)
-	must(t, err)
-	must(t, z.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, z.Close())
 	return out.Bytes()
 }
 
@@ -227,14 +228,14 @@ func TestAnswers(t *testing.T) {
 	if err := res.UnmarshalProto(body); err != nil || code != 200 || res.PartialSuccess().RejectedLogRecords() != 2 {
 		t.Errorf("partial success %v, %v", res, err)
 	}
-	if _, err := c.export(ctxFor(t), request(kvs("service.name", "feed"), &logs.LogRecord{Body: str(strings.Repeat("x", 200_000))})); status.Code(err) != codes.ResourceExhausted {
+	if _, err := c.export(testkit.Context(t), request(kvs("service.name", "feed"), &logs.LogRecord{Body: str(strings.Repeat("x", 200_000))})); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("too large over gRPC: %v", err)
 	}
-	answer, err := c.export(ctxFor(t), request(nil, &logs.LogRecord{}))
+	answer, err := c.export(testkit.Context(t), request(nil, &logs.LogRecord{}))
 	if err != nil || answer.GetPartialSuccess().GetRejectedLogRecords() != 1 {
 		t.Errorf("%v, %v", answer, err)
 	}
-	if err := c.grpc.Invoke(ctxFor(t), "/opentelemetry.proto.collector.logs.v1.LogsService/Nothing", &logspb.ExportLogsServiceRequest{}, &logspb.ExportLogsServiceResponse{}); status.Code(err) != codes.Unimplemented {
+	if err := c.grpc.Invoke(testkit.Context(t), "/opentelemetry.proto.collector.logs.v1.LogsService/Nothing", &logspb.ExportLogsServiceRequest{}, &logspb.ExportLogsServiceResponse{}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("another method: %v", err)
 	}
 }
@@ -247,19 +248,19 @@ func TestSlowClient(t *testing.T) {
 	r := start(t, cfg, nowhere())
 	c := newClient(t, r.Receiver)
 	conn, err := net.Dial("tcp", r.AddrHTTP())
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = conn.Write([]byte("POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 10\r\n\r\nabc"))
-	must(t, err)
-	eventually(t, "the place is taken", func() bool { return len(r.slots) == 1 })
+	testkit.Must(t, err)
+	testkit.Eventually(t, "the place is taken", func() bool { return len(r.slots) == 1 })
 	code, header, _ := c.post(bytesOf(t, one(0)))
 	if code != http.StatusTooManyRequests || header.Get("Retry-After") != "1" {
 		t.Errorf("%d, retry after %q", code, header.Get("Retry-After"))
 	}
-	if _, err := c.export(ctxFor(t), one(0)); status.Code(err) != codes.ResourceExhausted || len(status.Convert(err).Details()) != 1 {
+	if _, err := c.export(testkit.Context(t), one(0)); status.Code(err) != codes.ResourceExhausted || len(status.Convert(err).Details()) != 1 {
 		t.Errorf("%v without RetryInfo", err)
 	}
-	must(t, conn.Close())
-	eventually(t, "the place is free", func() bool { return len(r.slots) == 0 })
+	testkit.Must(t, conn.Close())
+	testkit.Eventually(t, "the place is free", func() bool { return len(r.slots) == 0 })
 	if code, _, body := c.post(bytesOf(t, one(0))); code != http.StatusOK {
 		t.Errorf("%d %s", code, body)
 	}

@@ -9,12 +9,13 @@ import (
 	logspb "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 
 	"github.com/kongdao/kongdao/internal/fnlog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func rowsOf(t testing.TB, block []byte) (rows []row) {
 	t.Helper()
 	b, err := fnlog.DecodeBlock(block)
-	must(t, err)
+	testkit.Must(t, err)
 	b.Each(func(r *fnlog.Record) { rows = append(rows, rowOf(r)) })
 	return rows
 }
@@ -23,20 +24,20 @@ func blockOf(t testing.TB, message []byte) []byte {
 	t.Helper()
 	var b batch
 	b.begin(DefaultConfig().Limits, noon)
-	must(t, b.decode(message))
+	testkit.Must(t, b.decode(message))
 	block := fnlog.NewBlock()
 	for i := range b.records {
 		block.Append(&b.records[i])
 	}
 	data, err := block.Encode(nil)
-	must(t, err)
+	testkit.Must(t, err)
 	return data
 }
 
 func TestSplit(t *testing.T) {
 	block := blockOf(t, bytesOf(t, randomRequest(rand.New(rand.NewPCG(8, 9)), 7)))
 	first, second, err := Table().Split(block)
-	must(t, err)
+	testkit.Must(t, err)
 	if diff := cmp.Diff(rowsOf(t, block), append(rowsOf(t, first.Block), rowsOf(t, second.Block)...)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -54,27 +55,27 @@ func TestMissing(t *testing.T) {
 	c.post(bytesOf(t, one(1)))
 	stored := one(2)
 	c.post(bytesOf(t, stored))
-	must(t, r.Drain(ctxFor(t)))
+	testkit.Must(t, r.Drain(testkit.Context(t)))
 	client := open(t, engine.Options())
 	both := request(kvs("service.name", "feed"))
 	both.ResourceLogs[0].ScopeLogs[0].LogRecords = append(one(3).ResourceLogs[0].ScopeLogs[0].LogRecords, stored.ResourceLogs[0].ScopeLogs[0].LogRecords...)
 	limits := DefaultConfig().Limits
 	b := batch{}
 	b.begin(limits, nowOf(stored))
-	must(t, b.decode(bytesOf(t, both)))
+	testkit.Must(t, b.decode(bytesOf(t, both)))
 	block := fnlog.NewBlock()
 	for i := range b.records {
 		block.Append(&b.records[i])
 	}
 	data, err := block.Encode(nil)
-	must(t, err)
-	rest, err := Table().Missing(ctxFor(t), client, data)
-	must(t, err)
+	testkit.Must(t, err)
+	rest, err := Table().Missing(testkit.Context(t), client, data)
+	testkit.Must(t, err)
 	if rows := rowsOf(t, rest.Block); len(rows) != 1 || rows[0].Body != "record 3" {
 		t.Errorf("missing: %v, want record 3", rows)
 	}
 	var blocks, inLedger uint64
-	must(t, client.QueryRow(ctxFor(t), "SELECT count(), sum(rows) FROM stored_blocks WHERE table = 'function_logs'").Scan(&blocks, &inLedger))
+	testkit.Must(t, client.QueryRow(testkit.Context(t), "SELECT count(), sum(rows) FROM stored_blocks WHERE table = 'function_logs'").Scan(&blocks, &inLedger))
 	if inLedger != 2 || blocks == 0 {
 		t.Errorf("%d rows in %d blocks in the ledger, want 2", inLedger, blocks)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // bench is a shipper that does not run: tests drive it block by block.
@@ -31,7 +32,7 @@ func forgetful(t *testing.T) bench {
 	t.Helper()
 	b := remembering(t)
 	for _, table := range append([]string{"calls"}, rollups()...) {
-		must(t, b.client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
+		testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 2"))
 	}
 	return b
 }
@@ -40,8 +41,8 @@ func forgetful(t *testing.T) bench {
 func remembering(t *testing.T) bench {
 	t.Helper()
 	engine := embeddedtest.Start(t)
-	_, err := schema.Migrate(ctxFor(t), engine.Options())
-	must(t, err)
+	_, err := schema.Migrate(testkit.Context(t), engine.Options())
+	testkit.Must(t, err)
 	return benchOn(t, engine.Options())
 }
 
@@ -67,7 +68,7 @@ func (b bench) record(token string, from, n int) wal.Record {
 		block.Append(&c)
 	}
 	piece, err := pieceOf(block)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return wal.Record{
 		Entry: wal.Entry{Rows: n, MinTime: now.Add(-24 * time.Hour), MaxTime: now, Revision: calllog.Revision, Block: piece.Block},
 		Token: token,
@@ -79,7 +80,7 @@ func (b bench) send(rec wal.Record, again bool) {
 	b.t.Helper()
 	rec.Again = again
 	d := &delivery{left: []wal.Record{rec}, begun: time.Now()}
-	b.patiently(func() error { return b.settle(ctxFor(b.t), d) })
+	b.patiently(func() error { return b.settle(testkit.Context(b.t), d) })
 }
 
 // found is what a check of the record finds.
@@ -87,7 +88,7 @@ func (b bench) found(rec wal.Record) finding {
 	b.t.Helper()
 	var f finding
 	b.patiently(func() (err error) {
-		f, _, err = b.judge(ctxFor(b.t), rec)
+		f, _, err = b.judge(testkit.Context(b.t), rec)
 		return err
 	})
 	return f
@@ -105,20 +106,20 @@ func (b bench) patiently(try func() error) {
 	for deadline := time.Now().Add(30 * time.Second); busy(err) && time.Now().Before(deadline); err = try() {
 		<-tick.C
 	}
-	must(b.t, err)
+	testkit.Must(b.t, err)
 }
 
 // stored wants calls 0 to n-1, each once, in the table and in every rollup.
 func (b bench) stored(n uint64) {
 	b.t.Helper()
 	var rows, different uint64
-	must(b.t, b.client.QueryRow(ctxFor(b.t), "SELECT count(), uniqExact(path) FROM calls").Scan(&rows, &different))
+	testkit.Must(b.t, b.client.QueryRow(testkit.Context(b.t), "SELECT count(), uniqExact(path) FROM calls").Scan(&rows, &different))
 	if rows != n || different != n {
 		b.t.Errorf("%d rows of %d calls, want %d of each", rows, different, n)
 	}
 	for _, table := range rollups() {
 		var calls uint64
-		must(b.t, b.client.QueryRow(ctxFor(b.t), "SELECT sum(calls) FROM "+table).Scan(&calls))
+		testkit.Must(b.t, b.client.QueryRow(testkit.Context(b.t), "SELECT sum(calls) FROM "+table).Scan(&calls))
 		if calls != n {
 			b.t.Errorf("%s: %d calls, want %d", table, calls, n)
 		}
@@ -165,7 +166,7 @@ func TestForgottenBlockCountsOnce(t *testing.T) {
 	// What the ledger is for: without it the block counts twice.
 	b.send(first, false)
 	var rows uint64
-	must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&rows))
+	testkit.Must(t, b.client.QueryRow(testkit.Context(t), "SELECT count() FROM calls").Scan(&rows))
 	if rows != 70 {
 		t.Errorf("%d rows; the tables were to have forgotten the first block", rows)
 	}
@@ -176,12 +177,12 @@ func TestForgottenBlockCountsOnce(t *testing.T) {
 func TestForgottenHalfIsCompleted(t *testing.T) {
 	b := forgetful(t)
 	whole := b.record("w/1", 0, 10)
-	must(t, b.client.Exec(ctxFor(t), "DETACH TABLE stored_blocks_from_calls"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "DETACH TABLE stored_blocks_from_calls"))
 	odd := b.record("w/1", 0, 10)
 	odd.Block = b.only(whole.Block, func(r *calllog.Record) bool { return r.DurationUS%2 == 1 })
 	odd.Rows = 5
 	b.send(odd, false)
-	must(t, b.client.Exec(ctxFor(t), "ATTACH TABLE stored_blocks_from_calls"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "ATTACH TABLE stored_blocks_from_calls"))
 	for i := 1; i <= 4; i++ {
 		b.send(b.record(fmt.Sprintf("w/%d", i+1), i*10, 10), false)
 	}
@@ -202,7 +203,7 @@ func TestForgottenHalfIsCompleted(t *testing.T) {
 func (b bench) only(block []byte, keep func(*calllog.Record) bool) []byte {
 	b.t.Helper()
 	all, err := calllog.DecodeBlock(block)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	kept := calllog.NewBlock()
 	all.Each(func(r *calllog.Record) {
 		if keep(r) {
@@ -210,18 +211,18 @@ func (b bench) only(block []byte, keep func(*calllog.Record) bool) []byte {
 		}
 	})
 	piece, err := pieceOf(kept)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return piece.Block
 }
 
 // One bad row of many is a dead letter; the others are stored.
 func TestBadRowsAreFound(t *testing.T) {
 	b := forgetful(t)
-	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls ADD CONSTRAINT fast CHECK duration_us NOT IN (20, 71)"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE calls ADD CONSTRAINT fast CHECK duration_us NOT IN (20, 71)"))
 	rec := b.record("w/1", 0, 100)
 	b.send(rec, false)
 	letters, err := ReadDeadLetters(b.cfg.DeadLetterDir)
-	must(t, err)
+	testkit.Must(t, err)
 	var tokens []string
 	for _, l := range letters {
 		tokens = append(tokens, l.Token)
@@ -231,7 +232,7 @@ func TestBadRowsAreFound(t *testing.T) {
 	}
 	// A crash before the block was acknowledged: it is sent again, also when the
 	// constraint is gone by then.
-	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls DROP CONSTRAINT fast"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE calls DROP CONSTRAINT fast"))
 	b.send(rec, true)
 	b.stored(100)
 }
@@ -240,19 +241,19 @@ func TestBadRowsAreFound(t *testing.T) {
 // stored once more.
 func TestBlockThatTheTableTookIsNotSplit(t *testing.T) {
 	b := forgetful(t)
-	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls_1m ADD CONSTRAINT none CHECK calls = 0"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE calls_1m ADD CONSTRAINT none CHECK calls = 0"))
 	b.send(b.record("w/1", 0, 10), false)
 	letters, err := ReadDeadLetters(b.cfg.DeadLetterDir)
-	must(t, err)
+	testkit.Must(t, err)
 	var rows uint64
-	must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM calls").Scan(&rows))
+	testkit.Must(t, b.client.QueryRow(testkit.Context(t), "SELECT count() FROM calls").Scan(&rows))
 	if len(letters) != 1 || letters[0].Token != "w/1" || rows != 10 {
 		t.Errorf("%d rows, letters %+v", rows, letters)
 	}
 	// It can be sent again with its own token, and completes the rollups.
-	must(t, b.client.Exec(ctxFor(t), "ALTER TABLE calls_1m DROP CONSTRAINT none"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE calls_1m DROP CONSTRAINT none"))
 	rec, err := letters[0].Record()
-	must(t, err)
+	testkit.Must(t, err)
 	b.send(rec, true)
 	b.stored(10)
 }
@@ -262,9 +263,9 @@ func TestPiecesAreEqual(t *testing.T) {
 	rec := b.record("w/1", 0, 7)
 	for range 2 {
 		first, second, err := Calls().Split(rec.Block)
-		must(t, err)
+		testkit.Must(t, err)
 		again, _, err := Calls().Split(rec.Block)
-		must(t, err)
+		testkit.Must(t, err)
 		if first.Rows != 4 || second.Rows != 3 || !cmp.Equal(first, again) {
 			t.Errorf("%d and %d rows", first.Rows, second.Rows)
 		}
@@ -280,20 +281,20 @@ func TestWaitsForTheInsertBefore(t *testing.T) {
 	b := remembering(t)
 	rec := b.record("w/1", 0, 10)
 	rec.Again = true
-	before, kill := context.WithCancel(ctxFor(t))
+	before, kill := context.WithCancel(testkit.Context(t))
 	ended := make(chan error, 1)
 	go func() {
 		named := ch.Context(before, ch.WithQueryID(queryID("calls", rec.Token)))
 		ended <- b.client.Exec(named, "SELECT sleepEachRow(1) FROM numbers(120) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0")
 	}()
 	for running := uint64(0); running == 0; {
-		must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
+		testkit.Must(t, b.client.QueryRow(testkit.Context(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
 	}
-	if f, _, err := b.judge(ctxFor(t), rec); err == nil {
+	if f, _, err := b.judge(testkit.Context(t), rec); err == nil {
 		t.Errorf("judged %s while its insert runs", f)
 	}
 	rec.Again = false
-	if err := b.insert(ctxFor(t), rec); err == nil {
+	if err := b.insert(testkit.Context(t), rec); err == nil {
 		t.Error("inserted beside its insert")
 	}
 	b.stored(0)
@@ -302,7 +303,7 @@ func TestWaitsForTheInsertBefore(t *testing.T) {
 		t.Fatal("the insert before was not cut off")
 	}
 	for running := uint64(1); running > 0; {
-		must(t, b.client.QueryRow(ctxFor(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
+		testkit.Must(t, b.client.QueryRow(testkit.Context(t), "SELECT count() FROM system.processes WHERE startsWith(query_id, 'kongdao/')").Scan(&running))
 	}
 	b.send(rec, true)
 	b.stored(10)
@@ -312,7 +313,7 @@ func TestWaitsForTheInsertBefore(t *testing.T) {
 // is remembered: here more than the tables remember.
 func TestBlocksFromBeforeDoNotCount(t *testing.T) {
 	b := remembering(t)
-	must(t, b.client.Exec(ctxFor(t), "INSERT INTO stored_blocks SELECT 'calls', concat('other/', toString(number)), 1, 2, now64(3) - INTERVAL 3 MINUTE FROM numbers(8000)"))
+	testkit.Must(t, b.client.Exec(testkit.Context(t), "INSERT INTO stored_blocks SELECT 'calls', concat('other/', toString(number)), 1, 2, now64(3) - INTERVAL 3 MINUTE FROM numbers(8000)"))
 	rec := b.record("w/1", 0, 10)
 	rec.Again = true
 	for appended, want := range map[time.Duration]finding{0: findingUnsure, 10 * time.Minute: findingAbsent} {

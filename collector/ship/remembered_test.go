@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // Calls that waited for hours are sent again with their own token as long as the
@@ -12,7 +13,7 @@ import (
 func TestOldCallsOfAYoungBlock(t *testing.T) {
 	b := forgetful(t)
 	for _, table := range append([]string{"calls"}, rollups()...) {
-		must(t, b.client.Exec(ctxFor(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10000"))
+		testkit.Must(t, b.client.Exec(testkit.Context(t), "ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10000"))
 	}
 	rec := b.record("w/1", 0, 10)
 	rec.MaxTime = rec.MaxTime.Add(-5 * time.Hour)
@@ -33,14 +34,14 @@ func TestSameCallOfTwoGateways(t *testing.T) {
 		b.send(b.record("w/x"+string(rune('0'+i)), i*10, 10), false)
 	}
 	all, err := calllog.DecodeBlock(near.Block)
-	must(t, err)
+	testkit.Must(t, err)
 	far := calllog.NewBlock()
 	all.Each(func(r *calllog.Record) {
 		r.Gateway = "far"
 		far.Append(r)
 	})
 	piece, err := pieceOf(far)
-	must(t, err)
+	testkit.Must(t, err)
 	rec := near
 	rec.Token, rec.Block = "w/2", piece.Block
 	if f := b.found(rec); f != findingAbsent {

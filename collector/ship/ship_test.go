@@ -20,22 +20,10 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/calllog"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ctxFor(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // rig is a log, a shipper that runs, and a client.
 type rig struct {
@@ -56,11 +44,11 @@ func newRig(t *testing.T, engine *embedded.Engine, edit func(*Config)) *rig {
 		edit(&cfg)
 	}
 	w, err := wal.Open(wal.Options{Dir: filepath.Join(dir, "wal")})
-	must(t, err)
+	testkit.Must(t, err)
 	client, err := clickhouse.New(engine.Options())
-	must(t, err)
+	testkit.Must(t, err)
 	s, err := New(cfg, Calls(), w, client, slog.New(slog.DiscardHandler), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -72,12 +60,12 @@ func newRig(t *testing.T, engine *embedded.Engine, edit func(*Config)) *rig {
 		}
 		stopped = true
 		cancel()
-		must(t, <-done)
+		testkit.Must(t, <-done)
 	}
 	t.Cleanup(func() {
 		r.stop()
-		must(t, w.Close())
-		must(t, client.Close())
+		testkit.Must(t, w.Close())
+		testkit.Must(t, client.Close())
 	})
 	return r
 }
@@ -94,22 +82,22 @@ func (r *rig) put(from, n int) uint64 {
 		b.Append(&c)
 	}
 	data, err := b.Encode(nil)
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	return r.putBytes(data, n)
 }
 
 func (r *rig) putBytes(data []byte, rows int) uint64 {
 	r.t.Helper()
-	seq, err := r.wal.Append(ctxFor(r.t), wal.Entry{
+	seq, err := r.wal.Append(testkit.Context(r.t), wal.Entry{
 		Rows: rows, MinTime: time.Now(), MaxTime: time.Now(), Revision: calllog.Revision, Block: data,
 	})
-	must(r.t, err)
+	testkit.Must(r.t, err)
 	return seq
 }
 
 func (r *rig) count() (n uint64) {
 	r.t.Helper()
-	must(r.t, r.client.QueryRow(ctxFor(r.t), "SELECT uniqExact(path) FROM calls").Scan(&n))
+	testkit.Must(r.t, r.client.QueryRow(testkit.Context(r.t), "SELECT uniqExact(path) FROM calls").Scan(&n))
 	return n
 }
 
@@ -128,9 +116,9 @@ func TestTableComesLater(t *testing.T) {
 	r := newRig(t, engine, nil)
 	seq := r.put(0, 100)
 	r.eventually("delivery fails", r.shipper.Failing)
-	_, err := schema.Migrate(ctxFor(t), engine.Options())
-	must(t, err)
-	must(t, r.wal.WaitAcked(ctxFor(t), seq))
+	_, err := schema.Migrate(testkit.Context(t), engine.Options())
+	testkit.Must(t, err)
+	testkit.Must(t, r.wal.WaitAcked(testkit.Context(t), seq))
 	if r.count() != 100 || r.shipper.Rows() != 100 || r.shipper.Failing() || r.shipper.DeadRows() != 0 {
 		t.Fatalf("%d rows, %d stored, %d dead", r.count(), r.shipper.Rows(), r.shipper.DeadRows())
 	}
@@ -138,17 +126,17 @@ func TestTableComesLater(t *testing.T) {
 
 func TestUnreadableBlockIsSetAside(t *testing.T) {
 	engine := embeddedtest.Start(t)
-	_, err := schema.Migrate(ctxFor(t), engine.Options())
-	must(t, err)
+	_, err := schema.Migrate(testkit.Context(t), engine.Options())
+	testkit.Must(t, err)
 	r := newRig(t, engine, nil)
 	r.put(0, 10)
 	r.putBytes([]byte("no block"), 5)
-	must(t, r.wal.WaitAcked(ctxFor(t), r.put(10, 10)))
+	testkit.Must(t, r.wal.WaitAcked(testkit.Context(t), r.put(10, 10)))
 	if r.count() != 20 || r.shipper.DeadRows() != 5 {
 		t.Fatalf("%d rows, %d dead", r.count(), r.shipper.DeadRows())
 	}
 	kept, err := os.ReadFile(filepath.Join(r.dead, r.wal.Writer()+"-2.block"))
-	must(t, err)
+	testkit.Must(t, err)
 	if string(kept) != "no block" {
 		t.Errorf("kept %q", kept)
 	}
@@ -158,12 +146,12 @@ func TestUnreadableBlockIsSetAside(t *testing.T) {
 // full, the rest waits in the log.
 func TestFullDeadLetterFolderLosesNothing(t *testing.T) {
 	engine := embeddedtest.Start(t)
-	_, err := schema.Migrate(ctxFor(t), engine.Options())
-	must(t, err)
-	client, err := clickhouse.Open(ctxFor(t), engine.Options())
-	must(t, err)
-	must(t, client.Exec(ctxFor(t), "ALTER TABLE calls DROP COLUMN user_agent"))
-	must(t, client.Close())
+	_, err := schema.Migrate(testkit.Context(t), engine.Options())
+	testkit.Must(t, err)
+	client, err := clickhouse.Open(testkit.Context(t), engine.Options())
+	testkit.Must(t, err)
+	testkit.Must(t, client.Exec(testkit.Context(t), "ALTER TABLE calls DROP COLUMN user_agent"))
+	testkit.Must(t, client.Close())
 	r := newRig(t, engine, func(c *Config) { c.Parallel, c.DeadLetterBytes = 1, 3000 })
 	const blocks = 10
 	for i := range blocks {
@@ -176,7 +164,7 @@ func TestFullDeadLetterFolderLosesNothing(t *testing.T) {
 		t.Fatalf("%d dead, %d left in the log", dead, left)
 	}
 	letter, err := os.ReadFile(filepath.Join(r.dead, r.wal.Writer()+"-1.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	if !strings.Contains(string(letter), "user_agent") {
 		t.Errorf("letter does not name the column: %s", letter)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // BenchmarkAppend is one block of 256 KiB, on disk, for each of so many callers at
@@ -39,13 +41,13 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	b.Run("plain", func(b *testing.B) {
 		f, err := os.Create(filepath.Join(b.TempDir(), "plain"))
-		must(b, err)
+		testkit.Must(b, err)
 		defer f.Close()
 		b.SetBytes(int64(len(e.Block)))
 		for range b.N {
 			_, err := f.Write(e.Block)
-			must(b, err)
-			must(b, f.Sync())
+			testkit.Must(b, err)
+			testkit.Must(b, f.Sync())
 		}
 	})
 }
@@ -58,8 +60,8 @@ func BenchmarkBolt(b *testing.B) {
 	key := func(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }
 	path := filepath.Join(b.TempDir(), "bolt")
 	db, err := bbolt.Open(path, 0o600, nil)
-	must(b, err)
-	must(b, db.Update(func(tx *bbolt.Tx) error {
+	testkit.Must(b, err)
+	testkit.Must(b, db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
 	}))
@@ -67,23 +69,23 @@ func BenchmarkBolt(b *testing.B) {
 	b.Run("append", func(b *testing.B) {
 		b.SetBytes(int64(len(e.Block)))
 		for range b.N {
-			must(b, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(items), e.Block) }))
+			testkit.Must(b, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(items), e.Block) }))
 			items++
 		}
 	})
 	b.Run("drain", func(b *testing.B) {
 		for ; items < b.N; items++ {
-			must(b, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(items), e.Block) }))
+			testkit.Must(b, db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(items), e.Block) }))
 		}
-		must(b, db.Close())
+		testkit.Must(b, db.Close())
 		dropCache(b, path)
 		b.SetBytes(int64(len(e.Block)))
 		b.ResetTimer()
 		db, err = bbolt.Open(path, 0o600, nil)
-		must(b, err)
+		testkit.Must(b, err)
 		at := items - b.N
 		for range b.N {
-			must(b, db.Update(func(tx *bbolt.Tx) error {
+			testkit.Must(b, db.Update(func(tx *bbolt.Tx) error {
 				bytes.Clone(tx.Bucket(bucket).Get(key(at)))
 				return tx.Bucket(bucket).Delete(key(at))
 			}))
@@ -91,7 +93,7 @@ func BenchmarkBolt(b *testing.B) {
 		}
 		items = 0
 	})
-	must(b, db.Close())
+	testkit.Must(b, db.Close())
 }
 
 // dropCache asks the kernel to forget the file, so that it is read from the disk.
@@ -99,10 +101,10 @@ func dropCache(b *testing.B, paths ...string) {
 	b.Helper()
 	for _, path := range paths {
 		f, err := os.Open(path)
-		must(b, err)
-		must(b, f.Sync())
-		must(b, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-		must(b, f.Close())
+		testkit.Must(b, err)
+		testkit.Must(b, f.Sync())
+		testkit.Must(b, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+		testkit.Must(b, f.Close())
 	}
 }
 
@@ -115,11 +117,11 @@ func BenchmarkDrain(b *testing.B) {
 	l := open(b, Options{Dir: dir, BudgetBytes: 1 << 40, SegmentBytes: 64 << 20})
 	for range b.N {
 		_, err := l.Append(context.Background(), e)
-		must(b, err)
+		testkit.Must(b, err)
 	}
-	must(b, l.Close())
+	testkit.Must(b, l.Close())
 	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	must(b, err)
+	testkit.Must(b, err)
 	dropCache(b, segments...)
 	b.SetBytes(int64(len(e.Block)))
 	b.ReportAllocs()
@@ -130,6 +132,6 @@ func BenchmarkDrain(b *testing.B) {
 		if !ok || err != nil {
 			b.Fatal(ok, err)
 		}
-		must(b, l.Ack(rec.Seq))
+		testkit.Must(b, l.Ack(rec.Seq))
 	}
 }

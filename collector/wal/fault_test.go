@@ -9,29 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 // countingFile counts fsyncs.
 type countingFile struct {
@@ -89,7 +73,7 @@ func (f fullFile) Sync() error {
 
 func TestFullDiskWaitsAndTearsNothing(t *testing.T) {
 	var disk fullDisk
-	var out syncBuffer
+	var out testkit.Buffer
 	disk.left.Store(5000)
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir, open: disk.open, Log: slog.New(slog.NewTextHandler(&out, nil))})
@@ -110,13 +94,13 @@ func TestFullDiskWaitsAndTearsNothing(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := l.Append(ctxFor(t), entryOf(n, 700))
+		_, err := l.Append(testkit.Context(t), entryOf(n, 700))
 		done <- err
 	}()
-	eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
+	testkit.Eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
 	disk.left.Store(1 << 20)
-	must(t, <-done)
-	must(t, l.Close())
+	testkit.Must(t, <-done)
+	testkit.Must(t, l.Close())
 	if got := strings.Count(out.String(), "cannot be written"); got != 1 {
 		t.Errorf("%d log lines say that the disk is full", got)
 	}
@@ -132,18 +116,18 @@ func TestFailedFsyncIsWrittenAgain(t *testing.T) {
 	disk.failSync.Store(true)
 	done := make(chan error, 1)
 	go func() {
-		_, err := l.Append(ctxFor(t), entryOf(3, 100))
+		_, err := l.Append(testkit.Context(t), entryOf(3, 100))
 		done <- err
 	}()
-	eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
+	testkit.Eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
 	select {
 	case err := <-done:
 		t.Fatalf("append returned %v without an fsync", err)
 	default:
 	}
 	disk.failSync.Store(false)
-	must(t, <-done)
-	must(t, l.Close())
+	testkit.Must(t, <-done)
+	testkit.Must(t, l.Close())
 	checkRecords(t, dir, 4, 100)
 }
 
@@ -152,8 +136,8 @@ func checkRecords(t *testing.T, dir string, n, size int) {
 	t.Helper()
 	l := open(t, Options{Dir: dir})
 	for i := range n {
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		sameEntry(t, r.Entry, entryOf(i, size))
 	}
 	if _, ok, err := l.TryNext(); ok || err != nil {
@@ -162,7 +146,7 @@ func checkRecords(t *testing.T, dir string, n, size int) {
 	if got := l.Stats().Quarantined; got != 0 {
 		t.Fatalf("%d ranges set aside", got)
 	}
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 }
 
 // logBytes makes a log of n records in one segment and returns its bytes and the
@@ -172,11 +156,11 @@ func logBytes(t *testing.T, n, size int) (name string, data []byte, last int64) 
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir})
 	appendN(t, l, 0, n, size)
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	must(t, err)
+	testkit.Must(t, err)
 	data, err = os.ReadFile(names[0])
-	must(t, err)
+	testkit.Must(t, err)
 	return filepath.Base(names[0]), data, int64(len(data)) - recordSize(entryOf(n-1, size))
 }
 
@@ -185,17 +169,17 @@ func TestTornAtEveryByteOfTheLastRecord(t *testing.T) {
 	name, data, last := logBytes(t, n, size)
 	for cut := last; cut < int64(len(data)); cut++ {
 		dir := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(dir, name), data[:cut], 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), data[:cut], 0o600))
 		l := open(t, Options{Dir: dir})
 		if got := string(l.Positions()); got != fmt.Sprintf(`{"at":%d}`, n-2) {
 			t.Fatalf("cut at %d: positions %s", cut, got)
 		}
-		seq, err := l.Append(ctxFor(t), entryOf(n-1, size))
-		must(t, err)
+		seq, err := l.Append(testkit.Context(t), entryOf(n-1, size))
+		testkit.Must(t, err)
 		if cut > last && seq == n {
 			t.Fatalf("cut at %d: the torn record's token comes again", cut)
 		}
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 		checkRecords(t, dir, n, size)
 	}
 }
@@ -209,15 +193,15 @@ func TestFlippedBits(t *testing.T) {
 		dir := t.TempDir()
 		bad := bytes.Clone(data)
 		bad[off] ^= 1 << (off % 8)
-		must(t, os.WriteFile(filepath.Join(dir, name), bad, 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), bad, 0o600))
 		l := open(t, Options{Dir: dir})
 		hit := int((off - start) / rec)
 		for i := range n {
 			if i == hit {
 				continue
 			}
-			r, err := l.Next(ctxFor(t))
-			must(t, err)
+			r, err := l.Next(testkit.Context(t))
+			testkit.Must(t, err)
 			sameEntry(t, r.Entry, entryOf(i, size))
 		}
 		if _, ok, err := l.TryNext(); ok || err != nil {
@@ -227,7 +211,7 @@ func TestFlippedBits(t *testing.T) {
 		if want := hit < n-1; (s.Quarantined == 1) != want {
 			t.Fatalf("flip at %d in record %d: %d ranges set aside", off, hit, s.Quarantined)
 		}
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 	}
 }
 
@@ -237,17 +221,17 @@ func TestDamagedSegmentHeaderIsSetAside(t *testing.T) {
 		dir := t.TempDir()
 		bad := bytes.Clone(data)
 		bad[off] ^= 4
-		must(t, os.WriteFile(filepath.Join(dir, name), bad, 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), bad, 0o600))
 		l := open(t, Options{Dir: dir})
 		if got := l.Stats().Quarantined; got != 1 {
 			t.Fatalf("flip at %d: %d set aside", off, got)
 		}
-		seq, err := l.Append(ctxFor(t), entryOf(9, 10))
-		must(t, err)
+		seq, err := l.Append(testkit.Context(t), entryOf(9, 10))
+		testkit.Must(t, err)
 		if seq <= 3 {
 			t.Fatalf("flip at %d: number %d comes again", off, seq)
 		}
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 	}
 }
 
@@ -255,17 +239,17 @@ func TestDamagedCursorSendsAgain(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir})
 	appendN(t, l, 0, 3, 50)
-	r, err := l.Next(ctxFor(t))
-	must(t, err)
-	must(t, l.Ack(r.Seq))
-	must(t, l.Close())
+	r, err := l.Next(testkit.Context(t))
+	testkit.Must(t, err)
+	testkit.Must(t, l.Ack(r.Seq))
+	testkit.Must(t, l.Close())
 	b, err := os.ReadFile(cursorPath(dir))
-	must(t, err)
+	testkit.Must(t, err)
 	b[len(b)/2] ^= 1
-	must(t, os.WriteFile(cursorPath(dir), b, 0o600))
+	testkit.Must(t, os.WriteFile(cursorPath(dir), b, 0o600))
 	l = open(t, Options{Dir: dir})
-	again, err := l.Next(ctxFor(t))
-	must(t, err)
+	again, err := l.Next(testkit.Context(t))
+	testkit.Must(t, err)
 	if again.Token != r.Token {
 		t.Fatalf("token %s, want %s again", again.Token, r.Token)
 	}
@@ -276,19 +260,19 @@ func TestWaitAckedPassesDamage(t *testing.T) {
 	l := open(t, Options{Dir: dir})
 	appendN(t, l, 0, 2, 50)
 	f, err := os.OpenFile(segmentPath(dir, 1), os.O_WRONLY, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = f.WriteAt([]byte{0, 0, 0, 0}, l.Stats().Bytes-20) // in the last block
-	must(t, err)
-	must(t, f.Close())
-	r, err := l.Next(ctxFor(t))
-	must(t, err)
-	must(t, l.Ack(r.Seq))
+	testkit.Must(t, err)
+	testkit.Must(t, f.Close())
+	r, err := l.Next(testkit.Context(t))
+	testkit.Must(t, err)
+	testkit.Must(t, l.Ack(r.Seq))
 	done := make(chan error, 1)
-	go func() { done <- l.WaitAcked(ctxFor(t), 2) }()
+	go func() { done <- l.WaitAcked(testkit.Context(t), 2) }()
 	if _, ok, err := l.TryNext(); ok || err != nil {
 		t.Fatalf("damaged record returned: %v", err)
 	}
-	must(t, <-done)
+	testkit.Must(t, <-done)
 	if s := l.Stats(); s.Quarantined != 1 || s.Rows != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -298,14 +282,14 @@ func TestUnsavedCursorIsSavedByClose(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir})
 	appendN(t, l, 0, 2, 50)
-	r, err := l.Next(ctxFor(t))
-	must(t, err)
-	must(t, os.Mkdir(cursorPath(dir)+".tmp", 0o700)) // in the way of the file
+	r, err := l.Next(testkit.Context(t))
+	testkit.Must(t, err)
+	testkit.Must(t, os.Mkdir(cursorPath(dir)+".tmp", 0o700)) // in the way of the file
 	if err := l.Ack(r.Seq); err == nil {
 		t.Fatal("cursor saved through a folder")
 	}
-	must(t, os.Remove(cursorPath(dir)+".tmp"))
-	must(t, l.Close())
+	testkit.Must(t, os.Remove(cursorPath(dir)+".tmp"))
+	testkit.Must(t, l.Close())
 	l = open(t, Options{Dir: dir})
 	if got := l.Stats().AckedSeq; got != r.Seq {
 		t.Fatalf("cursor at %d, want %d", got, r.Seq)
@@ -318,11 +302,11 @@ func TestCloseEndsWaitingAppends(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir(), open: disk.open})
 	done := make(chan error, 1)
 	go func() {
-		_, err := l.Append(ctxFor(t), entryOf(1, 2000))
+		_, err := l.Append(testkit.Context(t), entryOf(1, 2000))
 		done <- err
 	}()
-	eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
-	must(t, l.Close())
+	testkit.Eventually(t, "append waits for the disk", func() bool { return l.Stats().Waiting == "disk" })
+	testkit.Must(t, l.Close())
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Fatalf("got %v", err)
 	}

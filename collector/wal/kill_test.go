@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // writeUntilKilled is the child of TestKilledWriter: it appends, with several
@@ -53,13 +55,13 @@ func TestKilledWriter(t *testing.T) {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "WAL_TEST_WRITER="+dir)
 		out, err := cmd.StdoutPipe()
-		must(t, err)
-		must(t, cmd.Start())
+		testkit.Must(t, err)
+		testkit.Must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
 		for n := 50 + rand.IntN(300); lines.Scan(); n-- {
 			put = max(put, note(t, lines.Text(), got))
 			if n == 0 {
-				must(t, cmd.Process.Kill())
+				testkit.Must(t, cmd.Process.Kill())
 			}
 		}
 		_ = cmd.Wait()
@@ -67,7 +69,7 @@ func TestKilledWriter(t *testing.T) {
 	l := open(t, Options{Dir: dir, BudgetBytes: 1 << 20, SegmentBytes: 16 << 10})
 	for {
 		r, ok, err := l.TryNext()
-		must(t, err)
+		testkit.Must(t, err)
 		if !ok {
 			break
 		}

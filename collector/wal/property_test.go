@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // model is what a log has to behave like: a slice.
@@ -45,7 +47,7 @@ func (m *model) append() {
 
 func (m *model) next() {
 	rec, ok, err := m.log.TryNext()
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	if wanted := m.read < len(m.entries); ok != wanted {
 		m.t.Fatalf("record: %t, want %t, at %d of %d", ok, wanted, m.read, len(m.entries))
 	}
@@ -75,7 +77,7 @@ func (m *model) ack() {
 		return
 	}
 	n := pending[m.r.IntN(min(3, len(pending)))]
-	must(m.t, m.log.Ack(m.seqs[n]))
+	testkit.Must(m.t, m.log.Ack(m.seqs[n]))
 	m.acked[n] = true
 	for m.acked[m.cursor] {
 		m.cursor++
@@ -83,7 +85,7 @@ func (m *model) ack() {
 }
 
 func (m *model) reopen() {
-	must(m.t, m.log.Close())
+	testkit.Must(m.t, m.log.Close())
 	if m.r.IntN(3) == 0 {
 		m.tear()
 	}
@@ -94,13 +96,13 @@ func (m *model) reopen() {
 // tear adds the start of a record to the newest segment, as a crash may.
 func (m *model) tear() {
 	names, err := filepath.Glob(filepath.Join(m.o.Dir, "*.wal"))
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	f, err := os.OpenFile(names[len(names)-1], os.O_APPEND|os.O_WRONLY, 0)
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	torn := appendRecord(nil, 1<<40, 1, entryOf(1, 100))
 	_, err = f.Write(torn[:m.r.IntN(len(torn))])
-	must(m.t, err)
-	must(m.t, f.Close())
+	testkit.Must(m.t, err)
+	testkit.Must(m.t, f.Close())
 }
 
 func (m *model) check() {
@@ -115,11 +117,11 @@ func (m *model) check() {
 		m.t.Fatalf("%+v, want %d rows", s, rows)
 	}
 	files, err := filepath.Glob(filepath.Join(m.o.Dir, "*.wal"))
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	var disk int64
 	for _, f := range files {
 		info, err := os.Stat(f)
-		must(m.t, err)
+		testkit.Must(m.t, err)
 		disk += info.Size()
 	}
 	if disk != s.Bytes || len(files) != s.Segments {
@@ -142,7 +144,7 @@ func TestLogBehavesLikeASlice(t *testing.T) {
 			steps[m.r.IntN(len(steps))]()
 			m.check()
 		}
-		must(t, m.log.Close())
+		testkit.Must(t, m.log.Close())
 	}
 }
 
@@ -191,16 +193,16 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()
-		must(t, os.WriteFile(segmentPath(dir, 1), b, 0o600))
+		testkit.Must(t, os.WriteFile(segmentPath(dir, 1), b, 0o600))
 		l, err := Open(Options{Dir: dir})
-		must(t, err)
+		testkit.Must(t, err)
 		defer l.Close()
 		for ok := true; ok; {
 			_, ok, err = l.TryNext()
-			must(t, err)
+			testkit.Must(t, err)
 		}
 		_, err = l.Append(context.Background(), entryOf(1, 10))
-		must(t, err)
+		testkit.Must(t, err)
 		rec, ok, err := l.TryNext()
 		if err != nil || !ok {
 			t.Fatalf("what was appended is not read: %v", err)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -26,17 +28,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func open(t testing.TB, o Options) *Log {
 	t.Helper()
 	l, err := Open(o)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
@@ -63,28 +58,11 @@ func sameEntry(t testing.TB, got, want Entry) {
 	}
 }
 
-func ctxFor(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func appendN(t testing.TB, l *Log, from, to, size int) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		_, err := l.Append(ctxFor(t), entryOf(n, size))
-		must(t, err)
-	}
-}
-
-// eventually polls cond; it fails the test after 30 s.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-		<-time.After(2 * time.Millisecond)
+		_, err := l.Append(testkit.Context(t), entryOf(n, size))
+		testkit.Must(t, err)
 	}
 }
 
@@ -94,14 +72,14 @@ func TestReopenKeepsEverything(t *testing.T) {
 	l := open(t, o)
 	appendN(t, l, 0, 40, 500)
 	for n := range 15 {
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		sameEntry(t, r.Entry, entryOf(n, 500))
-		must(t, l.Ack(r.Seq))
+		testkit.Must(t, l.Ack(r.Seq))
 	}
 	before := l.Stats()
 	writer := l.Writer()
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 
 	l = open(t, o)
 	after := l.Stats()
@@ -115,8 +93,8 @@ func TestReopenKeepsEverything(t *testing.T) {
 		t.Errorf("positions %s", got)
 	}
 	for n := 15; n < 40; n++ {
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		sameEntry(t, r.Entry, entryOf(n, 500))
 		if want := fmt.Sprintf("%s/%d", writer, n+1); r.Token != want {
 			t.Fatalf("token %s, want %s", r.Token, want)
@@ -128,15 +106,15 @@ func TestCursorMovesOnlyWithoutGap(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir()})
 	appendN(t, l, 0, 3, 10)
 	for range 3 {
-		_, err := l.Next(ctxFor(t))
-		must(t, err)
+		_, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 	}
-	must(t, l.Ack(3))
-	must(t, l.Ack(2))
+	testkit.Must(t, l.Ack(3))
+	testkit.Must(t, l.Ack(2))
 	if got := l.Stats().AckedSeq; got != 0 {
 		t.Fatalf("cursor at %d while record 1 is not acknowledged", got)
 	}
-	must(t, l.Ack(1))
+	testkit.Must(t, l.Ack(1))
 	if s := l.Stats(); s.AckedSeq != 3 || s.Rows != 0 || !s.Oldest.IsZero() {
 		t.Fatalf("all acknowledged, but %+v", s)
 	}
@@ -148,13 +126,13 @@ func TestPositionsOutliveSegments(t *testing.T) {
 	l := open(t, o)
 	for n := range 50 {
 		appendN(t, l, n, n+1, 3000)
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
-		must(t, l.Ack(r.Seq))
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
+		testkit.Must(t, l.Ack(r.Seq))
 	}
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 	files, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	must(t, err)
+	testkit.Must(t, err)
 	if len(files) > 2 {
 		t.Errorf("%d segments are left of 50 acknowledged records", len(files))
 	}
@@ -162,16 +140,16 @@ func TestPositionsOutliveSegments(t *testing.T) {
 	if got := string(l.Positions()); got != `{"at":49}` {
 		t.Fatalf("positions %s", got)
 	}
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
 	for _, f := range files { // the cursor alone knows them too
-		must(t, os.Remove(f))
+		testkit.Must(t, os.Remove(f))
 	}
 	l = open(t, o)
 	if got := string(l.Positions()); got != `{"at":49}` {
 		t.Fatalf("positions without segments: %s", got)
 	}
-	seq, err := l.Append(ctxFor(t), entryOf(50, 10))
-	must(t, err)
+	seq, err := l.Append(testkit.Context(t), entryOf(50, 10))
+	testkit.Must(t, err)
 	if seq != 51 {
 		t.Fatalf("sequence number %d comes again, want 51", seq)
 	}
@@ -187,7 +165,7 @@ func TestSecondWriterIsRefused(t *testing.T) {
 }
 
 func TestFullBudgetWaits(t *testing.T) {
-	var out syncBuffer
+	var out testkit.Buffer
 	l := open(t, Options{Dir: t.TempDir(), BudgetBytes: 64 << 10, Log: slog.New(slog.NewTextHandler(&out, nil))})
 	const size = 3000
 	n := 0
@@ -208,18 +186,18 @@ func TestFullBudgetWaits(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := l.Append(ctxFor(t), entryOf(n, size))
+		_, err := l.Append(testkit.Context(t), entryOf(n, size))
 		done <- err
 	}()
 	for i := range n {
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		sameEntry(t, r.Entry, entryOf(i, size))
-		must(t, l.Ack(r.Seq))
+		testkit.Must(t, l.Ack(r.Seq))
 	}
-	go func() { _, _ = l.Next(ctxFor(t)) }()
-	must(t, <-done)
-	must(t, l.Close())
+	go func() { _, _ = l.Next(testkit.Context(t)) }()
+	testkit.Must(t, <-done)
+	testkit.Must(t, l.Close())
 	if got := strings.Count(out.String(), "is full"); got != 1 {
 		t.Errorf("%d log lines say that it is full:\n%s", got, out.String())
 	}
@@ -230,12 +208,12 @@ func TestFullBudgetInOneSegment(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir(), BudgetBytes: 64 << 10})
 	for n := range 20 {
 		appendN(t, l, n, n+1, 30<<10)
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		sameEntry(t, r.Entry, entryOf(n, 30<<10))
-		must(t, l.Ack(r.Seq))
+		testkit.Must(t, l.Ack(r.Seq))
 	}
-	_, err := l.Append(ctxFor(t), entryOf(0, 60<<10))
+	_, err := l.Append(testkit.Context(t), entryOf(0, 60<<10))
 	if err == nil || !strings.Contains(err.Error(), "at least two records") {
 		t.Fatalf("got %v for a record that can never fit", err)
 	}
@@ -250,7 +228,7 @@ func TestConcurrentAppendsShareFsyncs(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				if _, err := l.Append(ctxFor(t), entryOf(w*each+i, 200)); err != nil {
+				if _, err := l.Append(testkit.Context(t), entryOf(w*each+i, 200)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -259,8 +237,8 @@ func TestConcurrentAppendsShareFsyncs(t *testing.T) {
 	wg.Wait()
 	seen := map[string]bool{}
 	for range writers * each {
-		r, err := l.Next(ctxFor(t))
-		must(t, err)
+		r, err := l.Next(testkit.Context(t))
+		testkit.Must(t, err)
 		seen[string(r.Positions)] = true
 	}
 	if len(seen) != writers*each {
@@ -282,7 +260,7 @@ func TestOptionsValidate(t *testing.T) {
 
 func TestUnwritableFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(path, nil, 0o600))
+	testkit.Must(t, os.WriteFile(path, nil, 0o600))
 	_, err := Open(Options{Dir: path})
 	if !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), path) {
 		t.Fatalf("got %v", err)
@@ -291,11 +269,11 @@ func TestUnwritableFolder(t *testing.T) {
 
 func TestAppendAfterClose(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir()})
-	must(t, l.Close())
-	if _, err := l.Append(ctxFor(t), entryOf(1, 1)); !errors.Is(err, ErrClosed) {
+	testkit.Must(t, l.Close())
+	if _, err := l.Append(testkit.Context(t), entryOf(1, 1)); !errors.Is(err, ErrClosed) {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := l.Next(ctxFor(t)); !errors.Is(err, ErrClosed) {
+	if _, err := l.Next(testkit.Context(t)); !errors.Is(err, ErrClosed) {
 		t.Errorf("next: %v", err)
 	}
 }

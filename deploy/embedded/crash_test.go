@@ -15,6 +15,7 @@ import (
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/clickhouse"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestKillDuringInserts kills the engine three times while rows are inserted. Each
@@ -41,7 +42,7 @@ func TestKillDuringInserts(t *testing.T) {
 			acked += block
 			next += block
 		}
-		eventually(t, "the engine is back", func() bool {
+		testkit.Eventually(t, "the engine is back", func() bool {
 			now := e.PID()
 			return now != 0 && now != pid && c.Ping(context.Background()) == nil
 		})
@@ -94,9 +95,9 @@ func TestHostileClients(t *testing.T) {
 			pid := e.PID()
 			h.act(t)
 			// Should this hang, a newer library survives it: good news for doc.go.
-			eventually(t, "the end of the engine", func() bool { return e.PID() != pid })
+			testkit.Eventually(t, "the end of the engine", func() bool { return e.PID() != pid })
 			begin := time.Now()
-			eventually(t, "an answer", func() bool { return c.Ping(context.Background()) == nil })
+			testkit.Eventually(t, "an answer", func() bool { return c.Ping(context.Background()) == nil })
 			t.Logf("answered again %v after its end", time.Since(begin))
 			if n := number(t, c, "SELECT count() FROM kept"); n != uint64(i+1) {
 				t.Errorf("found %d rows, want %d", n, i+1)
@@ -147,7 +148,7 @@ func TestLostPort(t *testing.T) {
 	kill(t, e.PID())
 	l := <-stolen
 	defer l.Close()
-	eventually(t, "an answer on another port", func() bool { return c.Ping(context.Background()) == nil })
+	testkit.Eventually(t, "an answer on another port", func() bool { return c.Ping(context.Background()) == nil })
 	if e.Addr() == was {
 		t.Errorf("the engine still claims %s", was)
 	}
@@ -182,7 +183,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- parent.Wait() }()
 	var child int
-	eventually(t, "the engine of the other process", func() bool {
+	testkit.Eventually(t, "the engine of the other process", func() bool {
 		text, err := os.ReadFile(dir + "/pid")
 		if err != nil {
 			return false
@@ -197,7 +198,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the parent ended by itself")
 	}
-	eventually(t, "the end of an engine without a parent", func() bool { return !running(child) })
+	testkit.Eventually(t, "the end of an engine without a parent", func() bool { return !running(child) })
 	embeddedtest.StartIn(t, dir) // the directory is free again
 }
 
@@ -212,7 +213,7 @@ func TestStopWhileStarting(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	var pid int
-	eventually(t, "a process", func() bool { pid = e.PID(); return pid != 0 })
+	testkit.Eventually(t, "a process", func() bool { pid = e.PID(); return pid != 0 })
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/kongdao/kongdao/deploy/embedded"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
@@ -151,24 +150,6 @@ func number(t *testing.T, c *clickhouse.Client, query string) uint64 {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
-}
-
-// eventually polls until ok, and fails the test after a time that only a machine
-// in trouble needs.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for deadline := time.After(time.Minute); ; {
-		if ok() {
-			return
-		}
-		select {
-		case <-poll.C:
-		case <-deadline:
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
 }
 
 // running says whether a process exists and is not a zombie that waits for init.

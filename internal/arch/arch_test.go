@@ -18,7 +18,7 @@ const module = "github.com/kongdao/kongdao"
 
 // What the units of one level may import from those below it.
 var (
-	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column"}
+	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column", "internal/testkit"}
 	tools = append(slices.Clip(base), "internal/clickhouse", "deploy")
 	parts = []string{"registry", "xds", "collector", "alerting", "loadtest", "capacity", "dashboards", "release"}
 	app   = slices.Concat(tools, parts, []string{"internal/config"})
@@ -35,6 +35,7 @@ var (
 var allowed = map[string][]string{
 	"api":                 {},
 	"internal/column":     {},
+	"internal/testkit":    {}, // for tests alone
 	"internal/calllog":    {"internal/column"},
 	"internal/fnlog":      {"internal/column"},
 	"internal/clickhouse": base,

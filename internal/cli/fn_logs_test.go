@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/fnlog"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // fakeAPI is a running system that answers with the records at hand, and keeps the
@@ -57,31 +57,13 @@ func serveFake(t *testing.T, f *fakeAPI) string {
 	return dir
 }
 
-// output is written by a command and read by the test meanwhile.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 func TestFnLogs(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 0, 0, 5e6, time.Local)
 	f := &fakeAPI{lines: []fnlog.Line{{
 		Time: at, Function: "feed", Revision: "r1", Severity: 18, Body: "it \x1b[31mbroke", Attrs: map[string]string{"user": "u 1", "a": "b"},
 	}}}
 	dir := serveFake(t, f)
-	var out, errOut output
+	var out, errOut testkit.Buffer
 	args := []string{"fn", "logs", "feed", "--severity", "error", "--trace", "4bf92f3577b34da6a3ce929d0e0e4736", "--data", dir}
 	if code := Main(t.Context(), "test", args, strings.NewReader(""), &out, &errOut); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &errOut)
@@ -104,7 +86,7 @@ func TestFnLogsFollow(t *testing.T) {
 	f := &fakeAPI{lines: []fnlog.Line{first}}
 	dir := serveFake(t, f)
 	ctx, cancel := context.WithCancel(t.Context())
-	var out, errOut output
+	var out, errOut testkit.Buffer
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Main(ctx, "test", []string{"fn", "logs", "feed", "-f", "-o", "json", "--data", dir}, strings.NewReader(""), &out, &errOut)

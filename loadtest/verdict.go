@@ -19,7 +19,7 @@ func summarise(p scenario.Plan, s attack.Stats) report.Result {
 	}
 	r := report.Result{
 		Started: s.Began, Seconds: max(whole, s.Sending).Seconds(), Stopped: string(s.Stopped),
-		OfferedRate: rate(s.Planned, whole), AchievedRate: rate(s.Sent, max(whole, s.Sending)),
+		OfferedRate: rate(s.Planned, whole), AchievedRate: rate(s.Sent-s.Followed, max(whole, s.Sending)),
 		Sent: s.Sent, Late: s.Late, Dropped: s.Dropped, Canceled: s.Canceled,
 		Latency: report.LatencyOf(s.Latency), Status: s.Status, Errors: s.Faults,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CPU: math.Round(s.CPU*1000) / 1000,

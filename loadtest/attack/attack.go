@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,11 +26,11 @@ type Hooks struct {
 // Attack is one run. It is used once.
 type Attack struct {
 	config   Config
-	targeter vegeta.Targeter
+	sender   Sender
 	hooks    Hooks
-	client   *http.Client
 	turn     chan *schedule // holds the schedule while no worker has it
 	shards   []*shard
+	series   []*series
 	began    time.Time
 	dropped  atomic.Uint64
 	inFlight atomic.Int64
@@ -44,51 +41,42 @@ type Attack struct {
 	err     error
 }
 
-// New prepares a run; nothing is sent yet.
+// New prepares a run of requests that do not change; nothing is sent yet.
 func New(c Config, pacer vegeta.Pacer, targeter vegeta.Targeter, hooks Hooks) (*Attack, error) {
-	err := c.Validate()
-	if pacer == nil {
-		err = errors.Join(err, errors.New("pacer: missing"))
-	}
 	if targeter == nil {
-		err = errors.Join(err, errors.New("targeter: missing"))
+		return nil, errors.Join(c.Validate(), checkPacer(pacer), errors.New("targeter: missing"))
+	}
+	return NewFor(c, pacer, Static(c, targeter), hooks)
+}
+
+// NewFor prepares a run of what the sender sends. Run closes the sender.
+func NewFor(c Config, pacer vegeta.Pacer, sender Sender, hooks Hooks) (*Attack, error) {
+	err := errors.Join(c.Validate(), checkPacer(pacer))
+	if sender == nil {
+		err = errors.Join(err, errors.New("sender: missing"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	a := &Attack{
-		config: c, targeter: targeter, hooks: hooks,
-		client: newClient(c.Workers),
-		turn:   make(chan *schedule, 1),
-	}
+	a := &Attack{config: c, sender: sender, hooks: hooks, turn: make(chan *schedule, 1), series: newSeries(c.Series)}
 	for range min(c.Workers, shards) {
 		a.shards = append(a.shards, newShard())
 	}
-	a.turn <- &schedule{pacer: pacer, end: c.Duration}
+	a.turn <- newSchedule(pacer, c.Duration)
 	return a, nil
 }
 
-// newClient shares nothing with the rest of the process, keeps a connection for
-// each worker and hands redirects back as answers: following one would send a
-// request that nobody planned, perhaps to a host that nobody allowed.
-func newClient(workers int) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			MaxIdleConns:        workers,
-			MaxIdleConnsPerHost: workers,
-			IdleConnTimeout:     time.Minute,
-			DisableCompression:  true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func checkPacer(p vegeta.Pacer) error {
+	if p == nil {
+		return errors.New("pacer: missing")
 	}
+	return nil
 }
 
 // Run sends the plan and waits for every answer. When ctx ends it cancels what is
 // in flight and returns at once; what was measured so far is valid. The error is
-// that of the pacer, the targeter or a hook; failed requests are no error.
+// that of the pacer, the sender or a hook; failed requests are no error.
 func (a *Attack) Run(ctx context.Context) (Stats, error) {
-	defer a.client.CloseIdleConnections()
 	requests, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sending, stopSending := context.WithCancel(requests)
@@ -115,6 +103,7 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 	watcher.Wait()
 
 	t := a.sum()
+	t.Series = a.sumSeries()
 	t.CPU = cpuShare(cpu, time.Since(a.began))
 	s := <-a.turn
 	t.Planned = s.hits
@@ -125,7 +114,7 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 	case a.stopped:
 		t.Stopped = StopObserver
 	}
-	return t, errors.Join(s.err, a.err)
+	return t, errors.Join(s.err, a.err, a.sender.Close())
 }
 
 func (a *Attack) watch(ended <-chan struct{}) {
@@ -157,7 +146,7 @@ type worker struct {
 	sending  context.Context // ends when no more requests may be sent
 	requests context.Context // ends when those in flight are canceled
 	stop     func()
-	target   vegeta.Target
+	it       Iteration
 }
 
 // due is a request whose time has come.
@@ -165,6 +154,7 @@ type due struct {
 	seq     uint64
 	planned time.Duration
 	lag     time.Duration
+	follows bool // from an answer, not from the plan
 }
 
 func (w *worker) run() {
@@ -193,7 +183,8 @@ func (w *worker) take(timer *time.Timer) (due, bool) {
 	if !ok || !w.sleep(timer, planned) {
 		return due{}, false
 	}
-	if err := w.targeter(&w.target); err != nil {
+	w.it.Seq, w.it.Stream, w.it.Planned = s.hits-1, s.stream, planned
+	if err := w.sender.Take(&w.it); err != nil {
 		if !errors.Is(err, vegeta.ErrNoTargets) { // the end of a finite list is no fault
 			w.fail(fmt.Errorf("next target: %w", err))
 		}
@@ -217,7 +208,7 @@ func (w *worker) skip(s *schedule) (time.Duration, bool) {
 			return planned, true
 		}
 		w.dropped.Add(1)
-		w.observe(Observation{Planned: planned, Latency: behind, Fault: KindDropped})
+		w.observe(Observation{Planned: planned, Latency: behind, Fault: KindDropped, Series: -1})
 		if w.sending.Err() != nil {
 			return 0, false
 		}
@@ -244,79 +235,62 @@ func (w *worker) sleep(timer *time.Timer, planned time.Duration) bool {
 	return w.sending.Err() == nil
 }
 
+// send sends the requests of an iteration. The first was due when the plan says,
+// each other one when the answer before it had come.
 func (w *worker) send(d due) {
-	sent := time.Since(w.began)
-	w.lastSent.Store(int64(sent))
-	w.inFlight.Add(1)
-	r := w.do()
-	latency := time.Since(w.began) - d.planned
-	w.inFlight.Add(-1)
+	for more := true; more; {
+		sent := time.Since(w.began)
+		if !d.follows {
+			w.lastSent.Store(int64(sent))
+		}
+		w.inFlight.Add(1)
+		var r Reply
+		r, more = w.sender.Send(w.requests, &w.it)
+		latency := time.Since(w.began) - d.planned - r.Held
+		w.inFlight.Add(-1)
+		if w.requests.Err() != nil {
+			more = false
+			if r.Fault != "" {
+				r.Fault, r.Status = KindCanceled, 0
+			}
+		}
 
-	w.shard.add(w.config, d, sent, latency, r)
-	w.observe(Observation{Planned: d.planned, Latency: latency, Status: r.status, Bytes: r.in, Fault: r.kind})
-	w.result(d, latency, r)
+		w.shard.add(w.config, d, sent, latency, r)
+		w.addSeries(latency, r)
+		w.observe(Observation{Planned: d.planned, Latency: latency, Status: r.Status, Bytes: r.In, Fault: r.Fault, Series: r.Series})
+		w.result(d, latency, r)
+		d.planned, d.follows, d.lag = d.planned+latency+r.Held, true, 0
+	}
 }
 
-func (s *shard) add(c Config, d due, sent, latency time.Duration, r reply) {
+func (s *shard) add(c Config, d due, sent, latency time.Duration, r Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent++
-	s.in += r.in
-	s.out += r.out
-	record(s.lag, d.lag)
-	if sent-d.planned > c.LateAfter {
+	s.in += r.In
+	s.out += r.Out
+	if d.follows {
+		s.followed++
+	} else {
+		record(s.lag, d.lag)
+	}
+	if !d.follows && sent-d.planned > c.LateAfter {
 		s.late++
 	}
 	if d.lag > c.LateAfter {
 		s.lagging++
 	}
-	if r.kind != "" {
-		s.faults[r.kind]++
+	if r.Fault != "" {
+		s.faults[r.Fault]++
 	}
-	if r.kind == KindCanceled {
+	if r.Fault == KindCanceled {
 		s.canceled++
 		return
 	}
-	if r.status != 0 {
-		s.status[r.status]++
+	if r.Status != 0 {
+		s.status[r.Status]++
 	}
 	record(s.latency, latency)
-}
-
-// reply is how a request ended.
-type reply struct {
-	status  int
-	in, out uint64 // body bytes
-	kind    string // empty: a whole answer
-	text    string // of the error
-}
-
-func (w *worker) do() reply {
-	ctx, cancel := context.WithTimeout(w.requests, w.config.Timeout)
-	defer cancel()
-	request, err := w.target.Request()
-	if err != nil {
-		return reply{kind: KindOther, text: err.Error()}
-	}
-	request.Header.Set(Header, w.config.Run)
-	r := reply{out: uint64(len(w.target.Body))}
-	answer, err := w.client.Do(request.WithContext(ctx))
-	if err == nil {
-		var n int64
-		n, err = io.Copy(io.Discard, answer.Body)
-		r.in, r.status = uint64(n), answer.StatusCode
-		_ = answer.Body.Close() // read to its end, or broken already
-	}
-	if err != nil {
-		r.kind, r.text = kindOf(err), err.Error()
-	}
-	if err != nil && w.requests.Err() != nil {
-		r.kind = KindCanceled
-	}
-	if r.kind != "" {
-		r.status = 0 // half an answer is none
-	}
-	return r
 }
 
 func (w *worker) observe(o Observation) {
@@ -334,7 +308,7 @@ func (w *worker) observe(o Observation) {
 	}
 }
 
-func (w *worker) result(d due, latency time.Duration, r reply) {
+func (w *worker) result(d due, latency time.Duration, r Reply) {
 	if w.hooks.Result == nil {
 		return
 	}
@@ -344,10 +318,10 @@ func (w *worker) result(d due, latency time.Duration, r reply) {
 		return
 	}
 	err := w.hooks.Result(&vegeta.Result{
-		Attack: w.config.Run, Seq: d.seq, Code: uint16(r.status),
+		Attack: w.config.Run, Seq: d.seq, Code: uint16(r.Status),
 		Timestamp: w.began.Add(d.planned).Round(0), Latency: latency,
-		BytesIn: r.in, BytesOut: r.out, Error: r.text,
-		Method: w.target.Method, URL: w.target.URL,
+		BytesIn: r.In, BytesOut: r.Out, Error: r.Text,
+		Method: r.Method, URL: r.URL,
 	})
 	if err != nil {
 		w.err = fmt.Errorf("write result: %w", err)

@@ -7,6 +7,8 @@
 // (coordinated omission). What could not be sent within [Config.MaxBehind] is
 // counted as dropped, never forgotten.
 //
+// What is sent is a [Sender]'s business; [Static] sends a targeter's requests.
+//
 // Pacer, Targeter and Result are vegeta's: any vegeta pacer sets the plan, any
 // targeter the requests, and what is written can be read by "vegeta report" and
 // "vegeta plot". A Result's timestamp is its planned time.
@@ -34,6 +36,7 @@ type Config struct {
 	LateAfter time.Duration // a request sent more than this after its planned time counts as late
 	MaxBehind time.Duration // a request that is further behind its planned time is dropped, not sent
 	Grace     time.Duration // how long requests in flight may end after the observer stopped the run
+	Series    int           // how many kinds of requests the sender tells apart; below 2: they are not counted apart
 }
 
 // DefaultConfig is 16 workers, 10 s a request, late after 10 ms, dropped after 10 s.
@@ -62,5 +65,6 @@ func (c Config) Validate() error {
 	check(c.LateAfter > 0, "lateAfter", "must be above 0")
 	check(c.MaxBehind >= c.LateAfter, "maxBehind", "must not be below lateAfter")
 	check(c.Grace >= 0, "grace", "must not be negative")
+	check(c.Series >= 0 && c.Series <= maxSeries, "series", fmt.Sprintf("must be from 0 to %d", maxSeries))
 	return errors.Join(errs...)
 }

@@ -49,3 +49,6 @@ func kindOf(err error) string {
 	}
 	return KindOther
 }
+
+// Fail notes why there is no whole answer; half an answer is none.
+func (r *Reply) Fail(err error) { r.Status, r.Fault, r.Text = 0, kindOf(err), err.Error() }

@@ -18,13 +18,20 @@ var errNoSpacing = errors.New("pacer plans everything for one moment: an open lo
 // time: the pacer is told that the last request went out when it was planned, so
 // it never "catches up" and the plan does not depend on the server's speed.
 type schedule struct {
-	pacer vegeta.Pacer
-	end   time.Duration // 0: none
-	at    time.Duration // planned time of the last request
-	hits  uint64
-	burst int
-	ended bool
-	err   error
+	pacer   vegeta.Pacer
+	streams Streams       // the pacer; nil: it has none
+	end     time.Duration // 0: none
+	at      time.Duration // planned time of the last request
+	hits    uint64
+	stream  int // of the last request; -1: the pacer has none
+	burst   int
+	ended   bool
+	err     error
+}
+
+func newSchedule(p vegeta.Pacer, end time.Duration) *schedule {
+	streams, _ := p.(Streams)
+	return &schedule{pacer: p, streams: streams, end: end, stream: -1}
 }
 
 // next is the planned time of the next request, from the begin of the run.
@@ -43,6 +50,9 @@ func (s *schedule) next() (at time.Duration, ok bool) {
 	if stop || s.err != nil || (s.end > 0 && at > s.end) {
 		s.ended = true
 		return 0, false
+	}
+	if s.streams != nil {
+		s.stream = s.streams.Stream()
 	}
 	s.at = at
 	s.hits++

@@ -14,7 +14,8 @@ type Observation struct {
 	Latency time.Duration // from the planned time to the last byte of the answer
 	Status  int           // 0 when there was no answer
 	Bytes   uint64        // of the answer's body
-	Fault   string        // empty, or a Kind; [KindDropped] was never sent
+	Fault   string        // empty, or a Kind or a word of the sender; [KindDropped] was never sent
+	Series  int           // what was sent, in [Config.Series]; -1: nothing was
 }
 
 // Stats is what a run saw. Histograms count microseconds.
@@ -23,6 +24,7 @@ type Stats struct {
 	Sending  time.Duration // from the begin to the last sending, or to the stop
 	Planned  uint64        // requests that were due
 	Sent     uint64        // requests that left, canceled ones included
+	Followed uint64        // of those sent: not planned, but following from an answer
 	Late     uint64        // sent more than LateAfter behind their planned time
 	Lagging  uint64        // sent more than LateAfter after they could have been: the generator's own fault
 	Dropped  uint64        // never sent
@@ -35,6 +37,7 @@ type Stats struct {
 	Lag      *hdrhistogram.Histogram // sending time − max(planned time, time at which a worker was free)
 	CPU      float64                 // share of all cores that this process used, 0 to 1
 	Stopped  Stop
+	Series   []Series // in the order of [Config.Series]
 }
 
 // Stop says what ended a run.
@@ -57,6 +60,7 @@ const highest = int64(time.Hour / time.Microsecond)
 type shard struct {
 	mu       sync.Mutex
 	sent     uint64
+	followed uint64
 	late     uint64
 	lagging  uint64
 	canceled uint64
@@ -83,6 +87,7 @@ func (s *shard) addTo(t *Stats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.Sent += s.sent
+	t.Followed += s.followed
 	t.Late += s.late
 	t.Lagging += s.lagging
 	t.Canceled += s.canceled

@@ -24,7 +24,7 @@ type Result struct {
 	Started        time.Time          `json:"started"`
 	Seconds        float64            `json:"duration_s"` // first to last sending, or to the stop
 	OfferedRate    float64            `json:"offered_rate"`
-	AchievedRate   float64            `json:"achieved_rate"` // of requests that were sent
+	AchievedRate   float64            `json:"achieved_rate"` // of what was sent to the plan; requests that follow from an answer are no part of it
 	Sent           uint64             `json:"sent"`
 	Late           uint64             `json:"late"`     // sent behind the plan; their wait is part of the latency
 	Dropped        uint64             `json:"dropped"`  // due but never sent

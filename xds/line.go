@@ -39,7 +39,7 @@ func (s *Server) newLine(group string) *line {
 		group: group, kick: make(chan struct{}, 1), stop: func() {},
 		publish: publisher{
 			config: s.config, group: group, canary: s.canary, tamper: &s.tamper, serve: s.serve.Group(group), log: s.log.With("group", group),
-			gone: map[string]time.Time{}, broken: map[string]broken{}, behind: map[string]bool{},
+			gone: map[string]time.Time{}, broken: map[string]broken{}, behind: map[string]bool{}, postponed: map[string]bool{},
 			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{},
 		},
 	}
@@ -146,7 +146,7 @@ func (s *Server) publishOnce(ctx context.Context, l *line) {
 		// A mistake in the translator, or a setting that no gateway can take; the
 		// gateways keep what they have.
 		s.log.Error("changes not published", "group", l.group, "error", err)
-	} else {
+	} else if len(l.publish.postponed) == 0 {
 		l.publish.serve.Mark(number)
 	}
 	s.mu.Lock()
@@ -154,7 +154,9 @@ func (s *Server) publishOnce(ctx context.Context, l *line) {
 	if l.fault = err; world != nil {
 		l.world, l.quarantined = world, l.publish.listed
 	}
-	l.live = number
+	if err != nil || len(l.publish.postponed) == 0 {
+		l.live = number // else the canary wakes the line when it has decided
+	}
 	s.progress()
 }
 

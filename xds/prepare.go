@@ -24,10 +24,24 @@ import (
 	"github.com/kongdao/kongdao/xds/translate"
 )
 
-// prepare translates until nothing is refused any more: what is named as broken
+// prepare makes what is to be sent. What cannot be decided over in a moment is left
+// as it was, so that it keeps nothing else waiting.
+func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, *delta, error) {
+	for {
+		broken := maps.Clone(p.broken)
+		world, d, undecided, err := p.attempt(ctx, in)
+		if err != nil || len(undecided) == 0 {
+			return world, d, err
+		}
+		p.broken = broken // of functions as they were
+		in = p.postpone(in, undecided)
+	}
+}
+
+// attempt translates until nothing is refused any more: what is named as broken
 // becomes an answer that says so, and is tried again as that. What no function is
 // to blame for is held back, and the gateways keep what they have of it.
-func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, *delta, error) {
+func (p *publisher) attempt(ctx context.Context, in model.Input) (_ *model.World, _ *delta, undecided []string, _ error) {
 	p.forget(in.Set)
 	held := map[heldName]error{}
 	for {
@@ -37,7 +51,7 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 		world := model.Build(in)
 		d, problems, err := p.pack(world)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for h := range held {
 			d.hold(h)
@@ -45,11 +59,14 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 		p.holdBack(held)
 		problems = slices.DeleteFunc(problems, func(x problem) bool { return held[heldName{x.typeURL, x.Resource}] != nil })
 		if len(problems) == 0 {
-			problems = p.try(ctx, world, d)
+			problems, undecided = p.try(ctx, world, d)
+		}
+		if len(undecided) > 0 {
+			return nil, nil, undecided, nil
 		}
 		if len(problems) == 0 {
 			p.held = errors.Join(slices.Collect(maps.Values(held))...)
-			return world, d, nil
+			return world, d, nil, nil
 		}
 		for _, x := range problems {
 			if p.blame(world, x) {
@@ -57,7 +74,7 @@ func (p *publisher) prepare(ctx context.Context, in model.Input) (*model.World, 
 			}
 			h := heldName{x.typeURL, x.Resource}
 			if held[h] != nil {
-				return nil, nil, x // nothing helps against it
+				return nil, nil, nil, x // nothing helps against it
 			}
 			held[h] = x
 		}
@@ -192,11 +209,12 @@ func (w *wrapper) check(typeURL, name string, m proto.Message) {
 	}
 }
 
-// try gives what is new to the canary Envoy. Without one the change goes out
-// untried, and everything is tried once there is one.
-func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []problem {
+// try gives what is new to the canary Envoy, and names functions that it needs more
+// time for; then it has tried nothing else. Without one the change goes out untried,
+// and everything is tried once there is one.
+func (p *publisher) try(ctx context.Context, world *model.World, d *delta) (_ []problem, undecided []string) {
 	if p.canary == nil {
-		return nil
+		return nil, nil
 	}
 	change := canary.Change{Group: p.group, Clusters: map[string]*cluster.Cluster{}, Listeners: d.translated.Listeners}
 	change.Others = map[string]map[string]*anypb.Any{
@@ -205,6 +223,9 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 	for name := range d.put[resource.ClusterType] {
 		change.Clusters[name] = d.translated.Clusters[name]
 	}
+	if undecided = p.undecided(ctx, world, change); len(undecided) > 0 {
+		return nil, undecided
+	}
 	fresh := p.fresh(world)
 	for name := range d.put[resource.RouteType] {
 		if part := newRoutes(d.translated.RoutesOf(name), fresh); len(part.GetVirtualHosts()) > 0 {
@@ -212,9 +233,9 @@ func (p *publisher) try(ctx context.Context, world *model.World, d *delta) []pro
 		}
 	}
 	if p.blind {
-		return p.tryAll(ctx)
+		return p.tryAll(ctx), nil
 	}
-	return p.tryOne(ctx, change)
+	return p.tryOne(ctx, change), nil
 }
 
 func (p *publisher) tryOne(ctx context.Context, change canary.Change) []problem {

@@ -24,16 +24,19 @@ type publisher struct {
 	group  string
 	serve  *serve.Group
 	log    *slog.Logger
-	gone   map[string]time.Time                    // clusters that no World has any more, and since when
-	broken map[string]broken                       // functions and rules that were refused
-	canary *canary.Canary                          // nil: none is wanted
-	blind  bool                                    // something was published that no canary has tried
-	litter time.Time                               // when much was published; zero: it was tidied since
-	input  model.Input                             // of the World that is being prepared
-	again  time.Time                               // when to try it, at the earliest
-	behind map[string]bool                         // shards that were held back since they were last whole
-	held   error                                   // resources that no function is to blame for, and that did not go out
-	listed []Quarantine                            // what is in quarantine
+	gone   map[string]time.Time // clusters that no World has any more, and since when
+	broken map[string]broken    // functions and rules that were refused
+	canary *canary.Canary       // nil: none is wanted
+	blind  bool                 // something was published that no canary has tried
+	litter time.Time            // when much was published; zero: it was tidied since
+	input  model.Input          // of the World that is being prepared
+	again  time.Time            // when to try it, at the earliest
+	behind map[string]bool      // shards that were held back since they were last whole
+	held   error                // resources that no function is to blame for, and that did not go out
+	listed []Quarantine         // what is in quarantine
+
+	postponed map[string]bool // functions that stay as they were until the canary has decided over them
+
 	last   *model.World                            // the last one that was published; nil before
 	tamper *atomic.Pointer[func(*translate.Delta)] // tests put in what no resource can say
 
@@ -62,6 +65,7 @@ type delta struct {
 // publish makes the World of an input live. Functions that fail the preflight are
 // quarantined in it.
 func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, error) {
+	clear(p.postponed)
 	in, err := p.begin(ctx, in)
 	if err != nil {
 		return nil, err

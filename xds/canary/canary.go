@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -65,8 +64,10 @@ type Canary struct {
 	metrics  *metrics
 
 	trying sync.Mutex
-	shapes map[shape]bool // of clusters that were taken
-	tried  []string       // clusters that the canary still has
+	tried  []string // clusters that the canary still has
+
+	ahead   *ahead
+	careful bool // clusters have to finish warming
 
 	mu      sync.Mutex
 	gateway *envoy.Gateway // nil while there is none
@@ -77,8 +78,22 @@ type Canary struct {
 }
 
 // New takes the folder and starts nothing. up is told, from any goroutine, when the
-// canary comes and goes; it may be nil and must not block.
+// canary comes and goes, and when what was asked of Ahead is decided; it may be nil
+// and must not block.
 func New(config Config, log *slog.Logger, reg prometheus.Registerer, up func(bool)) (*Canary, error) {
+	m, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(config, log, m, func(there bool) {
+		m.set(there)
+		if up != nil {
+			up(there)
+		}
+	})
+}
+
+func assemble(config Config, log *slog.Logger, m *metrics, up func(bool)) (*Canary, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -87,10 +102,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, up func(boo
 		return nil, err
 	}
 	config.Dir = dir
-	c := &Canary{config: config, log: log, up: up, shapes: map[shape]bool{}}
-	if c.metrics, err = newMetrics(reg); err != nil {
-		return nil, err
-	}
+	c := &Canary{config: config, log: log, up: up, metrics: m, ahead: newAhead()}
 	if c.listener, err = envoy.ListenUnix(dir, socketName); err != nil {
 		return nil, err
 	}
@@ -160,7 +172,7 @@ func (c *Canary) gateways(all []serve.Member) {
 	c.mu.Unlock()
 	if was && !ending {
 		c.log.Warn("the canary Envoy is away: changes go to the gateways without being tried")
-		c.tell(false)
+		c.up(false)
 	}
 }
 
@@ -175,14 +187,7 @@ func (c *Canary) answered(typeURL string, _ bool) {
 	c.mu.Unlock()
 	if !was {
 		c.log.Info("the canary Envoy is there: changes are tried on it")
-		c.tell(true)
-	}
-}
-
-func (c *Canary) tell(up bool) {
-	c.metrics.set(up)
-	if c.up != nil {
-		c.up(up)
+		c.up(true)
 	}
 }
 
@@ -201,6 +206,7 @@ func (c *Canary) Run(ctx context.Context) error {
 		c.mu.Unlock()
 	})()
 	workers.Go(func() { c.keep(ctx) })
+	workers.Go(func() { c.tryAhead(ctx) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -239,9 +245,7 @@ func (c *Canary) lacks(err error) {
 		return
 	}
 	c.log.Error("no canary Envoy: changes go to the gateways without being tried", "error", err)
-	if c.up != nil {
-		c.up(false) // whoever waits for it need not any longer
-	}
+	c.up(false) // whoever waits for it need not any longer
 }
 
 func (c *Canary) keepOne(ctx context.Context) error {
@@ -263,10 +267,10 @@ func (c *Canary) Kill() error {
 	c.mu.Lock()
 	g := c.gateway
 	c.mu.Unlock()
-	if g == nil || g.PID() == 0 {
+	if g == nil {
 		return ErrAway
 	}
-	return syscall.Kill(g.PID(), syscall.SIGKILL)
+	return g.Kill()
 }
 
 // renew kills the Envoy and waits for the next one.

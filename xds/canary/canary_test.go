@@ -93,7 +93,7 @@ func TestAClusterThatMakesEnvoySilentIsNamed(t *testing.T) {
 	if refused, err := c.Try(ctx, change); err != nil || len(refused) > 0 {
 		t.Errorf("good clusters afterwards: %v %v", refused, err)
 	}
-	if len(c.shapes) != 4 {
-		t.Errorf("%d shapes are known, want 4", len(c.shapes))
+	if len(c.ahead.good) != 4 {
+		t.Errorf("%d shapes are known, want 4", len(c.ahead.good))
 	}
 }

@@ -120,6 +120,11 @@ func shapeOf(c *cluster.Cluster) (shape, error) {
 			h.Host = ""
 		}
 	}
+	for _, t := range c.GetCircuitBreakers().GetThresholds() {
+		if t.GetMaxRequests() != nil {
+			t.MaxRequests = wrapperspb.UInt32(1) // follows gateways and shares of traffic, and Envoy takes any
+		}
+	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	return sha256.Sum256(b), err
 }

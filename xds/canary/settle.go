@@ -3,6 +3,7 @@ package canary
 import (
 	"context"
 	"errors"
+	"regexp"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -63,16 +64,44 @@ func (c *Canary) watch(ctx context.Context, settled <-chan error) error {
 // hides tells whether Envoy counted a refusal that it did not send.
 func (c *Canary) hides(ctx context.Context) bool {
 	c.mu.Lock()
-	g, refused := c.gateway, c.refused
+	refused := c.refused
+	c.mu.Unlock()
+	counted, err := c.stat(ctx, "cluster_manager.cds.update_rejected")
+	return err == nil && counted > float64(refused)
+}
+
+// warmed waits until no cluster is warming. Envoy can accept one that never finishes,
+// and takes no cluster after it.
+func (c *Canary) warmed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Patience.Std())
+	defer cancel()
+	tick := time.NewTicker(look / 10)
+	defer tick.Stop()
+	for {
+		warming, err := c.stat(ctx, "cluster_manager.warming_clusters")
+		if err == nil && warming == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errStuck
+		}
+	}
+}
+
+// stat is one of Envoy's own figures.
+func (c *Canary) stat(ctx context.Context, name string) (float64, error) {
+	c.mu.Lock()
+	g := c.gateway
 	c.mu.Unlock()
 	if g == nil {
-		return false
+		return 0, ErrAway
 	}
-	const name = "cluster_manager.cds.update_rejected"
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	stats, err := g.Stats(ctx, "^cluster_manager\\.cds\\.update_rejected$")
-	return err == nil && stats[name] > float64(refused)
+	stats, err := g.Stats(ctx, "^"+regexp.QuoteMeta(name)+"$")
+	return stats[name], err
 }
 
 func (c *Canary) rejected(r serve.Rejection) {

@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (c *Canary) Try(ctx context.Context, change Change) ([]Refusal, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := c.newShapes(change.Clusters)
+	fresh, known, err := c.newShapes(change.Clusters)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +63,8 @@ func (c *Canary) Try(ctx context.Context, change Change) ([]Refusal, error) {
 	if err != nil {
 		return nil, err
 	}
+	clusters = append(clusters, known...)
+	slices.SortFunc(clusters, func(a, b Refusal) int { return cmp.Compare(a.Name, b.Name) })
 	routes, err := c.tryRoutes(ctx, change.Routes)
 	return slices.Concat(fixed, clusters, routes), err
 }
@@ -113,19 +116,22 @@ func (c *Canary) tryFixed(ctx context.Context, change Change) (refused []Refusal
 }
 
 // newShapes leaves one cluster out of those that are alike, and none that is like
-// one that was taken before.
-func (c *Canary) newShapes(clusters map[string]*cluster.Cluster) (map[shape][]*cluster.Cluster, error) {
-	fresh := map[shape][]*cluster.Cluster{}
+// one that was taken before, or refused ahead.
+func (c *Canary) newShapes(clusters map[string]*cluster.Cluster) (fresh map[shape][]*cluster.Cluster, refused []Refusal, err error) {
+	fresh = map[shape][]*cluster.Cluster{}
 	for _, name := range slices.Sorted(maps.Keys(clusters)) {
 		s, err := shapeOf(clusters[name])
 		if err != nil {
-			return nil, fmt.Errorf("cluster %s: %w", name, err)
+			return nil, nil, fmt.Errorf("cluster %s: %w", name, err)
 		}
-		if !c.shapes[s] {
+		switch good, reason := c.ahead.known(s); {
+		case reason != "":
+			refused = append(refused, Refusal{resource.ClusterType, name, reason})
+		case !good:
 			fresh[s] = append(fresh[s], clusters[name])
 		}
 	}
-	return fresh, nil
+	return fresh, refused, nil
 }
 
 // tryClusters tries one cluster of each shape; all of a shape share its fate.
@@ -147,7 +153,7 @@ func (c *Canary) tryClusters(ctx context.Context, fresh map[shape][]*cluster.Clu
 	for _, name := range names {
 		text, bad := texts[name]
 		if !bad {
-			c.shapes[shapes[name]] = true
+			c.ahead.take(shapes[name])
 			continue
 		}
 		for _, like := range fresh[shapes[name]] {
@@ -156,6 +162,9 @@ func (c *Canary) tryClusters(ctx context.Context, fresh map[shape][]*cluster.Clu
 	}
 	return refused, nil
 }
+
+// silent is what is said of a cluster that Envoy says nothing of.
+const silent = "Envoy takes it without an answer, and takes no change after it"
 
 // trySome returns what is refused of some clusters, and why. The server halves what
 // is refused; what makes Envoy silent is halved here, with a new Envoy each time.
@@ -174,7 +183,7 @@ func (c *Canary) trySome(ctx context.Context, all map[string]*cluster.Cluster, n
 		return nil, err
 	}
 	if len(names) == 1 {
-		return map[string]string{names[0]: "Envoy takes it without an answer, and takes no change after it"}, nil
+		return map[string]string{names[0]: silent}, nil
 	}
 	first, err := c.trySome(ctx, all, names[:len(names)/2])
 	if err != nil {
@@ -202,7 +211,10 @@ func (c *Canary) send(ctx context.Context, all map[string]*cluster.Cluster, name
 	c.tried = names
 	c.serve.Update(resource.ClusterType, put, gone)
 	c.serve.Update(resource.EndpointType, endpoints, gone)
-	return c.settle(ctx, len(names), resource.ClusterType, resource.EndpointType)
+	if err := c.settle(ctx, len(names), resource.ClusterType, resource.EndpointType); err != nil || !c.careful {
+		return err
+	}
+	return c.warmed(ctx)
 }
 
 func (c *Canary) tryRoutes(ctx context.Context, configurations []*route.RouteConfiguration) ([]Refusal, error) {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,7 @@ type Gateway struct {
 	pid      atomic.Int64
 	restarts atomic.Int64
 	lived    atomic.Bool // Envoy was ready at least once
+	killed   atomic.Bool // by Kill, and not started again yet
 	ended    atomic.Pointer[time.Time]
 	replace  chan chan error // asks Run for another Envoy in the place of this one
 	moved    chan struct{}   // size 1: the admin port is another one
@@ -150,6 +152,18 @@ func (g *Gateway) Ended() time.Time {
 	return time.Time{}
 }
 
+// Kill ends Envoy at once, and Run starts it again without a pause, however often.
+func (g *Gateway) Kill() error {
+	pid := g.PID()
+	if pid == 0 {
+		return errNotRunning
+	}
+	g.killed.Store(true)
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+var errNotRunning = errors.New("envoy is not running")
+
 // Restarts counts how often Envoy was started again after it had ended by itself.
 func (g *Gateway) Restarts() int { return int(g.restarts.Load()) }
 
@@ -230,6 +244,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		now := time.Now()
 		g.ended.Store(&now)
+		if g.killed.Swap(false) {
+			g.restarts.Add(1)
+			continue
+		}
 		failures++
 		if failures >= hopeless && !g.lived.Load() {
 			return fmt.Errorf("envoy ended %d times before it was ready, last with %s: %s", failures, end, g.lastWords())

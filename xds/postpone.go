@@ -48,18 +48,18 @@ func (p *publisher) isLast(spec *api.Function) bool {
 
 func same(a, b *api.Function) bool { return a == b || reflect.DeepEqual(a, b) }
 
-// postpone leaves functions as they were published last, with those that give up a
-// route on a host where one of them gets one: it may be the same.
+// postpone leaves functions as they were published last, with those that give up
+// requests that one of them may get.
 func (p *publisher) postpone(in model.Input, names []string) model.Input {
 	now := map[string]*api.Function{}
 	for _, f := range in.Set.Functions {
 		now[f.Name] = f
 	}
 	for len(names) > 0 {
-		gained := map[string]bool{}
+		var gained []way
 		for _, name := range names {
 			p.postponed[name] = true
-			maps.Copy(gained, hostsOf(routesBeyond(now[name], p.lastOf(name))))
+			gained = append(gained, waysOf(routesBeyond(now[name], p.lastOf(name)))...)
 		}
 		names = p.givingUp(now, gained)
 	}
@@ -71,18 +71,17 @@ func (p *publisher) postpone(in model.Input, names []string) model.Input {
 	return in
 }
 
-// givingUp are functions, not postponed yet, that lose a route on one of these hosts.
-func (p *publisher) givingUp(now map[string]*api.Function, hosts map[string]bool) (names []string) {
+// givingUp are functions, not postponed yet, that lose a route that meets one of
+// these.
+func (p *publisher) givingUp(now map[string]*api.Function, gained []way) (names []string) {
 	for _, f := range p.last.Functions {
 		last := f.Spec()
-		if p.postponed[f.Name] || now[f.Name] == last {
+		if len(gained) == 0 || p.postponed[f.Name] || now[f.Name] == last {
 			continue
 		}
-		for host := range hostsOf(routesBeyond(last, now[f.Name])) {
-			if hosts[host] || hosts["*"] || host == "*" && len(hosts) > 0 {
-				names = append(names, f.Name)
-				break
-			}
+		lost := waysOf(routesBeyond(last, now[f.Name]))
+		if slices.ContainsFunc(lost, func(l way) bool { return slices.ContainsFunc(gained, l.meets) }) {
+			names = append(names, f.Name)
 		}
 	}
 	return names
@@ -115,19 +114,46 @@ func takesAlike(a, b api.Route) bool {
 		reflect.DeepEqual(a.Headers, b.Headers) && reflect.DeepEqual(a.Query, b.Query)
 }
 
-// hostsOf are the hosts of routes; one that stands for several is "*".
-func hostsOf(routes []api.Route) map[string]bool {
-	hosts := map[string]bool{}
+// way is a host and a path of a route; a host that stands for several is "*".
+type way struct {
+	host string
+	path model.Path
+}
+
+func waysOf(routes []api.Route) (ways []way) {
 	for _, r := range routes {
-		if len(r.Hosts) == 0 {
-			hosts["*"] = true
+		hosts := r.Hosts
+		if len(hosts) == 0 {
+			hosts = []string{"*"}
 		}
-		for _, h := range r.Hosts {
+		for _, h := range hosts {
 			if h = model.CleanHost(h); strings.HasPrefix(h, "*") {
 				h = "*"
 			}
-			hosts[h] = true
+			ways = append(ways, way{h, model.ParsePath(r.Path)})
 		}
 	}
-	return hosts
+	return ways
+}
+
+// meets tells whether there may be a request that takes both.
+func (w way) meets(o way) bool {
+	if w.host != o.host && w.host != "*" && o.host != "*" {
+		return false
+	}
+	switch {
+	case w.path.Kind == model.Exact:
+		return o.path.Matches(w.path.Text)
+	case o.path.Kind == model.Exact:
+		return w.path.Matches(o.path.Text)
+	}
+	a, b := head(w.path), head(o.path)
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+}
+
+// head is how each request's path begins that takes a path with parameters or an
+// open end.
+func head(p model.Path) string {
+	text, _, _ := strings.Cut(p.Text, "{")
+	return text
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,10 @@ func (p *publisher) publish(ctx context.Context, in model.Input) (*model.World, 
 	}
 	p.send(ctx, world, d)
 	p.serve.Open()
+	if len(p.postponed) > 0 {
+		p.log.Info("functions stay as they were until the canary Envoy has decided over their clusters",
+			"functions", slices.Sorted(maps.Keys(p.postponed)))
+	}
 	now := p.quarantined(world)
 	p.report(p.listed, now)
 	p.listed = now

@@ -18,7 +18,7 @@ const (
 	// cluster on an idle machine: a change that has to wait is published twice.
 	glance = 25 * time.Millisecond
 	// aheadStart is how long it may take to come up.
-	aheadStart = 10 * time.Second
+	aheadStart = 30 * time.Second
 	// aheadIdle is how long it stays without work.
 	aheadIdle = 5 * time.Minute
 	// remembered is for how long a verdict against a shape holds: whoever asked for
@@ -37,6 +37,7 @@ type ahead struct {
 	there bool                       // the Envoy is
 	moved chan struct{}              // closed and replaced with each verdict
 	kick  chan struct{}              // size 1: something was asked for
+	idle  time.Duration              // how long the Envoy stays without work
 
 	second *Canary // of the goroutine alone; nil while there is none
 	end    func()  // ends it
@@ -51,7 +52,7 @@ type verdict struct {
 func newAhead() *ahead {
 	return &ahead{
 		good: map[shape]bool{}, not: map[shape]verdict{}, asked: map[shape]*cluster.Cluster{},
-		moved: make(chan struct{}), kick: make(chan struct{}, 1),
+		moved: make(chan struct{}), kick: make(chan struct{}, 1), idle: aheadIdle,
 	}
 }
 
@@ -194,7 +195,7 @@ func (a *ahead) decide(shapes map[string]shape, texts map[string]string) {
 // tryAhead tries what was asked for until ctx ends.
 func (c *Canary) tryAhead(ctx context.Context) {
 	a := c.ahead
-	idle := time.NewTimer(aheadIdle)
+	idle := time.NewTimer(a.idle)
 	defer idle.Stop()
 	defer a.stop()
 	for {
@@ -211,7 +212,7 @@ func (c *Canary) tryAhead(ctx context.Context) {
 			}
 			a.decide(shapes, texts)
 			c.up(c.Up())
-			idle.Reset(aheadIdle)
+			idle.Reset(a.idle)
 		}
 	}
 }
@@ -244,10 +245,14 @@ func (c *Canary) tryBatch(ctx context.Context, all map[string]*cluster.Cluster) 
 
 // start returns the Envoy, and waits for it where it has to be started.
 func (a *ahead) start(ctx context.Context, first *Canary) (*Canary, error) {
-	if a.second != nil && a.second.Up() {
-		return a.second, nil
+	if a.second != nil {
+		waiting, cancel := context.WithTimeout(ctx, aheadStart)
+		defer cancel()
+		if a.second.renewed(waiting) == nil && a.second.Up() {
+			return a.second, nil
+		}
+		a.stop()
 	}
-	a.stop()
 	config := first.config
 	config.Dir = filepath.Join(config.Dir, "ahead")
 	came := make(chan bool, 1)

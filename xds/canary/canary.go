@@ -64,7 +64,8 @@ type Canary struct {
 	metrics  *metrics
 
 	trying sync.Mutex
-	tried  []string // clusters that the canary still has
+	tried  []string  // clusters that the canary still has
+	killed time.Time // when the Envoy was, while nobody waited for the next one
 
 	ahead   *ahead
 	careful bool // clusters have to finish warming
@@ -275,19 +276,37 @@ func (c *Canary) Kill() error {
 
 // renew kills the Envoy and waits for the next one.
 func (c *Canary) renew(ctx context.Context) error {
+	if err := c.discard(); err != nil {
+		return err
+	}
+	return c.renewed(ctx)
+}
+
+// discard kills the Envoy; whoever needs the next one calls renewed.
+func (c *Canary) discard() error {
 	killed := time.Now()
 	if err := c.Kill(); err != nil {
 		return err
 	}
+	c.killed = killed
+	return nil
+}
+
+// renewed waits for the Envoy that comes after the one that was discarded.
+func (c *Canary) renewed(ctx context.Context) error {
+	if c.killed.IsZero() {
+		return nil
+	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !c.connectedSince(killed) || !c.Up() {
+	for !c.connectedSince(c.killed) || !c.Up() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ErrAway
 		}
 	}
+	c.killed = time.Time{}
 	return nil
 }
 

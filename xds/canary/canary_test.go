@@ -22,14 +22,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-func newCanary(t *testing.T) *Canary {
+func newCanary(t *testing.T, alter ...func(*Canary)) *Canary {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.Patience = t.TempDir(), api.Duration(patience)
 	there := make(chan bool, 16)
-	c, err := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(up bool) { there <- up })
+	c, err := New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(up bool) {
+		select {
+		case there <- up:
+		default:
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, a := range alter {
+		a(c)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

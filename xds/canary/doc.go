@@ -13,6 +13,10 @@
 // silent over a change is killed and started again, and the change is halved as
 // if it had been refused.
 //
+// Clusters of shapes that are not known yet, over which Envoy could fall silent, can
+// be tried on a second Envoy, see [Canary.Ahead]. It is started when it is needed,
+// and meanwhile everything else is tried on the first one.
+//
 // What it does not do: endpoints are not tried. Their rules are few and package
 // preflight knows them; a pod's change must not wait for anything.
 package canary

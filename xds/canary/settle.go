@@ -121,3 +121,12 @@ func (c *Canary) unstick(ctx context.Context) error {
 	c.log.Warn("the canary Envoy fell silent over a change and is started again")
 	return c.renew(ctx)
 }
+
+// unstickLater is unstick that does not wait for the new Envoy.
+func (c *Canary) unstickLater() error {
+	if !c.Up() {
+		return ErrAway
+	}
+	c.metrics.stuck.Inc()
+	return c.discard()
+}

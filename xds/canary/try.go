@@ -169,6 +169,9 @@ const silent = "Envoy takes it without an answer, and takes no change after it"
 // trySome returns what is refused of some clusters, and why. The server halves what
 // is refused; what makes Envoy silent is halved here, with a new Envoy each time.
 func (c *Canary) trySome(ctx context.Context, all map[string]*cluster.Cluster, names []string) (map[string]string, error) {
+	if err := c.renewed(ctx); err != nil {
+		return nil, err
+	}
 	err := c.send(ctx, all, names)
 	if err == nil {
 		texts := c.serve.Refused(resource.ClusterType)
@@ -179,6 +182,9 @@ func (c *Canary) trySome(ctx context.Context, all map[string]*cluster.Cluster, n
 		return nil, err
 	}
 	c.serve.Update(resource.ClusterType, nil, names)
+	if len(names) == 1 && c.careful {
+		return map[string]string{names[0]: silent}, c.unstickLater()
+	}
 	if err := c.unstick(ctx); err != nil {
 		return nil, err
 	}

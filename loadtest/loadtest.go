@@ -13,6 +13,10 @@
 //     worker is the server's slowness, counts as latency, and is no lag;
 //   - more than MaxDropped of the requests were due but never sent, so that the
 //     offered load was not that of the plan;
+//   - more than MaxDropped of them failed for want of file descriptors, local ports or
+//     buffers of this machine, which the target has no part in;
+//   - in more than MaxFull of its seconds it used all of its cores, or garbage collection
+//     stopped it for more than MaxPaused of the time;
 //   - the caller stopped it.
 package loadtest
 
@@ -40,6 +44,8 @@ const (
 	MaxLag     = 10 * time.Millisecond // a tenth of a typical objective
 	MinLagging = 3                     // in short runs single hiccups of a shared machine are no verdict
 	MaxDropped = 0.001                 // share of the requests that were due
+	MaxFull    = 0.05                  // share of the intervals in which the process may use all of its cores
+	MaxPaused  = 0.05                  // share of the time in which garbage collection may stop it; its pauses are lag, too
 )
 
 // Options are what a run needs besides its scenario. The zero value is a run on

@@ -1,7 +1,6 @@
 package loadtest
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -29,6 +28,9 @@ func summarise(p scenario.Plan, s attack.Stats) report.Result {
 			Max: attack.Quantile(s.Lag, 100).Seconds(),
 		},
 	}
+	r.Histogram = report.Encoded(s.Latency)
+	r.Intervals = intervals(s.Intervals)
+	r.Confidence = r.ConfidenceOf(s.Latency)
 	r.InvalidReasons = doubts(s)
 	r.Valid = len(r.InvalidReasons) == 0
 	for _, t := range p.Thresholds {
@@ -47,29 +49,6 @@ func rate(n uint64, d time.Duration) float64 {
 		return 0
 	}
 	return math.Round(float64(n)/d.Seconds()*1000) / 1000
-}
-
-// doubts are the reasons for which the run says little about the server.
-func doubts(s attack.Stats) []string {
-	var reasons []string
-	doubt := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
-	if s.Sent == 0 {
-		doubt("no request was sent")
-	}
-	if s.CPU > MaxCPU {
-		doubt("the generator's process used %.0f %% of all cores, more than %.0f %%", 100*s.CPU, 100*MaxCPU)
-	}
-	if s.Lagging >= MinLagging && float64(s.Lagging) > 0.01*float64(s.Sent) {
-		doubt("%d of %d requests were sent over %v later than they could have been (lag p99 %v)",
-			s.Lagging, s.Sent, MaxLag, attack.Quantile(s.Lag, 99).Round(100*time.Microsecond))
-	}
-	if due := s.Sent + s.Dropped; float64(s.Dropped) > MaxDropped*float64(due) {
-		doubt("%d of %d requests that were due were never sent", s.Dropped, due)
-	}
-	if s.Stopped == attack.StopCaller {
-		doubt("stopped after %v", s.Sending.Round(10*time.Millisecond))
-	}
-	return reasons
 }
 
 // measure is a threshold's figure in its unit; NaN when nothing was measured.

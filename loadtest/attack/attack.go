@@ -31,6 +31,7 @@ type Attack struct {
 	turn     chan *schedule // holds the schedule while no worker has it
 	shards   []*shard
 	series   []*series
+	timeline *timeline
 	began    time.Time
 	dropped  atomic.Uint64
 	inFlight atomic.Int64
@@ -58,7 +59,10 @@ func NewFor(c Config, pacer vegeta.Pacer, sender Sender, hooks Hooks) (*Attack, 
 	if err != nil {
 		return nil, err
 	}
-	a := &Attack{config: c, sender: sender, hooks: hooks, turn: make(chan *schedule, 1), series: newSeries(c.Series)}
+	a := &Attack{
+		config: c, sender: sender, hooks: hooks, turn: make(chan *schedule, 1), series: newSeries(c.Series),
+		timeline: newTimeline(c.Duration, c.MaxBehind),
+	}
 	for range min(c.Workers, shards) {
 		a.shards = append(a.shards, newShard())
 	}
@@ -95,6 +99,7 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 	}
 	var watcher sync.WaitGroup
 	ended := make(chan struct{})
+	watcher.Go(func() { a.timeline.watch(a.began, ended) })
 	if a.hooks.Progress != nil {
 		watcher.Go(func() { a.watch(ended) })
 	}
@@ -104,6 +109,7 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 
 	t := a.sum()
 	t.Series = a.sumSeries()
+	t.Intervals = a.timeline.intervals()
 	t.CPU = cpuShare(cpu, time.Since(a.began))
 	s := <-a.turn
 	t.Planned = s.hits
@@ -208,6 +214,7 @@ func (w *worker) skip(s *schedule) (time.Duration, bool) {
 			return planned, true
 		}
 		w.dropped.Add(1)
+		w.timeline.drop(planned)
 		w.observe(Observation{Planned: planned, Latency: behind, Fault: KindDropped, Series: -1})
 		if w.sending.Err() != nil {
 			return 0, false
@@ -256,6 +263,7 @@ func (w *worker) send(d due) {
 		}
 
 		w.shard.add(w.config, d, sent, latency, r)
+		w.timeline.add(w.config, d, sent, latency, r)
 		w.addSeries(latency, r)
 		w.observe(Observation{Planned: d.planned, Latency: latency, Status: r.Status, Bytes: r.In, Fault: r.Fault, Series: r.Series})
 		w.result(d, latency, r)

@@ -20,7 +20,30 @@ const (
 	KindCanceled = "canceled" // the run was stopped while the request was in flight
 	KindDropped  = "dropped"  // never sent: too far behind the plan
 	KindOther    = "other"
+
+	// These are the generator's own: the request never reached the target.
+	KindFiles   = "no-files"   // no file descriptor was left for a connection
+	KindPorts   = "no-ports"   // no local port was left for a connection
+	KindBuffers = "no-buffers" // no memory was left for a connection
 )
+
+// OwnFault says whether a kind of error says nothing about the target.
+func OwnFault(kind string) bool {
+	return kind == KindFiles || kind == KindPorts || kind == KindBuffers
+}
+
+// ownKind is empty for errors that are not the generator's own.
+func ownKind(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return KindFiles
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EADDRINUSE):
+		return KindPorts
+	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return KindBuffers
+	}
+	return ""
+}
 
 func kindOf(err error) string {
 	var dns *net.DNSError
@@ -32,6 +55,8 @@ func kindOf(err error) string {
 		return ""
 	case errors.Is(err, context.Canceled):
 		return KindCanceled
+	case ownKind(err) != "":
+		return ownKind(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return KindTimeout
 	case errors.As(err, &dns):

@@ -38,6 +38,19 @@ type Stats struct {
 	CPU      float64                 // share of all cores that this process used, 0 to 1
 	Stopped  Stop
 	Series   []Series // in the order of [Config.Series]
+	// Intervals are the run bit by bit, from its begin.
+	Intervals []Interval
+}
+
+// Own is how many requests failed for want of the generator's own means.
+func (s Stats) Own() uint64 {
+	var n uint64
+	for kind, count := range s.Faults {
+		if OwnFault(kind) {
+			n += count
+		}
+	}
+	return n
 }
 
 // Stop says what ended a run.

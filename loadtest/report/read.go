@@ -50,6 +50,7 @@ func count(decode vegeta.Decoder) (Result, error) {
 	r := Result{Status: map[int]uint64{}, Errors: map[string]uint64{}}
 	h := hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3)
 	var first, last time.Time
+	var in intervalsOf
 	for {
 		var x vegeta.Result
 		err := decode(&x)
@@ -59,6 +60,10 @@ func count(decode vegeta.Decoder) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("result %d: %w", r.Sent+1, err)
 		}
+		if in.length == 0 {
+			in.length, in.began = time.Second, x.Timestamp
+		}
+		in.add(x.Timestamp, x.Latency, x.Code >= 200 && x.Code < 400, x.Code == 0 || x.Code >= 500)
 		if first.IsZero() || x.Timestamp.Before(first) {
 			first = x.Timestamp
 		}
@@ -84,6 +89,8 @@ func count(decode vegeta.Decoder) (Result, error) {
 		r.AchievedRate = r.OfferedRate
 	}
 	r.Latency = LatencyOf(h)
+	r.Intervals, r.Histogram = in.done(), Encoded(h)
+	r.Confidence = r.ConfidenceOf(h)
 	return r, nil
 }
 

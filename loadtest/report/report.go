@@ -37,6 +37,22 @@ type Result struct {
 	Lag            Lag                `json:"schedule_lag_s"`
 	CPU            float64            `json:"generator_cpu"` // share of all cores used by this process, 0 to 1
 	Thresholds     []ThresholdOutcome `json:"thresholds"`
+	Confidence     Confidence         `json:"latency_confidence"`
+	Agents         []Agent            `json:"agents,omitempty"` // when several generators shared the run
+	Intervals      []Interval         `json:"intervals,omitempty"`
+	Histogram      string             `json:"histogram,omitempty"` // of latencies in microseconds, as HdrHistogram encodes it (V2, compressed, base64)
+}
+
+// Agent is one of several generators.
+type Agent struct {
+	Name   string  `json:"name"`
+	Valid  bool    `json:"valid"`
+	Sent   uint64  `json:"sent"`
+	Rate   float64 `json:"rate"` // requests a second that it sent
+	LagP99 float64 `json:"lag_p99_s"`
+	CPU    float64 `json:"cpu"`            // share of all its cores, 0 to 1
+	Clock  float64 `json:"clock_offset_s"` // ahead of the coordinator's clock
+	Error  float64 `json:"clock_error_s"`  // by which that may be wrong
 }
 
 // Latency of all answered or failed requests from their planned times, seconds.
@@ -115,12 +131,18 @@ func (r Result) WriteText(w io.Writer) error {
 	row("requests", "%d sent, %d late, %d dropped, %d canceled", r.Sent, r.Late, r.Dropped, r.Canceled)
 	row("latency", "mean %s  p50 %s  p90 %s  p99 %s  max %s", ms(r.Latency.Mean), ms(r.Latency.P50),
 		ms(r.Latency.P90), ms(r.Latency.P99), ms(r.Latency.Max))
+	if line := r.Confidence.line(); line != "" {
+		row("95 % sure", "%s", line)
+	}
 	row("success", "%.3f %%", 100*r.Success())
 	row("status", "%s", counts(r.Status))
 	if len(r.Errors) > 0 {
 		row("errors", "%s", counts(r.Errors))
 	}
 	row("generator", "lag p99 %s, %.0f %% of all cores", ms(r.Lag.P99), 100*r.CPU)
+	for _, a := range r.Agents {
+		row("agent", "%s: %d sent, lag p99 %s, %.0f %% of all cores, clock %+.1f ± %.1f ms", a.Name, a.Sent, ms(a.LagP99), 100*a.CPU, 1000*a.Clock, 1000*a.Error)
+	}
 	if r.Stopped != "" {
 		row("stopped", "by the %s", r.Stopped)
 	}

@@ -11,18 +11,18 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/loadtest"
-	"github.com/kongdao/kongdao/loadtest/attack"
 	"github.com/kongdao/kongdao/loadtest/report"
 	"github.com/kongdao/kongdao/loadtest/scenario"
 )
 
 func (e *env) loadCommand() *cobra.Command {
-	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand())
+	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand())
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
 	var results, file string
 	var allow []string
+	var also outputs
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "carry out a stress test",
@@ -50,9 +50,13 @@ limit, so that the run says nothing about the target.`,
 			if err != nil {
 				return err
 			}
+			if err := also.write(r); err != nil {
+				return err
+			}
 			return e.verdict(r)
 		},
 	}
+	also.flags(cmd)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
@@ -87,7 +91,9 @@ func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.
 }
 
 func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits) (r report.Result, err error) {
-	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: e.loadProgress}
+	view := e.newLiveView(s.Name)
+	defer view.end()
+	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: view.show}
 	if results != "" {
 		f, err := os.Create(results)
 		if err != nil {
@@ -101,12 +107,6 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 		return r, invalid(fmt.Errorf("%s: %w", s.Source, err))
 	}
 	return r, err
-}
-
-// loadProgress prints one line a second on standard error.
-func (e *env) loadProgress(p attack.Progress) {
-	fmt.Fprintf(e.err, "%4.0fs  %7.0f/s  sent %d  in flight %d  p50 %v  p99 %v  faults %d  late %d  dropped %d\n",
-		p.Elapsed.Seconds(), p.Rate, p.Sent, p.InFlight, p.P50, p.P99, p.Faults, p.Late, p.Dropped)
 }
 
 // verdict prints a result and turns it into the exit code.
@@ -124,22 +124,36 @@ func (e *env) verdict(r report.Result) error {
 }
 
 func (e *env) loadReportCommand() *cobra.Command {
-	return &cobra.Command{
+	var also outputs
+	cmd := &cobra.Command{
 		Use: "report FILE", Short: "show the result of an earlier stress test",
 		Long:    "Report reads what load run printed with -o json or wrote with --results, also files of vegeta itself.",
-		Example: "  kongdao load report feed.gob -o json",
+		Example: "  kongdao load report feed.gob -o json\n  kongdao load report feed.json --html feed.html",
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := os.Open(args[0])
+			r, err := readResult(args[0])
 			if err != nil {
-				return invalid(err)
+				return err
 			}
-			defer f.Close()
-			r, err := report.Read(f)
-			if err != nil {
-				return invalid(fmt.Errorf("%s: %w", args[0], err))
+			if err := also.write(r); err != nil {
+				return err
 			}
 			return e.print(r, func(w io.Writer) { _ = r.WriteText(w) })
 		},
 	}
+	also.flags(cmd)
+	return cmd
+}
+
+func readResult(name string) (report.Result, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return report.Result{}, invalid(err)
+	}
+	defer f.Close()
+	r, err := report.Read(f)
+	if err != nil {
+		return r, invalid(fmt.Errorf("%s: %w", name, err))
+	}
+	return r, nil
 }

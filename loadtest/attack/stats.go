@@ -140,6 +140,10 @@ type Progress struct {
 	Late     uint64
 	Dropped  uint64
 	LagP99   time.Duration // the generator's own, so far
+	// These are of the last whole interval alone.
+	Planned        float64 // requests a second
+	NowP50, NowP99 time.Duration
+	NowLagP99      time.Duration
 }
 
 // String is one line, such as "12s  300/s  4 in flight  p50 3ms  p99 21ms".
@@ -170,6 +174,7 @@ func (a *Attack) progress(before uint64, since time.Duration) Progress {
 		LagP99:   Quantile(t.Lag, 99),
 	}
 	p.Rate = float64(t.Sent-before) / since.Seconds()
+	a.timeline.describe(&p)
 	for _, n := range t.Faults {
 		p.Faults += n
 	}

@@ -130,3 +130,18 @@ func (t *timeline) intervals() []Interval {
 	}
 	return all[:last]
 }
+
+// describe adds what was seen in the interval that has ended last.
+func (t *timeline) describe(p *Progress) {
+	i := int(p.Elapsed/t.length) - 1
+	if i < 0 || i >= len(t.slots) {
+		return
+	}
+	s := t.slots[i].Load()
+	if s == nil {
+		return
+	}
+	p.Planned = float64(s.planned.Load()) / t.length.Seconds()
+	latency := s.latency.Sketch()
+	p.NowP50, p.NowP99, p.NowLagP99 = latency.Quantile(0.5), latency.Quantile(0.99), s.lag.Sketch().Quantile(0.99)
+}

@@ -3,7 +3,6 @@ package translate
 import (
 	buffer "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kongdao/kongdao/api"
@@ -13,21 +12,9 @@ const filterBuffer = "envoy.filters.http.buffer"
 
 // bodies is the filter that refuses large bodies with 413. It holds a body until
 // it is complete, so it must be off where nobody asks for it: the filter has no
-// such setting of its own, every route configuration has it; see unlessAsked.
+// such setting of its own, every route that has it has one; see switchedOn.
 func (t *translator) bodies() *hcm.HttpFilter {
 	return t.filter(filterBuffer, &buffer.Buffer{MaxRequestBytes: wrapperspb.UInt32(uint32(api.MaxRequestBytes))})
-}
-
-// unlessAsked adds what is off on all routes of a configuration that do not switch
-// it on.
-func (t *translator) unlessAsked(more map[string]*anypb.Any) map[string]*anypb.Any {
-	all := map[string]*anypb.Any{
-		filterBuffer: t.pack(&buffer.BufferPerRoute{Override: &buffer.BufferPerRoute_Disabled{Disabled: true}}),
-	}
-	for name, config := range more {
-		all[name] = config
-	}
-	return all
 }
 
 // bodyLimit is the filter switched on for a route.

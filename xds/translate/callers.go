@@ -69,7 +69,7 @@ func callerHeaders() (names []string) {
 func (t *translator) callerFilters(share uint32) []*hcm.HttpFilter {
 	filters := []*hcm.HttpFilter{t.filter(callerFilter, &headermutation.HeaderMutation{})}
 	for slot := range model.CallerSlots {
-		filters = append(filters, t.filter(fmt.Sprintf("kongdao.callers.%d", slot), callerLimit(slot, share)))
+		filters = append(filters, t.filter(callerSlotFilter(slot), callerLimit(slot, share)))
 	}
 	return filters
 }

@@ -45,6 +45,7 @@ func TestChangesAddUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkRoutes(t, full)
+			checkChains(t, w, full)
 			if in.Touched != nil {
 				in.Touched = nil
 				sameWorld(t, c, w, model.Build(in))

@@ -45,7 +45,7 @@ func wildcard(c model.HostChange) bool {
 // frame is a shard without its hosts.
 func (t *translator) frame(name string) *route.RouteConfiguration {
 	c := configuration(name)
-	c.TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
+	c.TypedPerFilterConfig = t.shortChain()
 	return c
 }
 
@@ -61,7 +61,7 @@ func (t *translator) shard(w *model.World, i int) *route.RouteConfiguration {
 
 func (t *translator) anyHost(w *model.World) *route.RouteConfiguration {
 	c := configuration(AnyHost)
-	c.TypedPerFilterConfig = t.unlessAsked(nil)
+	c.TypedPerFilterConfig = map[string]*anypb.Any{filterBuffer: t.switchedOn(filterBuffer)}
 	for _, h := range w.Wildcards() {
 		c.VirtualHosts = append(c.VirtualHosts, t.virtualHost(h))
 	}
@@ -96,7 +96,9 @@ func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	}
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noRoute())
+		return v // found with all filters
 	}
+	t.anotherLook(v, h.Rules)
 	return v
 }
 
@@ -158,6 +160,7 @@ func (t *translator) ordinary(r *model.Rule, door door, to *route.RouteAction, c
 		}
 		maps.Copy(out.TypedPerFilterConfig, a)
 	}
+	t.switchOn(out, unconfigured(f, door.right)...)
 	return out
 }
 

@@ -10,7 +10,6 @@ import (
 	setfilterstate "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	early "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kongdao/kongdao/xds/model"
 )
@@ -115,7 +114,8 @@ func (t *translator) earlyHeaders() *core.TypedExtensionConfig {
 	})}
 }
 
-// anyHostFilters are the second look, for requests that matched no exact host.
+// anyHostFilters are the second look, for requests that matched no exact host; see
+// shortChain for who has them off.
 func (t *translator) anyHostFilters() []*hcm.HttpFilter {
 	return []*hcm.HttpFilter{
 		t.filter(anyHostScope, &headermutation.HeaderMutation{
@@ -123,12 +123,6 @@ func (t *translator) anyHostFilters() []*hcm.HttpFilter {
 		}),
 		t.filter(anyHostReroute, &setfilterstate.Config{ClearRouteCache: true}),
 	}
-}
-
-// matchedExactly switches the second look off.
-func (t *translator) matchedExactly() map[string]*anypb.Any {
-	off := t.pack(&route.FilterConfig{Disabled: true})
-	return map[string]*anypb.Any{anyHostScope: off, anyHostReroute: off}
 }
 
 func overwrite(name, value string) *mutation.HeaderMutation {

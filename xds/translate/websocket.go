@@ -29,12 +29,14 @@ const (
 // websockets is the route configuration.
 func (t *translator) websockets(w *model.World) *route.RouteConfiguration {
 	c := configuration(Websockets)
-	c.TypedPerFilterConfig = t.unlessAsked(t.matchedExactly())
+	c.TypedPerFilterConfig = t.shortChain()
 	for _, h := range w.Hosts {
 		v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
-		for _, r := range w.Websockets(h) {
+		rules := w.Websockets(h)
+		for _, r := range rules {
 			v.Routes = append(v.Routes, t.chargedRoutes(r)...)
 		}
+		t.anotherLook(v, rules)
 		if h.TakesWebsockets() { // also when quarantine left no route of it
 			c.VirtualHosts = append(c.VirtualHosts, sealed(v))
 		}

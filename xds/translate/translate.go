@@ -11,13 +11,14 @@
 //
 //  1. Before anything else Envoy copies the host into [ScopeHeader], whatever the
 //     client sent in it, and looks up the scope of that name.
-//  2. When no route matched, two filters run that every matched route of a shard
-//     switches off: one sets the header to "*", one makes Envoy look again.
+//  2. When no route matched, two filters run that every shard switches off: one
+//     sets the header to "*", one makes Envoy look again.
 //
 // So a request is tried against its exact host first and then against wildcards,
 // and only requests that use wildcards pay for the second look. Two things follow:
-// no filter may be switched per route by FilterConfig.disabled (it is decided
-// before the second look), and a host in upper case is only found by wildcards.
+// which filters a request goes through is decided before the second look, so all of
+// them are on where no route was found (see chain.go), and a host in upper case is
+// only found by wildcards.
 //
 // # Limits
 //

@@ -39,21 +39,36 @@ func Filters(l *listener.Listener) (names []string, err error) {
 // need, and settings of filters that are not on the listener.
 func Problems(c *route.RouteConfiguration, filters []string) (all []string) {
 	for _, v := range c.GetVirtualHosts() {
-		for _, first := range v.GetRoutes() {
-			chain := Chain(c, v, first, filters)
-			for _, r := range v.GetRoutes() {
-				if r != first && !moves(first) {
-					continue
-				}
-				for _, name := range Needs(r) {
-					if !slices.Contains(chain, name) {
-						all = append(all, fmt.Sprintf("%s, host %s: a request that begins at %s can end at %s without %s", c.GetName(), v.GetName(), first.GetName(), r.GetName(), name))
-					}
+		host := v.GetRoutes()
+		needs := make([][]string, len(host))
+		for i, r := range host {
+			needs[i] = Needs(r)
+		}
+		for i, first := range host {
+			lacks := missing(Chain(c, v, first, filters))
+			ends, at := host, needs
+			if !moves(first) {
+				ends, at = host[i:i+1], needs[i:i+1]
+			}
+			for j, r := range ends {
+				for _, name := range lacks(at[j]) {
+					all = append(all, fmt.Sprintf("%s, host %s: a request that begins at %s can end at %s without %s", c.GetName(), v.GetName(), first.GetName(), r.GetName(), name))
 				}
 			}
 		}
 	}
 	return all
+}
+
+// missing says which filters are not in a chain.
+func missing(chain []string) func(needs []string) []string {
+	has := map[string]bool{}
+	for _, name := range chain {
+		has[name] = true
+	}
+	return func(needs []string) []string {
+		return slices.DeleteFunc(slices.Clone(needs), func(name string) bool { return has[name] })
+	}
 }
 
 // Chain names the filters that requests have which take the route at first: the

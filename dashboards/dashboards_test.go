@@ -100,7 +100,7 @@ func TestComplaints(t *testing.T) {
 		"overlaps":                        func(d *Dashboard) { first(d).GridPos.W = 5 },
 		"id 1 is taken":                   func(d *Dashboard) { first(d).Id = &one },
 		"no id":                           func(d *Dashboard) { first(d).Id = nil },
-		"/$zone: no query uses it":        func(d *Dashboard) { d.Model.Panels = nil },
+		"/$zone: no query uses it":        func(d *Dashboard) { d.Model.Panels, d.Model.Annotations.List = nil, nil },
 		"no variable zone":                func(d *Dashboard) { d.Model.Templating.List = d.Model.Templating.List[:5] },
 		"/$zone: its data source is not":  func(d *Dashboard) { d.Model.Templating.List[5].Datasource.Uid = &other },
 		"a query without rawSql or refId": func(d *Dashboard) { first(d).Targets[0] = query("A", Table, "") },

@@ -22,6 +22,7 @@ func functionDetail() *builder {
 		dashboard.NewTextBoxVariableBuilder("limit").Label("Limit of a pod").DefaultValue(dashboard.StringOrMap{String: new(string)}).
 			Description("Calls a second that one pod may get, such as its measured safe rate; drawn beside the rate of each pod. Empty: not drawn."),
 	))
+	p.loadTests(p.tested(raw()))
 	p.row("$function in figures")
 	p.figures()
 	p.number(panel{

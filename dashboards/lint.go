@@ -11,7 +11,7 @@ import (
 // Panel is a query and where it stands.
 type Panel struct {
 	Dashboard string // title
-	Title     string // of the panel; empty for the query of a variable
+	Title     string // of the panel, or "annotation" and its name; empty for the query of a variable
 	Variable  string // name; empty for the query of a panel
 	Query     Query
 }
@@ -24,7 +24,7 @@ func (p Panel) String() string {
 	return p.Dashboard + "/" + p.Title + "/" + p.Query.RefID
 }
 
-// Queries are those of all panels and variables of d.
+// Queries are those of all panels, annotations and variables of d.
 func (d Dashboard) Queries() []Panel {
 	var all []Panel
 	for _, v := range d.Model.Templating.List {
@@ -33,6 +33,11 @@ func (d Dashboard) Queries() []Panel {
 		}
 		sql, _ := v.Query.Map["rawSql"].(string) // Lint reports a variable without
 		all = append(all, Panel{Dashboard: d.Title, Variable: v.Name, Query: query(v.Name, Table, sql)})
+	}
+	for _, a := range d.Model.Annotations.List {
+		if q, ok := a.Target.(Query); ok {
+			all = append(all, Panel{Dashboard: d.Title, Title: "annotation " + a.Name, Query: q})
+		}
 	}
 	for _, p := range d.panels() {
 		for _, target := range p.Targets {

@@ -20,6 +20,7 @@ func overview() *builder {
 		several("revision", "Revision", names("revision", "\n  AND "+theseFunctions), "Revisions that are counted."),
 		several("zone", "Zone", names("zone", "\n  AND "+theseFunctions), "Zones of the pods that answered; all of them include calls that no pod answered."),
 	))
+	p.loadTests(p.tested(raw()))
 	p.row("Time range in figures")
 	p.figures()
 	p.number(panel{

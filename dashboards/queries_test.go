@@ -91,6 +91,20 @@ VALUES (?, 'gw-1', 'zb-a', ?, ?, 1000, ?, ?, ?, ?, true, ?)`, at, at, at.Add(tim
 	}
 }
 
+// annotations mark when the load test ran, by its first and last call.
+func (s *store) annotations(t *testing.T) {
+	for _, d := range []string{"Gateway overview", "Function detail"} {
+		rows := s.run(t, find(t, d, "annotation Load tests"), s.setting("function", "feed"))
+		if len(rows) != 1 || rows[0]["title"] != "load test run-1" || rows[0]["text"] != "300 calls of feed" || rows[0]["tags"] != "load-test" {
+			t.Fatalf("%s: %v", d, rows)
+		}
+		from, to := rows[0]["time"].(time.Time), rows[0]["timeEnd"].(time.Time)
+		if !from.Equal(s.from) || to.Sub(from) != 598*time.Second {
+			t.Errorf("%s: from %v to %v", d, from, to)
+		}
+	}
+}
+
 func (s *store) completeness(t *testing.T) {
 	rows := s.run(t, find(t, "Gateway overview", "Completeness by gateway"), s.setting())
 	if len(rows) != 1 || rows[0]["calls"] != 10_000.0 || rows[0]["lost"] != 10.0 {
@@ -295,6 +309,7 @@ func TestQueries(t *testing.T) {
 	t.Run("variables", s.variables)
 	t.Run("edges of time", s.edges)
 	t.Run("completeness", s.completeness)
+	t.Run("annotations", s.annotations)
 	t.Run("tried at once", s.tried)
 }
 

@@ -71,6 +71,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/completeness", s.getCompleteness)
 		s.callRoutes(whole)
 		s.functionLogRoutes(whole)
+		s.loadRunRoutes(h)
 	}
 	if s.collector != nil {
 		s.collectorRoutes(h)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,13 +18,15 @@ import (
 )
 
 func (e *env) loadCommand() *cobra.Command {
-	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand())
+	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand(),
+		e.loadListCommand(), e.loadShowCommand())
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
 	var results, file string
 	var allow []string
 	var also outputs
+	var keep bool
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "carry out a stress test",
@@ -50,6 +54,9 @@ limit, so that the run says nothing about the target.`,
 			if err != nil {
 				return err
 			}
+			if keep {
+				e.store(cmd.Context(), r)
+			}
 			if err := also.write(r); err != nil {
 				return err
 			}
@@ -57,6 +64,7 @@ limit, so that the run says nothing about the target.`,
 		},
 	}
 	also.flags(cmd)
+	cmd.Flags().BoolVar(&keep, "store", true, "store the result in the running system, if there is one, beside the calls it made")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
@@ -130,8 +138,8 @@ func (e *env) loadReportCommand() *cobra.Command {
 		Long:    "Report reads what load run printed with -o json or wrote with --results, also files of vegeta itself.",
 		Example: "  kongdao load report feed.gob -o json\n  kongdao load report feed.json --html feed.html",
 		Args:    usage(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := readResult(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := e.result(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -143,6 +151,15 @@ func (e *env) loadReportCommand() *cobra.Command {
 	}
 	also.flags(cmd)
 	return cmd
+}
+
+// result is that of a file, or of a stored run.
+func (e *env) result(ctx context.Context, name string) (report.Result, error) {
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(name, "lt-") {
+		d, err := e.storedRun(ctx, name)
+		return d.Result, err
+	}
+	return readResult(name)
 }
 
 func readResult(name string) (report.Result, error) {

@@ -18,7 +18,7 @@ func (e *env) loadCompareCommand() *cobra.Command {
 		Use:   "compare A B",
 		Short: "say whether the difference between two stress tests is real",
 		Long: `Compare reads two results, as load run printed them with -o json or wrote them
-with --results, and says how B differs from A: for p50, p90, p99 and the share
+with --results, or the ids of stored runs, and says how B differs from A: for p50, p90, p99 and the share
 of failures the change with its bounds, whether chance alone explains it, and
 the smallest change that these runs would have shown.
 
@@ -28,16 +28,16 @@ most.
 
 Exit code 1 when B is worse than A by more than the tolerance for certain (the
 whole interval of a change is above it), 3 when a run is invalid or too short.`,
-		Example: "  kongdao load compare before.json after.json --tolerance 5%",
+		Example: "  kongdao load compare before.json after.json --tolerance 5%\n  kongdao load compare lt-0123456789ab lt-ba9876543210",
 		Args:    usage(cobra.ExactArgs(2)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			bound, err := shareOf(tolerance)
 			if err != nil {
 				return invalid(fmt.Errorf("--tolerance %w", err))
 			}
 			var runs [2]report.Result
 			for i, name := range args {
-				if runs[i], err = readResult(name); err != nil {
+				if runs[i], err = e.result(cmd.Context(), name); err != nil {
 					return err
 				}
 			}

@@ -52,6 +52,9 @@ type Config struct {
 	// ShareByLoad gives gateways that are short of their part of a function's limit
 	// what others do not need of it. Without it each always has an even part.
 	ShareByLoad bool `yaml:"shareByLoad"`
+	// Proxyless also serves gRPC clients that call pods themselves, with functions that
+	// lose nothing by it; see package proxyless.
+	Proxyless bool `yaml:"proxyless"`
 	// FirstReadiness is how long the first update waits for the readiness of every
 	// pod to be known. Without it a restarted control plane would begin by taking
 	// all limits down to one pod. 0: it does not wait.

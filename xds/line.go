@@ -40,7 +40,7 @@ func (s *Server) newLine(group string) *line {
 		publish: publisher{
 			config: s.config, group: group, canary: s.canary, tamper: &s.tamper, serve: s.serve.Group(group), log: s.log.With("group", group),
 			gone: map[string]time.Time{}, broken: map[string]broken{}, behind: map[string]bool{}, postponed: map[string]bool{},
-			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{},
+			bridged: map[string]*anypb.Any{}, viewed: map[string]map[string]*anypb.Any{}, direct: s.newDirect(group),
 		},
 	}
 }

@@ -57,6 +57,10 @@ var (
 		"Rate that all gateways together admit to a function; functions without a limit are not listed.", []string{"function"}, nil)
 	gatewaysDesc = prometheus.NewDesc("kongdao_xds_gateways",
 		"Connected gateways.", nil, nil)
+	callersDesc = prometheus.NewDesc("kongdao_xds_callers",
+		"Connected gRPC clients that call pods without a gateway.", nil, nil)
+	refusingDesc = prometheus.NewDesc("kongdao_xds_refusing_callers",
+		"Those of them that refuse something that they were sent.", nil, nil)
 	silentDesc = prometheus.NewDesc("kongdao_xds_silent_gateways",
 		"Connected gateways that leave an update unanswered for longer than the threshold.", nil, nil)
 	expiryDesc = prometheus.NewDesc("kongdao_xds_certificate_expiry_timestamp_seconds",
@@ -76,7 +80,7 @@ type worldCollector struct{ s *Server }
 
 // Describe implements prometheus.Collector.
 func (c worldCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, silentDesc, silenceDesc, quarantineDesc, invalidDesc, expiryDesc, badCertificateDesc} {
+	for _, d := range []*prometheus.Desc{podsDesc, readyDesc, limitDesc, gatewaysDesc, callersDesc, refusingDesc, silentDesc, silenceDesc, quarantineDesc, invalidDesc, expiryDesc, badCertificateDesc} {
 		out <- d
 	}
 }
@@ -125,6 +129,14 @@ func (c worldCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(quarantineDesc, float64(n), at.function, at.stage)
 	}
 	gauge(gatewaysDesc, float64(len(state.Gateways)))
+	callers, refusing := c.s.Callers(), 0
+	for _, x := range callers {
+		if len(x.Refused) > 0 {
+			refusing++
+		}
+	}
+	gauge(callersDesc, float64(len(callers)))
+	gauge(refusingDesc, float64(refusing))
 	gauge(silentDesc, float64(silent))
 	gauge(invalidDesc, float64(invalid))
 }

@@ -115,15 +115,34 @@ func (m Mutual) read() (*tls.Config, error) {
 
 // admitByCertificate lets a gateway be what its certificate says.
 func admitByCertificate(ctx context.Context, node, group string) error {
+	c, err := shown(ctx)
+	if err != nil {
+		return err
+	}
+	return certifies(c, node, group)
+}
+
+// admitCallerByCertificate does so with a caller without a gateway. The names are
+// others than those of gateways, which get keys and what access is checked by.
+func admitCallerByCertificate(ctx context.Context, node, group string) error {
+	c, err := shown(ctx)
+	if err != nil {
+		return err
+	}
+	return certifiesCaller(c, node, group)
+}
+
+// shown is the certificate of whoever is on the connection.
+func shown(ctx context.Context) (*x509.Certificate, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return errors.New("the connection is not known")
+		return nil, errors.New("the connection is not known")
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.VerifiedChains) == 0 {
-		return errors.New("no certificate was shown")
+		return nil, errors.New("no certificate was shown")
 	}
-	return certifies(info.State.PeerCertificates[0], node, group)
+	return info.State.PeerCertificates[0], nil
 }
 
 // certifies wants one name of the certificate to be the gateway's:
@@ -136,7 +155,7 @@ func certifies(c *x509.Certificate, node, group string) error {
 	if node == "" || group == "" {
 		return errors.New("the gateway does not say which node of which group it is")
 	}
-	named := slices.ContainsFunc(c.URIs, func(u *url.URL) bool { return u.Scheme == "spiffe" && ofPath(u.Path, node, group) }) ||
+	named := hasURI(c, "gateway", node, group) ||
 		slices.ContainsFunc(c.DNSNames, func(n string) bool {
 			return strings.EqualFold(n, node+"."+group) || strings.EqualFold(n, "*."+group)
 		})
@@ -147,7 +166,25 @@ func certifies(c *x509.Certificate, node, group string) error {
 	return nil
 }
 
-// ofPath compares whole segments, so that no name is the beginning of another.
-func ofPath(path, node, group string) bool {
-	return path == "/gateway/"+group+"/"+node || path == "/gateway/"+group
+// certifiesCaller wants one name of the certificate to be the caller's:
+//
+//	spiffe://DOMAIN/caller/GROUP/NODE   this caller
+//	spiffe://DOMAIN/caller/GROUP        every caller of the group
+func certifiesCaller(c *x509.Certificate, node, group string) error {
+	if node == "" || group == "" {
+		return errors.New("the caller does not say which node of which group it is")
+	}
+	if !hasURI(c, "caller", node, group) {
+		return fmt.Errorf("the certificate is not that of the caller %s in the group %s: want the name spiffe://…/caller/%s/%s or spiffe://…/caller/%s",
+			node, group, group, node, group)
+	}
+	return nil
+}
+
+// hasURI compares whole segments, so that no name is the beginning of another.
+func hasURI(c *x509.Certificate, role, node, group string) bool {
+	all := "/" + role + "/" + group
+	return slices.ContainsFunc(c.URIs, func(u *url.URL) bool {
+		return u.Scheme == "spiffe" && (u.Path == all || u.Path == all+"/"+node)
+	})
 }

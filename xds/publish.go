@@ -44,6 +44,7 @@ type publisher struct {
 	bridged map[string]*anypb.Any            // endpoints that follow their bridge
 	viewed  map[string]map[string]*anypb.Any // the same of zones, by zone
 	cross   time.Time                        // when they follow
+	direct  *direct                          // to callers without a gateway; nil: there are none
 }
 
 // bridgeTime is how long the replaced pods of a revision stay beside the new ones:
@@ -128,6 +129,7 @@ func (p *publisher) send(ctx context.Context, world *model.World, d *delta) {
 	p.serve.UpdateNodes(d.put[resource.RouteType], d.nodes)
 	maps.DeleteFunc(p.behind, func(name string, _ bool) bool { return d.put[resource.RouteType][name] != nil })
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
+	p.direct.send(world)
 	p.last = world
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/kongdao/kongdao/xds/canary"
 	"github.com/kongdao/kongdao/xds/loads"
 	"github.com/kongdao/kongdao/xds/model"
+	"github.com/kongdao/kongdao/xds/proxyless"
 	"github.com/kongdao/kongdao/xds/serve"
 	"github.com/kongdao/kongdao/xds/translate"
 )
@@ -105,11 +106,14 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 	if s.authorizer, err = access.New(config.SignatureWindow.Std(), time.Now, reg); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	events := serve.Events{Acked: s.metrics.acked, Rejected: s.rejected, Gateways: s.gateways}
+	events := serve.Events{Acked: s.metrics.acked, Rejected: s.rejected, Gateways: s.gateways, Missing: s.missed}
 	if s.handshakes != nil {
-		events.Admit = admitByCertificate
+		events.Admit, events.AdmitCaller = admitByCertificate, admitCallerByCertificate
 	}
 	s.serve = serve.New(log, events)
+	if config.Proxyless {
+		s.serve.ServeCallers(proxyless.Shell)
+	}
 	refusals := loads.Refusals{Header: translate.LimitedByHeader, Values: translate.CapacityLimits(), Each: translate.RefusalsSample}
 	s.loads = loads.New(log, refusals, events.Admit.Node, s.loaded)
 	s.lines[serve.DefaultGroup] = s.newLine(serve.DefaultGroup)

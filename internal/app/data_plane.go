@@ -58,6 +58,7 @@ func (s *System) startXDS() (err error) {
 	}
 	xc.TLS, xc.Mutual = s.cfg.Gateway.TLS.Entrance(secure), xds.Mutual(s.cfg.XDS.TLS)
 	xc.Gateways, xc.ShareByLoad, xc.GatewayGrace = s.cfg.XDS.Gateways, s.cfg.XDS.ShareByLoad, s.cfg.XDS.Grace
+	xc.Proxyless = s.cfg.XDS.Proxyless
 	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), headers.ALSRequestHeaders()
 	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {

@@ -23,10 +23,13 @@ type Gateways struct {
 	// Rejections are the last refusals, oldest first; of one that is found by halving
 	// each half is one.
 	Rejections []xds.Rejection `json:"rejections"`
+	// Callers are gRPC clients that call pods without a gateway, sorted by node. What
+	// they refuse concerns them alone.
+	Callers []xds.CallerState `json:"callers"`
 }
 
 func (s *System) getGateways(context.Context, *struct{}) (*body[Gateways], error) {
-	g := Gateways{Gateways: s.xds.Gateways(), Groups: s.xds.Groups(), Rollout: s.xds.Rollout(), Rejections: s.xds.Rejections()}
+	g := Gateways{Gateways: s.xds.Gateways(), Groups: s.xds.Groups(), Rollout: s.xds.Rollout(), Rejections: s.xds.Rejections(), Callers: s.xds.Callers()}
 	return reply(g), nil
 }
 

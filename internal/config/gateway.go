@@ -14,6 +14,7 @@ type XDS struct {
 	Gateways    int          `yaml:"gateways" want:"a whole number from 1 to 1000"`      // how many share every limit at least: set it where gateways are split over control planes
 	ShareByLoad bool         `yaml:"shareByLoad"`                                        // each gateway admits of a limit what it is asked for; false: all the same
 	Grace       api.Duration `yaml:"gatewayGrace" want:"a length of time from 0s to 1h"` // how long a gateway that left keeps its part of limits
+	Proxyless   bool         `yaml:"proxyless"`                                          // gRPC clients may get functions from here and call their pods without a gateway
 }
 
 // DefaultXDS counts the gateways that are connected.

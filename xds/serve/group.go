@@ -24,6 +24,7 @@ type Group struct {
 	server *Server
 	name   string
 	tables map[string]*table
+	direct map[string]*table // of callers
 
 	// Under Server.mu.
 	open  bool
@@ -52,9 +53,12 @@ func (s *Server) Group(name string) *Group {
 func (s *Server) group(name string) *Group {
 	g := s.groups[name]
 	if g == nil {
-		g = &Group{server: s, name: name, tables: map[string]*table{}}
+		g = &Group{server: s, name: name, tables: map[string]*table{}, direct: map[string]*table{}}
 		for _, t := range Types() {
 			g.tables[t] = newTable()
+		}
+		for _, t := range CallerTypes() {
+			g.direct[t] = newTable()
 		}
 		s.groups[name] = g
 	}
@@ -75,6 +79,7 @@ func (s *Server) SetGroups(names []string) {
 			st.leave()
 		}
 	}
+	s.dismiss()
 	for name := range s.groups {
 		if !s.known[name] {
 			delete(s.groups, name)
@@ -144,6 +149,7 @@ func (g *Group) Open() {
 	g.open = true
 	g.server.mu.Unlock()
 	g.server.wake()
+	g.server.wakeCallers()
 }
 
 // IsOpen tells whether Open was called.

@@ -1,5 +1,6 @@
 // Package serve brings resources to gateways over one stream each: the aggregated
-// discovery service in its incremental form, and no other.
+// discovery service in its incremental form. Callers without a gateway may be served
+// beside them, in the form of the whole state; see caller.go.
 //
 // It promises that
 //   - nothing is sent to a group of gateways before its [Group.Open];
@@ -54,6 +55,11 @@ type Events struct {
 	Gateways func([]Member)
 	// Admit is asked for each gateway before it is answered; nil: everybody is one.
 	Admit Admit
+	// AdmitCaller is the same for callers.
+	AdmitCaller Admit
+	// Missing is called when a caller asks for listeners that there are not, or not any
+	// more.
+	Missing func(caller Member, names []string)
 }
 
 // Member is a connected gateway.
@@ -111,16 +117,18 @@ type Server struct {
 	groups  map[string]*Group
 	known   map[string]bool // names of groups
 	streams map[*stream]struct{}
+	callers map[*caller]struct{}
 	moved   chan struct{} // closed and replaced whenever a stream made progress
 
 	nonce atomic.Uint64
+	shell atomic.Pointer[Shell] // of callers; nil: they are not served
 }
 
 // New makes a Server without resources; gateways belong to DefaultGroup.
 func New(log *slog.Logger, events Events) *Server {
 	return &Server{
 		log: log, events: events, groups: map[string]*Group{}, known: map[string]bool{DefaultGroup: true},
-		streams: map[*stream]struct{}{}, moved: make(chan struct{}),
+		streams: map[*stream]struct{}{}, callers: map[*caller]struct{}{}, moved: make(chan struct{}),
 	}
 }
 

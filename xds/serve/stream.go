@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 	s.add(st)
 	defer s.drop(st)
 	requests, failed := make(chan *discovery.DeltaDiscoveryRequest), make(chan error, 1)
-	go receive(wire, requests, failed)
+	go receive(wire.Context(), wire.Recv, requests, failed)
 	for {
 		select {
 		case r := <-requests:
@@ -69,9 +70,9 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 
 // receive passes requests on. It ends with the stream: gRPC cancels the context
 // of a stream whose handler returned.
-func receive(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, requests chan<- *discovery.DeltaDiscoveryRequest, failed chan<- error) {
+func receive[R any](ctx context.Context, next func() (*R, error), requests chan<- *R, failed chan<- error) {
 	for {
-		r, err := wire.Recv()
+		r, err := next()
 		if errors.Is(err, io.EOF) {
 			err = nil
 		}
@@ -81,8 +82,8 @@ func receive(wire discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesS
 		}
 		select {
 		case requests <- r:
-		case <-wire.Context().Done():
-			failed <- wire.Context().Err()
+		case <-ctx.Done():
+			failed <- ctx.Err()
 			return
 		}
 	}

@@ -106,7 +106,7 @@ func newMutualRig(t *testing.T) *mutualRig {
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	r := &mutualRig{t: t, dir: t.TempDir(), gateways: certstest.NewCA(t, "gateways"), servers: certstest.NewCA(t, "servers"), gateway: addr}
 	c := DefaultConfig()
-	c.Gateway, c.Listen = r.gateway, "0.0.0.0:0"
+	c.Gateway, c.Listen, c.Proxyless = r.gateway, "0.0.0.0:0", true
 	c.Mutual.Cert, c.Mutual.Key = r.servers.Issue([]string{"xds.test"}).Write(t, r.dir, "server")
 	c.Mutual.ClientCA = filepath.Join(r.dir, "gateways.pem")
 	certstest.WriteFile(t, c.Mutual.ClientCA, r.gateways.PEM)

@@ -101,9 +101,15 @@ func (r *directRig) apply(set api.Set) {
 // dial makes a client of a function that knows nothing but the control plane.
 func (r *directRig) dial(function string) *grpc.ClientConn {
 	r.t.Helper()
+	return r.dialBy(function, r.Addr(), `{"type": "insecure"}`)
+}
+
+// dialBy also says where that is and how the client knows it.
+func (r *directRig) dialBy(function, addr, credentials string) *grpc.ClientConn {
+	r.t.Helper()
 	bootstrap := fmt.Appendf(nil, `{
-	 "xds_servers": [{"server_uri": "%s", "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
-	 "node": {"id": "checkout-1", "cluster": "default", "locality": {"zone": "zb-a"}}}`, r.Addr())
+	 "xds_servers": [{"server_uri": "%s", "channel_creds": [%s], "server_features": ["xds_v3"]}],
+	 "node": {"id": "checkout-1", "cluster": "default", "locality": {"zone": "zb-a"}}}`, addr, credentials)
 	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting(bootstrap)
 	if err != nil {
 		r.t.Fatal(err)

@@ -25,7 +25,10 @@ import (
 	"github.com/kongdao/kongdao/xds/envoy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// gRPC-Go's xDS client never ends its own watch of certificate files.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("google.golang.org/grpc/credentials/tls/certprovider/pemfile.(*watcher).run"))
+}
 
 // patience bounds every wait of these tests; the machine may be busy.
 const patience = 30 * time.Second

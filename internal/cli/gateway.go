@@ -28,7 +28,8 @@ long it has lagged behind, and what it refuses. Below it says what that is, with
 functions that it is of and the reason; which revisions a gateway is warming, and
 what is in quarantine; which gateways take no configuration any more, and over what;
 which ones started while the control plane was away, and when they were served from
-their own disk; and which groups wait for canary groups, and for what.`,
+their own disk; and which groups wait for canary groups, and for what. gRPC clients
+that call pods without a gateway are listed last, with what they do not get.`,
 		Example: "  kongdao gateway list\n  kongdao gateway list -o json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +63,7 @@ func writeGateways(w io.Writer, g app.Gateways) {
 		writeWrongs(w, s)
 	}
 	writeQuarantine(w, g.Gateways)
+	writeCallers(w, g.Callers)
 	if r := g.Rollout; r != nil {
 		fmt.Fprintf(w, "\nnew resources of %s are with %s alone; %s: %s\n",
 			r.Since.Local().Format(time.TimeOnly), strings.Join(r.Canary, ", "), waitOf(r), r.Reason)

@@ -39,3 +39,22 @@ func TestGatewayListSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestGatewayListHasCallersApart(t *testing.T) {
+	var out strings.Builder
+	writeGateways(&out, app.Gateways{Callers: []xds.CallerState{{
+		Caller: serve.Caller{
+			Node: "checkout-1", Group: "default", Agent: "gRPC Go 1.84.0", Asks: []string{"cart", "feed"},
+			Refused: []serve.Rejection{{Type: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", Resources: []string{"feed"}, Message: "no match"}},
+		},
+		Missing: []xds.MissingFunction{{Name: "cart", Reason: "limits: held by gateways"}},
+	}}})
+	for _, want := range []string{
+		"no gateway is connected\n\ncallers without a gateway:\n", "gRPC Go 1.84.0  cart,feed  never ",
+		"checkout-1 does not get cart: limits: held by gateways\n", "checkout-1 refuses RouteConfiguration of feed: no match\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s\nhas not: %s", out.String(), want)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 func TestSharingIsChecked(t *testing.T) {
 	c := Default()
-	if c.XDS.Gateways != 1 || !c.XDS.ShareByLoad || c.XDS.Grace.Std() != 30*time.Second {
+	if c.XDS.Gateways != 1 || !c.XDS.ShareByLoad || c.XDS.Proxyless || c.XDS.Grace.Std() != 30*time.Second {
 		t.Errorf("default: %+v", c.XDS)
 	}
 	c.XDS.Gateways, c.XDS.Grace = 0, api.Duration(2*time.Hour)

@@ -47,6 +47,11 @@ type Policy struct {
 	LostZones   int      // zones that may be lost at the same time
 	Growth      float64  // expected increase of the peak, as a share of it
 	Utilisation float64  // of the safe rate, in (0,1]
+
+	Risk    float64  // that a forecast peak is exceeded; said in the plan, applied by who forecasts
+	Without []string // zones of the plan that are thought away, with their pods
+	Events  []WhatIf // that are thought to fall on the peak
+	PodHour float64  // price of a pod for an hour; 0: nothing is said of costs
 }
 
 // DefaultPolicy survives the loss of any one zone at 70 % of the safe rate,
@@ -68,6 +73,11 @@ func (p Policy) Validate() error {
 	check(p.LostZones >= 0 && p.LostZones < max(1, len(p.Zones)), "lostZones: %d of %d zones cannot be lost: one must be left", p.LostZones, len(p.Zones))
 	check(p.Growth >= 0 && !math.IsInf(p.Growth, 0), "growth: %g must be a share, 0 or above", p.Growth)
 	check(p.Utilisation > 0 && p.Utilisation <= 1, "utilisation: %g is not in (0,1]", p.Utilisation)
+	check(p.Risk >= 0 && p.Risk <= 0.5, "risk: %g is not a probability up to 0.5", p.Risk)
+	check(p.PodHour >= 0 && !math.IsInf(p.PodHour, 0), "price: %g must be 0 or above", p.PodHour)
+	for _, e := range p.Events {
+		check(e.Factor > 0 && !math.IsInf(e.Factor, 0), "event %s: factor %g must be above 0", e.Name, e.Factor)
+	}
 	return errors.Join(errs...)
 }
 
@@ -78,6 +88,12 @@ type Function struct {
 	SafeRate    float64        // of one pod, requests a second; 0: unknown
 	Measured    bool           // SafeRate comes from a search, not from a wish
 	HavePerZone map[string]int // ready pods; a missing zone has none
+
+	Mean      float64 // mean rate of late, requests a second
+	MeanKnown bool
+	Unplanned bool     // it has neither forecast nor rate: it is looked at for merging alone
+	Inputs    []Input  // where the figures are from
+	Notes     []string // what is not known of them
 }
 
 // Row is the plan of one function.
@@ -100,6 +116,10 @@ type Row struct {
 	Now      float64  `json:"utilisation"`
 	ZoneLost float64  `json:"utilisation_zone_lost"`
 	Notes    []string `json:"notes,omitempty"` // what is not known, and what to run
+
+	Idle   map[string]int `json:"idle_per_zone,omitempty"` // zones with more pods than planned alone
+	Cost   *Cost          `json:"cost_per_hour,omitempty"`
+	Inputs []Input        `json:"inputs,omitempty"` // what the plan assumed, and where it is from
 }
 
 // OK says that the plan is known and met in every zone.
@@ -112,6 +132,12 @@ type Plan struct {
 	Growth      float64  `json:"growth"`
 	Utilisation float64  `json:"planned_utilisation"`
 	Functions   []Row    `json:"functions"`
+
+	Risk    float64  `json:"risk,omitempty"`    // that a forecast peak is exceeded
+	Without []string `json:"without,omitempty"` // zones that were thought away
+	Events  []WhatIf `json:"events,omitempty"`  // that were thought to fall on the peak
+	Merge   []Merge  `json:"merge,omitempty"`   // functions whose pods have next to nothing to do
+	Cost    *Cost    `json:"cost_per_hour,omitempty"`
 }
 
 // OK says that every function's plan is known and met.
@@ -122,23 +148,34 @@ func (p Plan) OK() bool {
 // Make plans all functions. Its error is that of the policy, or names a function
 // with impossible figures.
 func Make(p Policy, functions []Function) (Plan, error) {
-	if err := p.Validate(); err != nil {
+	all := p.Zones
+	p, err := p.imagined()
+	if err != nil {
 		return Plan{}, err
 	}
-	out := Plan{Zones: p.Zones, LostZones: p.LostZones, Growth: p.Growth, Utilisation: p.Utilisation}
+	out := Plan{
+		Zones: p.Zones, LostZones: p.LostZones, Growth: p.Growth, Utilisation: p.Utilisation,
+		Risk: p.Risk, Without: p.Without, Events: p.Events,
+	}
 	var errs []error
 	for _, f := range functions {
-		if err := f.validate(p); err != nil {
+		if err := f.validate(all); err != nil {
 			errs = append(errs, fmt.Errorf("function %s: %w", f.Name, err))
 			continue
 		}
-		out.Functions = append(out.Functions, row(p, f))
+		if m, few := f.merge(p); few {
+			out.Merge = append(out.Merge, m)
+		}
+		if !f.Unplanned {
+			out.Functions = append(out.Functions, row(p, f))
+		}
 	}
+	out.price(p.PodHour)
 	return out, errors.Join(errs...)
 }
 
-func (f Function) validate(p Policy) error {
-	for _, v := range []float64{f.PeakQPS, f.SafeRate} {
+func (f Function) validate(zones []string) error {
+	for _, v := range []float64{f.PeakQPS, f.SafeRate, f.Mean} {
 		if v < 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 			return fmt.Errorf("rate %v must be a number, 0 or above", v)
 		}
@@ -147,7 +184,7 @@ func (f Function) validate(p Policy) error {
 		if n < 0 {
 			return fmt.Errorf("zone %s: %d pods", zone, n)
 		}
-		if !slices.Contains(p.Zones, zone) {
+		if !slices.Contains(zones, zone) {
 			return fmt.Errorf("zone %s is not one of the plan's", zone)
 		}
 	}
@@ -172,15 +209,18 @@ func row(p Policy, f Function) Row {
 		r.Have[z] = f.HavePerZone[z]
 	}
 	r.note(f)
+	r.Inputs = p.inputs(f)
 	if f.SafeRate == 0 || f.PeakQPS == 0 {
 		return r
 	}
-	peak := f.PeakQPS * (1 + p.Growth)
+	peak := f.PeakQPS * (1 + p.Growth) * p.factor()
 	r.Needed = Pods(peak, f.SafeRate, p.Utilisation)
 	r.PerZone = PerZone(r.Needed, len(p.Zones), p.LostZones)
 	for _, z := range p.Zones {
 		if missing := r.PerZone - r.Have[z]; missing > 0 {
 			r.Missing[z] = missing
+		} else if missing < 0 {
+			r.idle(z, -missing)
 		}
 	}
 	left := remaining(p.Zones, r.Have)
@@ -229,4 +269,5 @@ func (r *Row) note(f Function) {
 	if f.PeakQPS == 0 {
 		r.Notes = append(r.Notes, "peak unknown: set spec.capacity.forecastQPS")
 	}
+	r.Notes = append(r.Notes, f.Notes...)
 }

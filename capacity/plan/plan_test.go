@@ -46,7 +46,7 @@ func TestWhatIsMissing(t *testing.T) {
 	r := one(t, plan.DefaultPolicy(zones...), f)
 	want := plan.Row{
 		Function: "feed", PeakQPS: 1000, SafeRate: 250, Measured: true, Needed: 6, PerZone: 3,
-		Have: map[string]int{"zb-a": 3, "zb-b": 2, "zb-c": 4}, Missing: map[string]int{"zb-b": 1},
+		Have: map[string]int{"zb-a": 3, "zb-b": 2, "zb-c": 4}, Missing: map[string]int{"zb-b": 1}, Idle: map[string]int{"zb-c": 1},
 		Survives: 0, Now: 4.0 / 9, ZoneLost: 4.0 / 5,
 	}
 	if diff := cmp.Diff(want, r); diff != "" {

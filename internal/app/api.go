@@ -15,7 +15,6 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/gate"
-	"github.com/kongdao/kongdao/capacity/plan"
 	"github.com/kongdao/kongdao/release"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/explain"
@@ -291,22 +290,8 @@ func (s *System) deletePin(_ context.Context, in *struct {
 	return nil, nil
 }
 
-type planInput struct {
-	Growth      float64 `query:"growth" minimum:"0" doc:"share that the forecast grows by, such as 0.2"`
-	LostZones   int     `query:"lost_zones" default:"1" minimum:"0" doc:"zones that may be lost"`
-	Utilisation float64 `query:"utilisation" default:"0.7" doc:"share of the safe rate that is planned with"`
-}
-
-func (s *System) getPlan(_ context.Context, in *planInput) (*body[plan.Plan], error) {
-	p, err := s.Plan(plan.Policy{Growth: in.Growth, LostZones: in.LostZones, Utilisation: in.Utilisation})
-	if err != nil {
-		return nil, huma.Error422UnprocessableEntity(err.Error())
-	}
-	return reply(p), nil
-}
-
-func (s *System) getGate(_ context.Context, in *nameInput) (*body[gate.Verdict], error) {
-	v, err := s.Gate(in.Name)
+func (s *System) getGate(ctx context.Context, in *nameInput) (*body[gate.Verdict], error) {
+	v, err := s.Gate(ctx, in.Name)
 	if err != nil {
 		return nil, huma.Error404NotFound(err.Error())
 	}

@@ -103,32 +103,6 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 	return out, nil
 }
 
-// Plan plans all functions that have a forecast or a rate per pod. A policy without
-// zones means those that have pods.
-func (s *System) Plan(p plan.Policy) (plan.Plan, error) {
-	ready := map[string]map[string]int{} // function, zone
-	for _, f := range s.xds.State().Functions {
-		ready[f.Name] = map[string]int{}
-		for _, c := range f.Pods {
-			ready[f.Name][c.Zone] += c.Ready
-		}
-	}
-	if len(p.Zones) == 0 {
-		p.Zones = s.zonesWithPods()
-	}
-	var functions []plan.Function
-	for _, f := range s.registry.Current().Set.Functions {
-		c := f.Spec.Capacity
-		if c.Forecast == 0 && c.PerPodQPS == 0 {
-			continue
-		}
-		functions = append(functions, plan.Function{
-			Name: f.Name, PeakQPS: c.Forecast, SafeRate: c.Rate(), Measured: c.Measured != nil, HavePerZone: ready[f.Name],
-		})
-	}
-	return plan.Make(p, functions)
-}
-
 func (s *System) zonesWithPods() []string {
 	zones := map[string]bool{}
 	for _, z := range s.xds.State().Zones {
@@ -140,12 +114,12 @@ func (s *System) zonesWithPods() []string {
 }
 
 // Gate says whether a function may go live.
-func (s *System) Gate(name string) (gate.Verdict, error) {
+func (s *System) Gate(ctx context.Context, name string) (gate.Verdict, error) {
 	f, err := s.Function(name)
 	if err != nil {
 		return gate.Verdict{}, err
 	}
-	p, err := s.Plan(plan.DefaultPolicy(s.zonesWithPods()...))
+	p, err := s.Plan(ctx, CapacityQuestion{Policy: plan.DefaultPolicy(s.zonesWithPods()...)})
 	if err != nil {
 		return gate.Verdict{}, err
 	}

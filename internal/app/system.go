@@ -72,6 +72,7 @@ type System struct {
 	moved     *moved
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
+	forecasts forecasts
 	addresses Addresses
 
 	addressesMu sync.Mutex // of addresses, once the system has started

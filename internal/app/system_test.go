@@ -352,6 +352,15 @@ func (c caller) plans(t *testing.T) {
 	if plan.LostZones != 1 || len(plan.Functions) != 1 || plan.Functions[0].PerZone != 2 { // ⌈2000/(1000·0.7)⌉ = 3 pods in 2 zones
 		t.Errorf("%+v", plan)
 	}
+	if code := c.api("GET", "/capacity/plan?without=zb-b&lost_zones=0&event=11.11%3D8x&risk=0.01&horizon=7d&price=0.5", nil, &plan); code != 200 ||
+		len(plan.Functions) != 1 || plan.Functions[0].PerZone != 12 { // ⌈16000/(1000·0.7)⌉ = 23 pods in the two zones that are left
+		t.Errorf("status %d, %+v", code, plan)
+	}
+	for _, q := range []string{"event=x", "horizon=1s", "without=nowhere", "lost_zones=3", "risk=0.6"} {
+		if code := c.api("GET", "/capacity/plan?"+q, nil, nil); code != http.StatusUnprocessableEntity {
+			t.Errorf("%s: status %d", q, code)
+		}
+	}
 	var verdict struct {
 		OK bool `json:"ok"`
 	}

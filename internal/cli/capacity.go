@@ -6,13 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kongdao/kongdao/capacity/gate"
-	"github.com/kongdao/kongdao/capacity/plan"
 	"github.com/kongdao/kongdao/capacity/search"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/loadtest"
@@ -92,68 +89,4 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: limits,
 		Report: func(s search.StepResult) { fmt.Fprintln(e.err, s) },
 	})
-}
-
-func (e *env) capacityPlanCommand() *cobra.Command {
-	policy := plan.DefaultPolicy()
-	policy.LostZones = 1 // of the zones that the system will find
-	cmd := &cobra.Command{
-		Use:   "plan",
-		Short: "pods per zone for the forecast peak, with zones lost",
-		Long: `Plan says for every function with a forecast or a rate per pod how many pods
-each zone needs, and what is missing. Exit code 3 when pods are missing.`,
-		Example: "  kongdao capacity plan\n  kongdao capacity plan --growth 0.2 --lost-zones 1 -o json",
-		Args:    usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := e.connect()
-			if err != nil {
-				return err
-			}
-			query := url.Values{
-				"growth": {fmt.Sprint(policy.Growth)}, "lost_zones": {strconv.Itoa(policy.LostZones)}, "utilisation": {fmt.Sprint(policy.Utilisation)},
-			}
-			var p plan.Plan
-			if err := c.do(cmd.Context(), http.MethodGet, "/capacity/plan", query, nil, &p); err != nil {
-				return err
-			}
-			if err := e.print(p, func(w io.Writer) { _ = p.WriteText(w) }); err != nil {
-				return err
-			}
-			if !p.OK() {
-				return refused(nil)
-			}
-			return nil
-		},
-	}
-	fl := cmd.Flags()
-	fl.Float64Var(&policy.Growth, "growth", policy.Growth, "expected increase of the peak, such as 0.2")
-	fl.IntVar(&policy.LostZones, "lost-zones", policy.LostZones, "zones that may be lost at the same time")
-	fl.Float64Var(&policy.Utilisation, "utilisation", policy.Utilisation, "share of the safe rate to plan with")
-	return cmd
-}
-
-func (e *env) capacityGateCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "gate FN", Short: "may this function go live?",
-		Long:    "Gate checks that a function's rate is measured, its pods suffice with a zone lost, and objective and access are declared. Exit code 3 when not.",
-		Example: "  kongdao capacity gate recommend-feed",
-		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeFunctions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := e.connect()
-			if err != nil {
-				return err
-			}
-			var v gate.Verdict
-			if err := c.do(cmd.Context(), http.MethodGet, "/capacity/gate/"+url.PathEscape(args[0]), nil, nil, &v); err != nil {
-				return err
-			}
-			if err := e.print(v, func(w io.Writer) { _ = gate.WriteText(w, []gate.Verdict{v}) }); err != nil {
-				return err
-			}
-			if !v.OK {
-				return refused(nil)
-			}
-			return nil
-		},
-	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Access     Access     `yaml:"access"`
 	Alerting   Alerting   `yaml:"alerting"`
 	LoadTest   LoadTest   `yaml:"loadtest"`
+	Capacity   Capacity   `yaml:"capacity"`
 	Log        Log        `yaml:"log"`
 
 	Readers []Reader          `yaml:"readers"` // who else may ask about calls, and about whose
@@ -173,9 +174,10 @@ func Default() Config {
 		LoadTest: LoadTest{
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
 		},
-		Log:     Log{Level: "info", Format: "text"},
-		Readers: []Reader{},
-		Tenants: map[string]Tenant{},
+		Capacity: DefaultCapacity(),
+		Log:      Log{Level: "info", Format: "text"},
+		Readers:  []Reader{},
+		Tenants:  map[string]Tenant{},
 	}
 }
 

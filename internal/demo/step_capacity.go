@@ -106,7 +106,7 @@ func (w *walk) plan(ctx context.Context, s *Step) error {
 	if err := until(ctx, 10*time.Second, func() (bool, error) { return math.Abs(w.limit()-want) < 1, w.system.Problems().Err() }); err != nil {
 		return fmt.Errorf("limit of %d pods × %.0f/s in force: %w, it is %.0f/s", pods, w.feed.PerPod, err, w.limit())
 	}
-	p, err := w.system.Plan(plan.DefaultPolicy(fleet.Zones()...))
+	p, err := w.system.Plan(ctx, app.CapacityQuestion{Policy: plan.DefaultPolicy(fleet.Zones()...)})
 	if err != nil {
 		return err
 	}

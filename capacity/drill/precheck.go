@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kongdao/kongdao/capacity/predict"
 )
 
 // Load is what one function has to carry at the moment.
@@ -22,6 +24,12 @@ type Load struct {
 	QPS      float64        // current traffic over all zones, requests a second
 	SafeRate float64        // of one pod, requests a second; 0: unknown
 	Pods     map[string]int // ready pods by zone
+
+	Peak  float64        // the highest traffic to expect, requests a second; 0: not asked for
+	From  string         // where the peak is from, such as "declared"
+	Limit float64        // of the function with all these pods, requests a second; 0: none
+	Depth float64        // requests that the limit lets through at once
+	Curve *predict.Curve // latency by load; nil: unknown
 }
 
 // Finding says how one function would fare without the zone.
@@ -32,6 +40,8 @@ type Finding struct {
 	Capacity float64 `json:"capacity_left"` // requests a second that the other zones' pods can take
 	Before   float64 `json:"utilisation_before"`
 	After    float64 `json:"utilisation_after"` // -1: no pods left, or unknown
+	Peak     float64 `json:"peak_qps,omitempty"`
+	AtPeak   float64 `json:"utilisation_after_at_peak,omitempty"` // -1: no pods left, or unknown
 	Reason   string  `json:"reason"`
 }
 
@@ -67,6 +77,8 @@ func (p Precheck) Err() error {
 //	       Q     safe rate of one pod, requests a second
 //	       most  highest utilisation to accept, in (0,1]
 //
+// and, for functions with a Peak, that peak / (Q · Σ pods in the other zones) ≤ 1.
+//
 // Traffic of which nothing is known refuses the drain: a function without a safe
 // rate, unless it has no traffic or no pod in the zone. Functions without traffic
 // need one pod elsewhere, as the next call must not fail.
@@ -97,7 +109,23 @@ func find(zone string, most float64, l Load) Finding {
 		f.After = l.QPS / f.Capacity
 	}
 	f.OK, f.Reason = decide(f, all, left, l, most)
+	if f.Peak = l.Peak; f.OK && l.Peak > 0 && left != all {
+		f.OK, f.AtPeak, f.Reason = atPeak(f, left, l)
+	}
 	return f
+}
+
+// atPeak says whether the other zones' pods carry the peak, at their safe rates: a
+// peak is short, and the zone may be lost just then.
+func atPeak(f Finding, left int, l Load) (ok bool, after float64, reason string) {
+	if l.SafeRate == 0 || left == 0 {
+		return false, -1, fmt.Sprintf("%.1f/s at its peak (%s), and the safe rate of a pod is unknown: run kongdao capacity find %s", l.Peak, l.From, l.Function)
+	}
+	after = l.Peak / f.Capacity
+	if l.Peak > f.Capacity {
+		return false, after, fmt.Sprintf("%.1f/s at its peak (%s) on %d pods that can take %.1f/s: %.0f %%", l.Peak, l.From, left, f.Capacity, 100*after)
+	}
+	return true, after, f.Reason
 }
 
 func decide(f Finding, all, left int, l Load, most float64) (bool, string) {

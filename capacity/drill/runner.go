@@ -51,6 +51,9 @@ func (c Config) Validate() error {
 // Runner moves zones. Its functions are called by one goroutine for each zone that
 // is being moved.
 type Runner struct {
+	// Watch is told every event as it happens; nil: nobody.
+	Watch func(Event)
+
 	config    Config
 	setWeight func(ctx context.Context, zone string, weight int) error
 	health    func(ctx context.Context) error
@@ -90,14 +93,19 @@ type Report struct {
 
 	weight int
 	began  time.Time
+	watch  func(Event)
 }
 
-func begin(zone string) *Report {
-	return &Report{Zone: zone, weight: FullWeight, began: time.Now()}
+func (r *Runner) begin(zone string) *Report {
+	return &Report{Zone: zone, weight: FullWeight, began: time.Now(), watch: r.Watch}
 }
 
 func (r *Report) add(format string, args ...any) {
-	r.Events = append(r.Events, Event{At: time.Now(), Weight: r.weight, What: fmt.Sprintf(format, args...)})
+	e := Event{At: time.Now(), Weight: r.weight, What: fmt.Sprintf(format, args...)}
+	r.Events = append(r.Events, e)
+	if r.watch != nil {
+		r.watch(e)
+	}
 }
 
 func (r *Report) end(err error) (Report, error) {
@@ -120,7 +128,7 @@ const restoreTimeout = 30 * time.Second
 // drains calls when the report's Expires has come. When a step fails, health fails
 // or ctx ends, the zone gets its full share back and the error says why.
 func (r *Runner) Drain(ctx context.Context, zone string) (Report, error) {
-	report := begin(zone)
+	report := r.begin(zone)
 	if err := r.down(ctx, report); err != nil {
 		return report.end(r.takeBack(ctx, report, err))
 	}
@@ -132,7 +140,7 @@ func (r *Runner) Drain(ctx context.Context, zone string) (Report, error) {
 // Drill empties the zone, holds it empty while health is watched, and restores it,
 // whatever happens.
 func (r *Runner) Drill(ctx context.Context, zone string) (Report, error) {
-	report := begin(zone)
+	report := r.begin(zone)
 	if err := r.down(ctx, report); err != nil {
 		return report.end(r.takeBack(ctx, report, err))
 	}
@@ -150,7 +158,7 @@ func (r *Runner) Drill(ctx context.Context, zone string) (Report, error) {
 // Restore gives a zone its full share back, step by step. When health fails on the
 // way it goes on to the full share: that is the state that was planned for.
 func (r *Runner) Restore(ctx context.Context, zone string) (Report, error) {
-	report := begin(zone)
+	report := r.begin(zone)
 	report.weight = 0
 	if err := r.up(ctx, report); err != nil {
 		return report.end(r.takeBack(ctx, report, err))

@@ -77,6 +77,9 @@ func (s *System) startXDS() (err error) {
 		return err
 	}
 	s.moved = newMoved(s.xds, s.log.With("part", "xds"), filepath.Join(s.dir.sub("gateway"), "shifts"))
+	if s.drills, err = s.newDrills(); err != nil {
+		return fmt.Errorf("drills: %w", err)
+	}
 	s.life.start("xds", s.xds.Run)
 	s.life.start("health", s.prober.Run)
 	s.life.start("readiness", s.followHealth)

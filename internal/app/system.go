@@ -70,6 +70,7 @@ type System struct {
 	otlp      *otlp.Receiver
 	alerting  *alerting.Alerter
 	moved     *moved
+	drills    *drills
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
 	forecasts forecasts
@@ -206,6 +207,9 @@ func (s *System) Addresses() Addresses {
 // Stop ends all parts, those first that others do not depend on, and gives back
 // everything that was held.
 func (s *System) Stop() error {
+	if s.drills != nil {
+		s.drills.stop()
+	}
 	if s.moved != nil {
 		s.moved.stop()
 	}

@@ -19,7 +19,7 @@ import (
 
 func (e *env) zoneCommand() *cobra.Command {
 	return group("zone", "zones: share of traffic, drain, restore, drill",
-		e.zoneListCommand(), e.zoneDrainCommand(), e.zoneRestoreCommand(), e.zoneDrillCommand())
+		e.zoneListCommand(), e.zoneDrainCommand(), e.zoneRestoreCommand(), e.zoneDrillCommand(), e.zoneDrillsCommand())
 }
 
 func (e *env) zoneListCommand() *cobra.Command {
@@ -113,22 +113,6 @@ func (e *env) zoneRestoreCommand() *cobra.Command {
 		},
 	}
 	f.pace(cmd, "shares on the way up, percent, in falling order, ending with 0; those that the zone has already are left out")
-	return cmd
-}
-
-func (e *env) zoneDrillCommand() *cobra.Command {
-	var f drillFlags
-	cmd := &cobra.Command{
-		Use: "drill ZONE", Short: "drain a zone, hold it empty for a while, restore it",
-		Long:    "Drill is a drain with the same pre-check, followed by a restore whatever happens, and a report of its course.",
-		Example: "  kongdao zone drill zb-b --hold 2m -o json",
-		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeZones,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.shift(cmd.Context(), args[0], f, (*drill.Runner).Drill)
-		},
-	}
-	f.add(cmd)
-	cmd.Flags().DurationVar(&f.config.Hold, "hold", f.config.Hold, "how long the zone stays empty")
 	return cmd
 }
 

@@ -1,0 +1,76 @@
+package drill
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/kongdao/kongdao/capacity/predict"
+)
+
+// Forecast is what a function's callers are to expect while the zone is empty, with
+// the traffic of now.
+type Forecast struct {
+	Function string           `json:"function"`
+	Offered  float64          `json:"offered_qps"`
+	Limit    float64          `json:"limit"`              // requests a second without the zone; 0: none
+	Refused  float64          `json:"refused"`            // share of calls
+	Before   float64          `json:"qps_a_pod_before"`   // requests a second
+	After    float64          `json:"qps_a_pod_after"`    // requests a second
+	Highest  float64          `json:"qps_a_pod_seen_yet"` // the highest that a pod had in the past that was looked at
+	P99      predict.Estimate `json:"p99"`
+	Zones    []ZoneForecast   `json:"zones"` // sorted by name
+}
+
+// ZoneForecast is the part of a zone.
+type ZoneForecast struct {
+	Zone   string  `json:"zone"`
+	Pods   int     `json:"pods"`
+	Before float64 `json:"qps_before"` // requests a second
+	After  float64 `json:"qps_after"`  // requests a second
+}
+
+// Foresee predicts what happens without the zone to the functions that have pods in
+// it and traffic.
+func Foresee(zone string, loads []Load) []Forecast {
+	var out []Forecast
+	for _, l := range loads {
+		if l.Pods[zone] > 0 && l.QPS > 0 {
+			out = append(out, foresee(zone, l))
+		}
+	}
+	slices.SortFunc(out, func(a, b Forecast) int { return strings.Compare(a.Function, b.Function) })
+	return out
+}
+
+func foresee(zone string, l Load) Forecast {
+	all := 0
+	for _, n := range l.Pods {
+		all += n
+	}
+	left := all - l.Pods[zone]
+	f := Forecast{Function: l.Function, Offered: l.QPS, Limit: l.Limit * float64(left) / float64(all)}
+	admitted := func(limit float64) float64 { return l.QPS * (1 - predict.Refused(l.QPS, limit, l.Depth)) }
+	before := admitted(l.Limit)
+	f.Before = before / float64(all)
+	after := 0.0
+	if f.Refused = 1; left > 0 {
+		f.Refused = predict.Refused(l.QPS, f.Limit, l.Depth)
+		after = admitted(f.Limit)
+		f.After = after / float64(left)
+	}
+	f.P99.How = predict.Unknown
+	if l.Curve != nil && left > 0 {
+		f.Highest = l.Curve.Highest()
+		f.P99 = l.Curve.At(f.After, float64(left))
+	}
+	for name, n := range l.Pods {
+		z := ZoneForecast{Zone: name, Pods: n, Before: before * float64(n) / float64(all)}
+		if name != zone && left > 0 {
+			z.After = after * float64(n) / float64(left)
+		}
+		f.Zones = append(f.Zones, z)
+	}
+	slices.SortFunc(f.Zones, func(a, b ZoneForecast) int { return cmp.Compare(a.Zone, b.Zone) })
+	return f
+}

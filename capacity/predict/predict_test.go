@@ -1,0 +1,172 @@
+package predict
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// between are n rates from a to b.
+func between(a, b float64, n int) (all []float64) {
+	for i := range n {
+		all = append(all, a+(b-a)*float64(i)/float64(n-1))
+	}
+	return all
+}
+
+var laws = map[string]struct {
+	places  int
+	service func(*rand.Rand) float64
+}{
+	"M/M/1":               {1, exponential(0.004)},
+	"M/M/4":               {4, exponential(0.013)},
+	"M/M/16":              {16, exponential(0.05)},
+	"M/G/4 lognormal":     {4, lognormal(0.0133, 1)},
+	"M/G/1 little varied": {1, lognormal(0.005, 0.3)},
+	"M/D/2":               {2, constant(0.01)},
+	"M/G/8 heavy":         {8, lognormal(0.03, 1.5)},
+}
+
+// trial is the past of six pods, one hour of a day's slope, a zone of two that is
+// lost, and what was predicted and came.
+func trial(r *rand.Rand, places int, service func(*rand.Rand) float64, inTurn bool, steady float64) (e Estimate, seen float64) {
+	mean := 0.0
+	for range 20000 {
+		mean += service(r) / 20000
+	}
+	full := float64(places) / mean
+	f := fleet{6, places, inTurn, service}
+	dealers := 0
+	if inTurn {
+		dealers = 1
+	}
+	curve, err := Fit(f.past(r, between(0.55*steady*full, steady*full, 60)...), dealers)
+	if err != nil {
+		panic(err)
+	}
+	left := fleet{4, places, inTurn, service}
+	after := 1.5 * steady * full
+	return curve.At(after, 4), quantile(left.run(r, after, 400_000), 0.99)
+}
+
+// TestLossOfAZone: the p99 after the loss, of queues whose law is known, from a past
+// that never had that load.
+func TestLossOfAZone(t *testing.T) {
+	var errs []float64
+	outside := 0
+	for _, name := range slices.Sorted(maps.Keys(laws)) {
+		for _, inTurn := range []bool{false, true} {
+			law := laws[name]
+			e, seen := trial(rand.New(rand.NewPCG(0, 7)), law.places, law.service, inTurn, 0.5)
+			off := e.P99.Seconds()/seen - 1
+			t.Logf("%-20s in turn %-5v load 50 %% → 75 %%: predicted %6.1f ms (%5.1f to %5.1f), seen %6.1f ms: %+.0f %%",
+				name, inTurn, e.P99.Seconds()*1e3, e.Low.Seconds()*1e3, e.High.Seconds()*1e3, seen*1e3, 100*off)
+			if e.How != Extrapolated {
+				t.Errorf("%s: %+v", name, e)
+			}
+			errs = append(errs, math.Abs(off))
+			if seen < e.Low.Seconds() || e.High > 0 && seen > e.High.Seconds() {
+				outside++
+			}
+		}
+	}
+	slices.Sort(errs)
+	t.Logf("error of %d: median %.1f %%, p90 %.1f %%, largest %.1f %%; outside of the interval %d", len(errs), 100*quantile(errs, 0.5), 100*quantile(errs, 0.9), 100*errs[len(errs)-1], outside)
+	if quantile(errs, 0.5) > 0.08 || quantile(errs, 0.9) > 0.2 || outside > 3 {
+		t.Error("want half within 8 %, nine of ten within 20 %, and the truth in the interval")
+	}
+}
+
+// TestWhatWasSeenCounts: within the rates of the past the answer is the past.
+func TestWhatWasSeenCounts(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	f := fleet{6, 4, false, exponential(0.013)}
+	curve, err := Fit(f.past(r, between(60, 260, 60)...), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := 0.0
+	for rate := 60.0; rate < 260; rate += 20 {
+		e := curve.At(rate, 6)
+		if e.How != Seen || e.P99.Seconds() < last {
+			t.Errorf("at %v/s: %+v, after %v", rate, e, last)
+		}
+		last = e.P99.Seconds()
+	}
+	seen := quantile(f.run(r, 220, 400_000), 0.99)
+	if e := curve.At(220, 6); math.Abs(e.P99.Seconds()/seen-1) > 0.15 || e.Low.Seconds() > seen || e.High.Seconds() < seen {
+		t.Errorf("got %+v, want %v", e, seen)
+	}
+	if e := curve.At(1000, 4); e.How != Saturated || e.P99 != 0 {
+		t.Errorf("beyond what pods can do: %+v", e)
+	}
+}
+
+func TestTooLittleIsKnown(t *testing.T) {
+	for name, samples := range map[string][]Sample{
+		"nothing":     nil,
+		"a few calls": {{Rate: 1, Pods: 2, Calls: 100, Quantiles: Levels()}},
+		"nonsense":    {{Rate: 1, Pods: 2, Calls: 1e6, Quantiles: []float64{1}}, {Rate: math.NaN(), Calls: 1e6, Quantiles: Levels()}},
+	} {
+		if _, err := Fit(samples, 0); !errors.Is(err, ErrTooFew) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e := (Curve{}).At(10, 2); e.How != Unknown {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// TestRefused compares the formula with a bucket that fills steadily and is asked by
+// chance.
+func TestRefused(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for _, c := range []struct{ offered, limit, burst float64 }{
+		{500, 1000, 20}, {950, 1000, 20}, {1000, 1000, 20}, {1100, 1000, 20}, {2000, 1000, 20}, {290, 300, 9}, {500, 300, 9}, {100, 0, 1}, {0, 5, 1},
+	} {
+		got, want := Refused(c.offered, c.limit, c.burst), bucket(r, c.offered, c.limit, c.burst)
+		if math.Abs(got-want) > 0.15*want+0.004 {
+			t.Errorf("%v/s at a limit of %v/s: %.4f refused, want %.4f", c.offered, c.limit, got, want)
+		}
+	}
+}
+
+func bucket(r *rand.Rand, offered, limit, burst float64) float64 {
+	if limit == 0 || offered == 0 {
+		return 0
+	}
+	const calls = 400_000
+	tokens, refused := burst, 0.0
+	for range calls {
+		if tokens = min(burst, tokens+r.ExpFloat64()/offered*limit); tokens < 1 {
+			refused++
+		} else {
+			tokens--
+		}
+	}
+	return refused / calls
+}
+
+// TestNoModelIsWorseOff: more load is never faster, more pods are never slower.
+func TestMoreLoadIsNeverFaster(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for _, places := range []int{1, 3, 12} {
+		f := fleet{6, places, false, lognormal(0.01, 0.8)}
+		full := float64(places) / 0.01
+		curve, err := Fit(f.past(r, between(0.2*full, 0.45*full, 30)...), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := Estimate{}
+		for part := 0.1; part < 1.2; part += 0.1 {
+			e := curve.At(part*full, 6)
+			if e.P99 != 0 && e.P99 < last.P99*97/100 || last.How == Saturated && e.How != Saturated {
+				t.Errorf("%d places at %.1f: %+v after %+v", places, part, e, last)
+			}
+			last = e
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/config"
+)
+
+// traffic calls the function at a steady rate until stop, and counts failures.
+func (c caller) traffic(t *testing.T, rate int) (failed *atomic.Int64, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	failed = &atomic.Int64{}
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			calls.Go(func() {
+				req, _ := http.NewRequest(http.MethodGet, "http://"+c.system.Addresses().Gateway+"/feed", nil)
+				req.Host = "api.example.com"
+				res, err := c.client.Do(req)
+				if err != nil || res.StatusCode != http.StatusOK {
+					failed.Add(1)
+				}
+				if err == nil {
+					_ = res.Body.Close()
+				}
+			})
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); calls.Wait() })
+	t.Cleanup(stop)
+	return failed, stop
+}
+
+func (c caller) drill(t *testing.T, o app.DrillOrder) drill.Record {
+	t.Helper()
+	var r drill.Record
+	if status := c.api(http.MethodPost, "/drills", o, &r); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	c.eventually("the drill has ended", func() bool {
+		c.api(http.MethodGet, "/drills/"+r.ID, nil, &r)
+		return r.State != drill.Running
+	})
+	return r
+}
+
+func (c caller) share(zone string) int {
+	for _, z := range c.system.State().Zones {
+		if z.Name == zone {
+			return z.Shift
+		}
+	}
+	return -1
+}
+
+// TestDrill goes through drills on a real Envoy and a real ClickHouse under load: one
+// that is carried out, one that is refused, one that is given up, and what is left of
+// one whose process was killed.
+func TestDrill(t *testing.T) {
+	cfg := testConfig(t)
+	leaveBehind(t, cfg, "zb-c")
+	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: transport, Timeout: deadline}}
+	t.Cleanup(transport.CloseIdleConnections)
+	t.Run("interrupted", c.interrupted)
+	c.eventually("all pods counted for the limit", func() bool { return c.limit() == 3000 })
+	failed, stop := c.traffic(t, 100)
+	t.Run("carried out", c.carriedOut)
+	t.Run("given up", c.givenUp)
+	t.Run("killed pods that are not ours", func(t *testing.T) {
+		r := c.drill(t, app.DrillOrder{Zone: "zb-b", Kill: true})
+		if r.State != drill.Refused || !strings.Contains(r.Error, "no test fleet") {
+			t.Errorf("got %s: %s", r.State, r.Error)
+		}
+	})
+	stop()
+	if n := failed.Load(); n > 0 {
+		t.Errorf("%d calls failed", n)
+	}
+	t.Run("refused", func(t *testing.T) { c.refused(t, cfg) })
+	var list app.DrillList
+	c.api(http.MethodGet, "/drills", nil, &list)
+	states := map[drill.State]int{}
+	for _, r := range list.Drills {
+		states[r.State]++
+	}
+	if states[drill.Done] != 1 || states[drill.TakenBack] != 1 || states[drill.Refused] < 2 || states[drill.Interrupted] != 1 {
+		t.Errorf("history: %v", states)
+	}
+}
+
+// leaveBehind is what a process leaves that was killed in the middle of a drill.
+func leaveBehind(t *testing.T, cfg config.Config, zone string) {
+	t.Helper()
+	h := drill.History{Dir: filepath.Join(cfg.DataDir, "drills")}
+	if err := h.Save(drill.Record{ID: "20200101-000000-" + zone, Zone: zone, State: drill.Running, Began: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cfg.DataDir, "gateway")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	app.WriteShift(t, filepath.Join(dir, "shifts"), zone, 10)
+}
+
+func (c caller) interrupted(t *testing.T) {
+	var r drill.Record
+	if status := c.api(http.MethodGet, "/drills/20200101-000000-zb-c", nil, &r); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	if r.State != drill.Interrupted || !r.Restored || c.share("zb-c") != 100 {
+		t.Errorf("got %+v, the zone has %d %%", r, c.share("zb-c"))
+	}
+}
+
+func (c caller) carriedOut(t *testing.T) {
+	c.t = t
+	c.eventually("its traffic is known", func() bool {
+		var check drill.Precheck
+		c.api(http.MethodGet, "/zones/zb-b/precheck", nil, &check)
+		return len(check.Findings) == 1 && check.Findings[0].QPS > 5
+	})
+	r := c.drill(t, app.DrillOrder{Zone: "zb-b", StepS: 0.3, HoldS: 2})
+	if r.State != drill.Done || !r.Restored || c.share("zb-b") != 100 || r.Seen == nil {
+		t.Fatalf("got %+v, the zone has %d %%", r, c.share("zb-b"))
+	}
+	if r.Seen.Failed != 0 || r.Seen.Calls == 0 || r.Seen.EmptySeconds < 0 || len(r.Seen.Functions) != 1 {
+		t.Errorf("seen: %+v", r.Seen)
+	}
+	for _, z := range r.Seen.Functions[0].Zones {
+		if z.Zone == "zb-b" {
+			t.Errorf("calls in the empty zone: %+v", z)
+		}
+	}
+	if len(r.Forecast) != 1 || r.Forecast[0].Limit != 2000 || r.Precheck.Findings[0].Peak != 2000 {
+		t.Errorf("forecast %+v, pre-check %+v", r.Forecast, r.Precheck)
+	}
+	for _, o := range r.Alerts {
+		if o.Expected {
+			t.Errorf("alert %+v", o)
+		}
+	}
+	var text, page strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Error(err)
+	}
+	if err := r.WriteHTML(&page); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"drill of zb-b: done", "feed", "weight is 0", "0 failed"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &text)
+		}
+	}
+	t.Logf("\n%s", &text)
+}
+
+// givenUp ends a drill while the zone is empty.
+func (c caller) givenUp(t *testing.T) {
+	c.t = t
+	var r drill.Record
+	if status := c.api(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-a", StepS: 0.3, HoldS: 600}, &r); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	if status := c.api(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b"}, nil); status != http.StatusConflict {
+		t.Errorf("a second drill: status %d", status)
+	}
+	c.eventually("the zone is empty", func() bool { return c.share("zb-a") == 0 })
+	c.api(http.MethodDelete, "/drills/"+r.ID, nil, nil)
+	c.eventually("the drill has ended", func() bool {
+		c.api(http.MethodGet, "/drills/"+r.ID, nil, &r)
+		return r.State != drill.Running
+	})
+	if r.State != drill.TakenBack || !r.Restored || c.share("zb-a") != 100 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// refused asks for a drill for which the peak is too high.
+func (c caller) refused(t *testing.T, cfg config.Config) {
+	c.t = t
+	text, err := os.ReadFile(filepath.Join(cfg.ResourcesDir, "feed.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cfg.ResourcesDir, "feed.yaml", strings.Replace(string(text), "forecastQPS: 2000", "forecastQPS: 2001", 1))
+	var r drill.Record
+	c.eventually("the peak is too high", func() bool {
+		c.api(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b", DryRun: true}, &r)
+		return r.State == drill.Refused
+	})
+	r = c.drill(t, app.DrillOrder{Zone: "zb-b"})
+	if r.State != drill.Refused || !strings.Contains(r.Error, "2001.0/s at its peak (declared as forecastQPS) on 2 pods that can take 2000.0/s") || c.share("zb-b") != 100 {
+		t.Errorf("got %s: %s", r.State, r.Error)
+	}
+	if i := slices.IndexFunc(r.Events, func(drill.Event) bool { return true }); i >= 0 {
+		text, _ := json.Marshal(r.Events)
+		t.Errorf("something was moved: %s", text)
+	}
+}

@@ -183,7 +183,7 @@ func (d *drills) fleetFor(r *running) drill.Fleet {
 			_ = health.look(ctx) // from here on calls are counted
 			return s.drillCheck(ctx, zone)
 		},
-		Foresee: s.foresee,
+		Foresee: s.foreseeLoss,
 		Share:   s.shareOf,
 		SetShare: func(ctx context.Context, zone string, from, weight int, expiry time.Duration) error {
 			if err := s.moved.set(zone, from, weight, expiry); errors.As(err, new(movedError)) {

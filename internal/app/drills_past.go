@@ -39,14 +39,23 @@ func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
 	if err != nil {
 		return nil, err
 	}
+	forecast, err := s.foresee(ctx, s.cfg.Capacity.Horizon.Std(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("forecast peaks: %w", err)
+	}
 	set := s.registry.Current().Set
 	var loads []drill.Load
 	for _, f := range s.xds.State().Functions {
 		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: map[string]int{}, Limit: f.Limit, Depth: depthOf(f)}
 		l.Peak, l.From = peaks[f.Name], "the highest minute of the last 7 days"
+		if fc, ok := forecast[f.Name]; ok && fc.err == nil {
+			if peak, text := fc.text(s.cfg.Capacity.Risk); peak > l.Peak {
+				l.Peak, l.From = peak, text
+			}
+		}
 		if spec := set.Function(f.Name); spec != nil {
 			l.SafeRate = spec.Spec.Capacity.Rate()
-			if declared := spec.Spec.Capacity.Forecast; declared > 0 {
+			if declared := spec.Spec.Capacity.Forecast; declared > l.Peak {
 				l.Peak, l.From = declared, "declared as forecastQPS"
 			}
 		}
@@ -124,8 +133,8 @@ func (s *System) drillCheck(ctx context.Context, zone string) (drill.Precheck, e
 	return drill.Check(zone, maxAfterLoss, loads), nil
 }
 
-// foresee predicts the loss of a zone, from the latency by load of the last hours.
-func (s *System) foresee(ctx context.Context, zone string) ([]drill.Forecast, error) {
+// foreseeLoss predicts the loss of a zone, from the latency by load of the last hours.
+func (s *System) foreseeLoss(ctx context.Context, zone string) ([]drill.Forecast, error) {
 	loads, err := s.loadsNow(ctx)
 	if err != nil {
 		return nil, err

@@ -24,9 +24,9 @@ func (e *env) zoneDrillCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drill ZONE", Short: "lose a zone on purpose: predict, drain, observe, restore, report",
 		Long: `Drill asks first whether the pods of the other zones can take over within their
-safe rates, now and at the peak (forecastQPS, else the highest minute of the last
-week), and refuses with the figures otherwise (exit code 3). It predicts rate, p99
-and refusals, drains the zone in steps while production keeps its objectives, holds
+safe rates, now and at the peak (the highest of forecastQPS, the forecast and the busiest
+minute of a week), and refuses with the figures otherwise (exit code 3). It predicts
+rate, p99 and refusals, drains the zone in steps while production keeps its objectives, holds
 it empty, restores it, and reports what was predicted beside what was seen.
 
 The running system carries it out: the zone is restored when an objective breaks,

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -64,64 +62,4 @@ func checkRobotURL(r *report, s Secret) {
 func isHTTP(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-}
-
-func (s *Scenario) check(r *report) {
-	r.metadata(&s.Metadata)
-	if len(s.Spec.Targets) == 0 {
-		r.add("spec.targets", "is missing, want at least one, such as {method: GET, url: \"http://127.0.0.1:9000/feed\"}")
-	}
-	for i, t := range s.Spec.Targets {
-		t.check(r, fmt.Sprintf("spec.targets[%d]", i))
-	}
-	if len(s.Spec.Stages) == 0 {
-		r.add("spec.stages", "is missing, want at least one, such as {rate: 300, duration: 30s}")
-	}
-	for i, st := range s.Spec.Stages {
-		st.check(r, fmt.Sprintf("spec.stages[%d]", i))
-	}
-	if s.Spec.Workers < 0 || s.Spec.Workers > 10000 {
-		r.add("spec.workers", "is %d, want a whole number from 0 to 10000", s.Spec.Workers)
-	}
-	if a := s.Spec.Arrivals; a != "" && a != "constant" && a != "poisson" {
-		r.add("spec.arrivals", "is %s, want constant or poisson", quote(a))
-	}
-	for i, t := range s.Spec.Thresholds {
-		if !threshold.MatchString(t) {
-			r.add(fmt.Sprintf("spec.thresholds[%d]", i), "is %s, want a comparison such as \"p99 < 120ms\" or \"success > 99.9%%\"", quote(t))
-		}
-	}
-}
-
-// threshold is the shape of a comparison; which measures there are is for the
-// load test to say.
-var threshold = regexp.MustCompile(`^[a-z][a-z0-9_.]*\s*(<|<=|>|>=)\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|%|/s)?$`)
-
-func (t Target) check(r *report, at string) {
-	r.method(at+".method", t.Method)
-	if !isHTTP(t.URL) {
-		r.add(at+".url", "%s, want an address such as http://127.0.0.1:9000/feed", isOrMissing(t.URL))
-	}
-	r.headers(at+".headers", t.Header)
-}
-
-func (st Stage) check(r *report, at string) {
-	ramp := st.From != 0 || st.To != 0
-	for _, v := range []struct {
-		key  string
-		rate float64
-	}{{"rate", st.Rate}, {"from", st.From}, {"to", st.To}} {
-		if !finite(v.rate) || v.rate < 0 {
-			r.add(at+"."+v.key, "is %v, want requests a second, 0 or more", v.rate)
-		}
-	}
-	switch {
-	case ramp && st.Rate != 0:
-		r.add(at, "has rate and from or to, want {rate: 300, duration: 30s} or {from: 10, to: 500, duration: 1m}")
-	case !ramp && st.Rate == 0:
-		r.add(at, "has no rate, want {rate: 300, duration: 30s} or {from: 10, to: 500, duration: 1m}")
-	}
-	if st.Duration <= 0 {
-		r.add(at+".duration", "is missing, want a duration such as 30s")
-	}
 }

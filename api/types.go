@@ -217,35 +217,3 @@ type RobotSpec struct {
 	URL    Secret `yaml:"url" json:"url"`       // holds the access token, hence a secret
 	Secret Secret `yaml:"secret" json:"secret"` // empty: messages are not signed
 }
-
-// Scenario is a load test.
-type Scenario struct {
-	Metadata `yaml:"metadata" json:"metadata"`
-	Spec     ScenarioSpec `yaml:"spec" json:"spec"`
-}
-
-// ScenarioSpec says what is sent, how fast, and what must hold.
-type ScenarioSpec struct {
-	Targets    []Target `yaml:"targets" json:"targets"`
-	Stages     []Stage  `yaml:"stages" json:"stages"`
-	Workers    int      `yaml:"workers" json:"workers" want:"a whole number from 0 to 10000"` // requests in flight at most; 0: 16
-	Timeout    Duration `yaml:"timeout" json:"timeout"`                                       // of one request; 0: 10 s
-	Arrivals   string   `yaml:"arrivals" json:"arrivals"`                                     // "constant" (default) or "poisson"
-	Thresholds []string `yaml:"thresholds" json:"thresholds"`                                 // such as "p99 < 120ms", "success > 99.9%"
-}
-
-// Target is one kind of request; several are sent in turn.
-type Target struct {
-	Method string            `yaml:"method" json:"method"`
-	URL    string            `yaml:"url" json:"url"`
-	Header map[string]string `yaml:"headers" json:"headers,omitempty"`
-	Body   string            `yaml:"body" json:"body,omitempty"`
-}
-
-// Stage is a stretch of time at a rate, or from one rate to another.
-type Stage struct {
-	Rate     float64  `yaml:"rate" json:"rate,omitempty" want:"requests a second above 0"` // requests a second
-	From     float64  `yaml:"from" json:"from,omitempty" want:"requests a second, 0 or more"`
-	To       float64  `yaml:"to" json:"to,omitempty" want:"requests a second, 0 or more"`
-	Duration Duration `yaml:"duration" json:"duration"`
-}

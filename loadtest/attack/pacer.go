@@ -9,16 +9,17 @@ import (
 )
 
 // Stage is a stretch of the plan whose rate goes in a straight line from From to
-// To, requests a second.
+// To, requests a second, and swings around it.
 type Stage struct {
 	From, To float64
 	Duration time.Duration
+	Swing    Swing
 }
 
 // Stages is a pacer that plans request n, counted from 0, for the time at which
 // n requests are due:
 //
-//	H(t) = Σ over whole stages (From+To)/2·D  +  From·x + (To−From)/(2·D)·x²
+//	H(t) = Σ over whole stages H(D)  +  From·x + (To−From)/(2·D)·x² + swing(x)
 //
 //	where  x  seconds since the current stage began
 //	       D  duration of that stage, seconds
@@ -55,6 +56,9 @@ func (ss Stages) Validate() error {
 				break
 			}
 		}
+		if err := s.Swing.validate(min(s.From, s.To)); err != nil {
+			errs = append(errs, fmt.Errorf("stages[%d]: %w", i, err))
+		}
 	}
 	if len(errs) == 0 && ss.Total() == 0 {
 		errs = append(errs, errors.New("stages: plan no request at all"))
@@ -78,7 +82,7 @@ func (ss Stages) Total() uint64 { return roundedUp(ss.due(ss.Duration())) }
 func (ss Stages) MaxRate() float64 {
 	highest := 0.0
 	for _, s := range ss {
-		highest = max(highest, s.From, s.To)
+		highest = max(highest, max(s.From, s.To)+s.Swing.Amplitude)
 	}
 	return highest
 }
@@ -95,7 +99,7 @@ func (ss Stages) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, s
 func (ss Stages) Rate(elapsed time.Duration) float64 {
 	for _, s := range ss {
 		if elapsed < s.Duration {
-			return s.From + (s.To-s.From)*elapsed.Seconds()/s.Duration.Seconds()
+			return s.From + (s.To-s.From)*elapsed.Seconds()/s.Duration.Seconds() + s.Swing.rate(elapsed.Seconds())
 		}
 		elapsed -= s.Duration
 	}
@@ -107,8 +111,7 @@ func (ss Stages) due(t time.Duration) float64 {
 	sum := 0.0
 	for _, s := range ss {
 		if t < s.Duration {
-			x := t.Seconds()
-			return sum + s.From*x + (s.To-s.From)/(2*s.Duration.Seconds())*x*x
+			return sum + s.due(t.Seconds())
 		}
 		sum += s.hits()
 		t -= s.Duration
@@ -116,7 +119,14 @@ func (ss Stages) due(t time.Duration) float64 {
 	return sum
 }
 
-func (s Stage) hits() float64 { return (s.From + s.To) / 2 * s.Duration.Seconds() }
+func (s Stage) hits() float64 {
+	return (s.From+s.To)/2*s.Duration.Seconds() + s.Swing.due(s.Duration.Seconds())
+}
+
+// due is H within the stage, x seconds after its begin.
+func (s Stage) due(x float64) float64 {
+	return s.From*x + (s.To-s.From)/(2*s.Duration.Seconds())*x*x + s.Swing.due(x)
+}
 
 // at is the inverse of H: when n requests are due.
 func (ss Stages) at(n float64) time.Duration {
@@ -137,6 +147,9 @@ func (ss Stages) at(n float64) time.Duration {
 func (s Stage) at(n float64) time.Duration {
 	if n <= 0 {
 		return 0
+	}
+	if s.Swing.Amplitude != 0 {
+		return s.bisect(n)
 	}
 	k := (s.To - s.From) / (2 * s.Duration.Seconds())
 	x := 2 * n / (s.From + math.Sqrt(max(0, s.From*s.From+4*k*n)))

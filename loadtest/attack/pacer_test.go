@@ -30,15 +30,17 @@ func TestStagesPlanExactly(t *testing.T) {
 		stages attack.Stages
 		want   int
 	}{
-		"a constant rate is rate times duration":      {attack.Constant(300, 30*time.Second), 9000},
-		"a part of a request is a request":            {attack.Constant(0.25, 10*time.Second), 3},
-		"a ramp has the mean of its ends":             {attack.Stages{{From: 10, To: 500, Duration: time.Minute}}, 15300},
-		"down to nothing":                             {attack.Stages{{From: 100, To: 0, Duration: 10 * time.Second}}, 500},
-		"up from nothing":                             {attack.Stages{{From: 0, To: 100, Duration: 10 * time.Second}}, 500},
-		"stages add up":                               {attack.Stages{{10, 10, time.Second}, {10, 30, time.Second}, {30, 30, time.Second}}, 60},
-		"a silent stage in between":                   {attack.Stages{{10, 10, time.Second}, {0, 0, time.Second}, {10, 10, time.Second}}, 20},
-		"a silent stage at the end":                   {attack.Stages{{10, 10, time.Second}, {0, 0, time.Second}}, 10},
-		"a rate that floating point cannot represent": {attack.Constant(0.1, 100*time.Second), 10},
+		"a constant rate is rate times duration":       {attack.Constant(300, 30*time.Second), 9000},
+		"a part of a request is a request":             {attack.Constant(0.25, 10*time.Second), 3},
+		"a ramp has the mean of its ends":              {attack.Stages{{From: 10, To: 500, Duration: time.Minute}}, 15300},
+		"down to nothing":                              {attack.Stages{{From: 100, To: 0, Duration: 10 * time.Second}}, 500},
+		"up from nothing":                              {attack.Stages{{From: 0, To: 100, Duration: 10 * time.Second}}, 500},
+		"stages add up":                                {attack.Stages{{From: 10, To: 10, Duration: time.Second}, {From: 10, To: 30, Duration: time.Second}, {From: 30, To: 30, Duration: time.Second}}, 60},
+		"a silent stage in between":                    {attack.Stages{{From: 10, To: 10, Duration: time.Second}, {From: 0, To: 0, Duration: time.Second}, {From: 10, To: 10, Duration: time.Second}}, 20},
+		"a silent stage at the end":                    {attack.Stages{{From: 10, To: 10, Duration: time.Second}, {From: 0, To: 0, Duration: time.Second}}, 10},
+		"whole swings add nothing":                     {attack.Stages{{From: 10, To: 10, Duration: 4 * time.Second, Swing: attack.Swing{Amplitude: 10, Period: 2 * time.Second, Phase: 1}}}, 40},
+		"half a swing adds amplitude times period / π": {attack.Stages{{From: 10, To: 10, Duration: time.Second, Swing: attack.Swing{Amplitude: 10, Period: 2 * time.Second}}}, 17},
+		"a rate that floating point cannot represent":  {attack.Constant(0.1, 100*time.Second), 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			times := planned(c.stages)
@@ -65,6 +67,12 @@ func TestStagesFollowTheirRate(t *testing.T) {
 				From: math.Round(r.Float64() * 100), To: math.Round(r.Float64() * 100),
 				Duration: time.Duration(1+r.IntN(5000)) * time.Millisecond,
 			})
+			if last := &ss[len(ss)-1]; r.IntN(2) == 0 {
+				last.Swing = attack.Swing{
+					Amplitude: r.Float64() * min(last.From, last.To), Phase: 7 * r.Float64(),
+					Period: time.Duration(1+r.IntN(3000)) * time.Millisecond,
+				}
+			}
 		}
 		if ss.Validate() != nil {
 			continue
@@ -86,12 +94,16 @@ func TestStagesFollowTheirRate(t *testing.T) {
 
 func TestStagesValidate(t *testing.T) {
 	for name, ss := range map[string]attack.Stages{
-		"none":        {},
-		"no duration": {{1, 1, 0}},
-		"negative":    {{-1, 1, time.Second}},
-		"not finite":  {{1, math.Inf(1), time.Second}},
-		"no number":   {{math.NaN(), 1, time.Second}},
-		"silent":      {{0, 0, time.Second}},
+		"none":           {},
+		"no duration":    {{From: 1, To: 1, Duration: 0}},
+		"negative":       {{From: -1, To: 1, Duration: time.Second}},
+		"not finite":     {{From: 1, To: math.Inf(1), Duration: time.Second}},
+		"no number":      {{From: math.NaN(), To: 1, Duration: time.Second}},
+		"swings below":   {{From: 1, To: 5, Duration: time.Second, Swing: attack.Swing{Amplitude: 2, Period: time.Second}}},
+		"no period":      {{From: 5, To: 5, Duration: time.Second, Swing: attack.Swing{Amplitude: 2}}},
+		"negative swing": {{From: 5, To: 5, Duration: time.Second, Swing: attack.Swing{Amplitude: -2, Period: time.Second}}},
+		"odd phase":      {{From: 5, To: 5, Duration: time.Second, Swing: attack.Swing{Amplitude: 2, Period: time.Second, Phase: math.Inf(1)}}},
+		"silent":         {{From: 0, To: 0, Duration: time.Second}},
 	} {
 		if ss.Validate() == nil {
 			t.Errorf("%s: accepted", name)
@@ -100,7 +112,7 @@ func TestStagesValidate(t *testing.T) {
 }
 
 func TestPoissonIsRandomButRepeatable(t *testing.T) {
-	stages := attack.Stages{{100, 100, 50 * time.Second}, {100, 300, 50 * time.Second}}
+	stages := attack.Stages{{From: 100, To: 100, Duration: 50 * time.Second}, {From: 100, To: 300, Duration: 50 * time.Second}}
 	times := planned(attack.NewPoisson(stages, 7))
 	again := planned(attack.NewPoisson(stages, 7))
 	if len(times) != len(again) || times[100] != again[100] {

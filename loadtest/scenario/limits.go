@@ -17,6 +17,14 @@ type Limits struct {
 	MaxTotal    uint64        // requests in a run
 	MaxDuration time.Duration // of a run
 	MaxInFlight int           // requests at the same time, which is the number of workers
+	MaxBody     int           // bytes of a request's body, or of a websocket's message; 0: 16 MiB
+}
+
+func (l Limits) maxBody() int {
+	if l.MaxBody <= 0 {
+		return 16 << 20
+	}
+	return l.MaxBody
 }
 
 // DefaultLimits is loopback only, 20,000/s, 20 million requests, one hour, 1,024

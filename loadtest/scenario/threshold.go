@@ -11,16 +11,19 @@ import (
 
 // Threshold is what a run must show, such as "p99 < 120ms".
 //
-//	expression = metric operator value
+//	expression = metric [selector] operator value
 //	metric     = "mean" | "max" | "pN" (N from 0 to 100, such as p99 or p99.9)   latency; the value is a duration
 //	           | "success" | "errors"                                            share; the value is a percentage, or a number from 0 to 1
 //	           | "achieved_rate" | "offered_rate"                                requests a second
 //	           | "sent" | "late" | "dropped"                                     requests
 //	operator   = "<" | "<=" | ">" | ">="
+//	selector   = "{" key "=" name {"," key "=" name} "}"                          of some requests alone; each key once
+//	key        = "scenario" | "target" | "tag"
 type Threshold struct {
 	Metric   string
 	Operator string
 	Value    float64 // seconds, share from 0 to 1, requests a second, or requests
+	Of       Selector
 	text     string
 }
 
@@ -41,7 +44,7 @@ func (t Threshold) Holds(measured float64) bool {
 	return measured >= t.Value
 }
 
-var expression = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\S+)\s*$`)
+var expression = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(?:\{([^{}]*)\}\s*)?(<=|>=|<|>)\s*(\S+)\s*$`)
 
 // ParseThreshold reads one expression. Its errors say what would be right.
 func ParseThreshold(text string) (Threshold, error) {
@@ -49,10 +52,13 @@ func ParseThreshold(text string) (Threshold, error) {
 	if m == nil {
 		return Threshold{}, fmt.Errorf(`%q is not "metric operator value", such as "p99 < 120ms"`, text)
 	}
-	t := Threshold{Metric: m[1], Operator: m[2], text: strings.TrimSpace(text)}
+	t := Threshold{Metric: m[1], Operator: m[3], text: strings.TrimSpace(text)}
 	parse, err := valueOf(t.Metric)
 	if err == nil {
-		t.Value, err = parse(m[3])
+		t.Value, err = parse(m[4])
+	}
+	if err == nil && strings.Contains(text, "{") {
+		t.Of, err = parseSelector(t.Metric, m[2])
 	}
 	if err != nil {
 		return Threshold{}, fmt.Errorf("%q: %w", text, err)

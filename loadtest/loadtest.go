@@ -54,7 +54,8 @@ type Options struct {
 	Name   string          // of the scenario, for the report
 	Run    string          // id of the run; empty: a new one
 	Limits scenario.Limits // zero: scenario.DefaultLimits
-	Seed   uint64          // of Poisson arrivals
+	Files  scenario.Files  // what the scenario may read; zero: nothing
+	Seed   uint64          // of Poisson arrivals and random values
 	// Pacer replaces the scenario's stages as the source of planned times, so that
 	// the rate may change while the run goes on; the stages still set its length
 	// and its caps. nil: the stages.
@@ -86,7 +87,7 @@ func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, 
 	if o.Run == "" {
 		o.Run = NewRunID()
 	}
-	plan, err := scenario.New(spec, o.Limits)
+	plan, err := scenario.NewIn(spec, o.Limits, o.Files)
 	if err != nil {
 		return report.Result{}, fmt.Errorf("%w: %w", ErrInvalidScenario, err)
 	}
@@ -102,7 +103,7 @@ func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, 
 
 func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (attack.Stats, error) {
 	c := attack.DefaultConfig()
-	c.Run, c.Workers, c.Timeout, c.Duration = o.Run, p.Workers, p.Timeout, p.Stages.Duration()
+	c.Run, c.Workers, c.Timeout, c.Duration, c.Series = o.Run, p.Workers, p.Timeout, p.Duration(), len(p.Series)
 	c.LateAfter = MaxLag
 	pacer := o.Pacer
 	if pacer == nil {
@@ -114,9 +115,13 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	if o.Results != nil {
 		hooks.Result = results.write
 	}
-	a, err := attack.New(c, pacer, p.Targeter(), hooks)
+	sender, err := p.Sender(ctx, o.Run, o.Seed)
 	if err != nil {
 		return attack.Stats{}, err
+	}
+	a, err := attack.NewFor(c, pacer, sender, hooks)
+	if err != nil {
+		return attack.Stats{}, errors.Join(err, sender.Close())
 	}
 	return a.Run(ctx)
 }

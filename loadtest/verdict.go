@@ -12,7 +12,7 @@ import (
 func summarise(p scenario.Plan, s attack.Stats) report.Result {
 	// A run that was carried out lasted as long as planned even though its last
 	// request was due a little earlier; a backlog makes it longer.
-	whole := p.Stages.Duration()
+	whole := p.Duration()
 	if s.Stopped != attack.StopPlan {
 		whole = s.Sending
 	}
@@ -33,14 +33,18 @@ func summarise(p scenario.Plan, s attack.Stats) report.Result {
 	r.Confidence = r.ConfidenceOf(s.Latency)
 	r.InvalidReasons = doubts(s)
 	r.Valid = len(r.InvalidReasons) == 0
+	r.Parts = parts(p, s)
+	var outcomes []report.ThresholdOutcome
 	for _, t := range p.Thresholds {
+		r, s := chosen(t.Of, p, r, s)
 		measured := measure(t.Metric, r, s)
 		outcome := report.ThresholdOutcome{Expr: t.String(), OK: t.Holds(measured)}
 		if !math.IsNaN(measured) {
 			outcome.Actual = measured
 		}
-		r.Thresholds = append(r.Thresholds, outcome)
+		outcomes = append(outcomes, outcome)
 	}
+	r.Thresholds = outcomes
 	return r
 }
 

@@ -101,7 +101,7 @@ func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.
 func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits) (r report.Result, err error) {
 	view := e.newLiveView(s.Name)
 	defer view.end()
-	o := loadtest.Options{Name: s.Name, Limits: limits, Progress: view.show}
+	o := loadtest.Options{Name: s.Name, Limits: limits, Files: filesOf(s), Progress: view.show}
 	if results != "" {
 		f, err := os.Create(results)
 		if err != nil {
@@ -112,7 +112,7 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 	}
 	r, err = loadtest.Run(ctx, s.Spec, o)
 	if errors.Is(err, loadtest.ErrInvalidScenario) {
-		return r, invalid(fmt.Errorf("%s: %w", s.Source, err))
+		return r, scenarioProblems(s, err)
 	}
 	return r, err
 }

@@ -37,6 +37,7 @@ type Result struct {
 	Lag            Lag                `json:"schedule_lag_s"`
 	CPU            float64            `json:"generator_cpu"` // share of all cores used by this process, 0 to 1
 	Thresholds     []ThresholdOutcome `json:"thresholds"`
+	Parts          []Part             `json:"parts,omitempty"` // each kind of request, when there are several
 	Confidence     Confidence         `json:"latency_confidence"`
 	Agents         []Agent            `json:"agents,omitempty"` // when several generators shared the run
 	Intervals      []Interval         `json:"intervals,omitempty"`
@@ -139,6 +140,7 @@ func (r Result) WriteText(w io.Writer) error {
 	if len(r.Errors) > 0 {
 		row("errors", "%s", counts(r.Errors))
 	}
+	r.writeParts(row)
 	row("generator", "lag p99 %s, %.0f %% of all cores", ms(r.Lag.P99), 100*r.CPU)
 	for _, a := range r.Agents {
 		row("agent", "%s: %d sent, lag p99 %s, %.0f %% of all cores, clock %+.1f ± %.1f ms", a.Name, a.Sent, ms(a.LagP99), 100*a.CPU, 1000*a.Clock, 1000*a.Error)

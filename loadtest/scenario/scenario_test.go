@@ -23,7 +23,7 @@ func TestPlanHasDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Workers != 16 || p.Timeout != 10*time.Second || p.Poisson || p.Targets[0].Method != "GET" {
+	if p.Workers != 16 || p.Timeout != 10*time.Second || p.Poisson || p.Series[0].Target != "GET /feed" {
 		t.Errorf("got %+v", p)
 	}
 	if n := p.Stages.Total(); n != 9000 {

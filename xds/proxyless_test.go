@@ -30,7 +30,8 @@ const say = "/test.Echo/Say"
 // namedPod answers every method with its name.
 func namedPod(t *testing.T, name, zone string) *pod {
 	t.Helper()
-	p := &pod{}
+	var p *pod
+	var kill func()
 	p = listen(t, func(l net.Listener) func() {
 		g := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
@@ -41,9 +42,10 @@ func namedPod(t *testing.T, name, zone string) *pod {
 		}))
 		done := make(chan struct{})
 		go func() { defer close(done); _ = g.Serve(l) }()
-		return func() { g.Stop(); <-done }
+		kill = func() { g.Stop(); <-done }
+		return kill
 	})
-	p.name, p.zone = name, zone
+	p.name, p.zone, p.stop = name, zone, kill
 	return p
 }
 
@@ -236,6 +238,11 @@ func TestCallersFollowWithoutLosingACall(t *testing.T) {
 	load.only(t, "b1")
 	r.SetReadiness(a1.address, true)
 	load.only(t, "a1", "b1")
+
+	// A pod that dies, which nobody has told the control plane.
+	a1.stop()
+	load.only(t, "b1")
+	a1 = namedPod(t, "a1", "zb-a")
 
 	// A new revision, by weight.
 	share := func(weight int) {

@@ -33,13 +33,13 @@ func TestMain(m *testing.M) { embeddedtest.Main(m) }
 const deadline = time.Minute
 
 // pod is a function's pod that says its name.
-func pod(t *testing.T, name string) string {
+func pod(t testing.TB, name string) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) }))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-func testConfig(t *testing.T) config.Config {
+func testConfig(t testing.TB) config.Config {
 	t.Helper()
 	cfg := config.Default()
 	cfg.DataDir, cfg.ResourcesDir = t.TempDir(), t.TempDir()
@@ -48,7 +48,7 @@ func testConfig(t *testing.T) config.Config {
 	return cfg
 }
 
-func start(t *testing.T, cfg config.Config, parts ...app.Part) *app.System {
+func start(t testing.TB, cfg config.Config, parts ...app.Part) *app.System {
 	t.Helper()
 	s, err := app.Start(t.Context(), cfg, slog.New(slog.DiscardHandler), parts...)
 	if err != nil {
@@ -65,7 +65,7 @@ func start(t *testing.T, cfg config.Config, parts ...app.Part) *app.System {
 	return s
 }
 
-func write(t *testing.T, dir, name, text string) {
+func write(t testing.TB, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ spec:
 
 // caller speaks to a system's API and to its gateway.
 type caller struct {
-	t      *testing.T
+	t      testing.TB
 	system *app.System
 	client *http.Client
 }

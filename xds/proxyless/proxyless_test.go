@@ -22,7 +22,9 @@ func function() *api.Function {
 			Routes: []api.Route{{Path: "/shop.Feed/*"}},
 			Revisions: []api.Revision{
 				{Name: "r1", Protocol: api.GRPC, Endpoints: []api.Endpoint{
-					{Address: "10.0.0.1:80", Zone: "zb-a"}, {Address: "10.0.0.2:80", Zone: "zb-a"}, {Address: "10.0.0.3:80", Zone: "zb-b"},
+					{Address: "10.0.0.1:80", Zone: "zb-a"},
+					{Address: "10.0.0.2:80", Zone: "zb-a"},
+					{Address: "10.0.0.3:80", Zone: "zb-b"},
 					{Address: "10.0.0.4:80", Zone: "zb-c"},
 				}},
 				{Name: "r2", Protocol: api.GRPC, Endpoints: []api.Endpoint{{Address: "10.0.0.5:80", Zone: "zb-b"}}},
@@ -158,7 +160,9 @@ func TestRoutes(t *testing.T) {
 	f := function()
 	s := &f.Spec
 	s.Routes = []api.Route{
-		{Path: "/*", Timeout: api.Duration(3 * time.Second)}, {Path: "/shop.Feed/*"}, {Path: "/shop.Feed/Get", Methods: []string{"POST"}},
+		{Path: "/*", Timeout: api.Duration(3 * time.Second)},
+		{Path: "/shop.Feed/*"},
+		{Path: "/shop.Feed/Get", Methods: []string{"POST"}},
 		{Path: "/page", Methods: []string{"GET"}},
 	}
 	s.Traffic = append([]api.Traffic{

@@ -53,7 +53,7 @@ const grace = 2 * time.Minute
 // the drill went as planned; ErrRefused when nothing was moved for want of capacity.
 func Exercise(ctx context.Context, f Fleet, o Order) (Record, error) {
 	x := &exercise{fleet: f, order: o, record: Record{
-		ID: time.Now().UTC().Format("20060102-150405") + "-" + o.Zone, Zone: o.Zone, By: o.By, Kill: o.Kill, Forced: o.Force,
+		ID: time.Now().UTC().Format("20060102-150405.000") + "-" + o.Zone, Zone: o.Zone, By: o.By, Kill: o.Kill, Forced: o.Force,
 		State: Planned, Began: time.Now(), Forecast: []Forecast{}, Events: []Event{}, Alerts: []Outcome{},
 	}}
 	err := x.run(ctx)

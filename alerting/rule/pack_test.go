@@ -222,6 +222,15 @@ var packCases = []struct {
 		at: 20 * time.Second,
 	},
 	{
+		name: "a zone that was not drilled for 31 days, and one that was",
+		series: `
+			kongdao_practice_remind_seconds 2592000x20
+			kongdao_practice_age_seconds{zone="zb-a"} 2678400x20
+			kongdao_practice_age_seconds{zone="zb-b"} 86400x20`,
+		at:   30 * time.Second,
+		want: []string{`PracticeMissed{severity="ticket", zone="zb-a"}: the last drill as planned is 31d 0h 0m 0s ago`},
+	},
+	{
 		name: "what waits too long, and who cannot be seen",
 		series: `
 			kongdao_collector_oldest_unstored_seconds 90x20

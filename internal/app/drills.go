@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type drills struct {
 	fleet   *TestFleet
 	closed  bool
 	current *running
+	done    map[string]time.Time // when zones were last drilled as planned
 	all     sync.WaitGroup
 }
 
@@ -87,19 +89,18 @@ func (s *System) newDrills() (*drills, error) {
 	}
 	d := &drills{
 		system: s, log: s.log.With("part", "drills"), history: drill.History{Dir: s.dir.sub("drills"), Keep: keptDrills},
-		closing: make(chan struct{}), metrics: m,
+		closing: make(chan struct{}), metrics: m, done: map[string]time.Time{},
 	}
 	all, err := d.history.List()
 	if err != nil {
 		d.log.Error("drills of before", "error", err)
 	}
-	done := map[string]bool{}
 	for _, r := range all {
 		if r.State == drill.Running {
 			d.takeUp(r)
 		}
-		if r.State == drill.Done && !done[r.Zone] {
-			done[r.Zone] = true
+		if _, known := d.done[r.Zone]; r.State == drill.Done && !known {
+			d.done[r.Zone] = r.Ended
 			m.last.WithLabelValues(r.Zone).Set(float64(r.Ended.Unix()))
 		}
 	}
@@ -163,6 +164,9 @@ func (d *drills) begin(o drill.Order) (drill.Record, error) {
 			failed = err
 		}
 		d.current = nil
+		if record.State == drill.Done {
+			d.done[record.Zone] = record.Ended
+		}
 		d.mu.Unlock()
 		d.metrics.count(record)
 		d.log.Info("drill ended", "zone", record.Zone, "by", record.By, "state", string(record.State), "error", record.Error)
@@ -242,6 +246,32 @@ func (s *System) shareOf(zone string) int {
 		return shift.Weight
 	}
 	return drill.FullWeight
+}
+
+// wait returns a drill's record when it has ended. The end of ctx ends the drill.
+func (d *drills) wait(ctx context.Context, id string) drill.Record {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	ended := ctx.Done()
+	for {
+		r, err := d.get(id)
+		if err != nil || r.State != drill.Running {
+			return r
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			ended = nil
+			d.abort(id)
+		}
+	}
+}
+
+// lastDone is when each zone was last drilled as planned.
+func (d *drills) lastDone() map[string]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.done)
 }
 
 // get is a drill's record, also while it is under way.

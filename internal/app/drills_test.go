@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/drill"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
@@ -217,5 +218,38 @@ func (c caller) refused(t *testing.T, cfg config.Config) {
 	if i := slices.IndexFunc(r.Events, func(drill.Event) bool { return true }); i >= 0 {
 		text, _ := json.Marshal(r.Events)
 		t.Errorf("something was moved: %s", text)
+	}
+}
+
+// TestPractice: a drill that nobody orders, and what is told of it.
+func TestPractice(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Practice.Times, cfg.Practice.Hold, cfg.Practice.Zones = []string{"daily 00:00"}, api.Duration(time.Second), []string{"zb-c"}
+	cfg.Practice.Window, cfg.Capacity.TimeZone = api.Duration(24*time.Hour), "UTC"
+	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	dir := filepath.Join(cfg.DataDir, "drills") // practice was asked for days ago
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "since", time.Now().Add(-72*time.Hour).UTC().Format(time.RFC3339))
+	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}}
+	var list app.DrillList
+	c.eventually("practice", func() bool {
+		c.api(http.MethodGet, "/drills", nil, &list)
+		return len(list.Drills) == 1 && list.Drills[0].State == drill.Done
+	})
+	if r := list.Drills[0]; r.By != "practice" || r.Zone != "zb-c" || c.share("zb-c") != 100 {
+		t.Errorf("got %+v", r)
+	}
+	for _, want := range []string{`kongdao_practice_runs_total{result="done"} 1`, `kongdao_practice_age_seconds{zone="zb-c"}`, "kongdao_practice_remind_seconds 2.592e+06", `kongdao_drills_total{result="done"} 1`} {
+		c.eventually(want, func() bool {
+			var metrics string
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.system.Addresses().Metrics+"/metrics", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.do(req, &metrics)
+			return strings.Contains(metrics, want)
+		})
 	}
 }

@@ -188,6 +188,9 @@ func (s *System) start(ctx context.Context) error {
 	if err := s.awaitConfiguration(ctx); err != nil {
 		return err
 	}
+	if err := s.startPractice(); err != nil {
+		return err
+	}
 	if s.has(PartAPI) {
 		return s.startAPI(ctx)
 	}

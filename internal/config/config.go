@@ -27,6 +27,7 @@ type Config struct {
 	Alerting   Alerting   `yaml:"alerting"`
 	LoadTest   LoadTest   `yaml:"loadtest"`
 	Capacity   Capacity   `yaml:"capacity"`
+	Practice   Practice   `yaml:"practice"`
 	Log        Log        `yaml:"log"`
 
 	Readers []Reader          `yaml:"readers"` // who else may ask about calls, and about whose
@@ -175,6 +176,7 @@ func Default() Config {
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
 		},
 		Capacity: DefaultCapacity(),
+		Practice: DefaultPractice(),
 		Log:      Log{Level: "info", Format: "text"},
 		Readers:  []Reader{},
 		Tenants:  map[string]Tenant{},

@@ -53,6 +53,7 @@ func (c Config) wrongs() []wrong {
 	k.alerting(c.Alerting)
 	k.loadTest(c.LoadTest)
 	k.capacity(c.Capacity)
+	k.practice(c.Practice)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.readers(c.Readers)

@@ -1,7 +1,9 @@
 package translate
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -149,7 +151,7 @@ func (t *translator) accessFilters(f *model.Function, right model.Right) map[str
 	}
 	all[accessFilter] = t.pack(&lua.LuaPerRoute{
 		Override:      &lua.LuaPerRoute_Name{Name: scriptName},
-		FilterContext: wanted(f, right),
+		FilterContext: t.identified(wanted(f, right)),
 	})
 	if len(a.Tokens) > 0 {
 		all[tokensFilter] = t.pack(tokensOf(a))
@@ -200,6 +202,14 @@ func wanted(f *model.Function, right model.Right) *structpb.Struct {
 		fields["external"] = structpb.NewStringValue(externalName(a.External))
 	}
 	return &structpb.Struct{Fields: fields}
+}
+
+// identified adds a name that only equal contexts have, by which access.lua knows
+// one again.
+func (t *translator) identified(s *structpb.Struct) *structpb.Struct {
+	hash := sha256.Sum256(t.pack(s).GetValue())
+	s.Fields["id"] = structpb.NewStringValue(base64.RawStdEncoding.EncodeToString(hash[:16]))
+	return s
 }
 
 func tokenFields(t model.Token, any bool) *structpb.Value {

@@ -123,65 +123,92 @@ local function lacking(claims, require)
   end
 end
 
+-- What routes ask for is read once: reading it is most of what the decision costs.
+-- The id is a hash of all of it, so what is kept of one is never another's.
+local contexts, kept = {}, 0
+local most = 4096
+
+local function context(c)
+  local id = c:get("id")
+  local x = id and contexts[id]
+  if x then return x end
+  x = { grants = {} }
+  for _, name in ipairs({ "verb", "needs", "public", "addresses", "key", "certificate", "signature", "reroute", "tokens", "external" }) do
+    x[name] = c:get(name)
+  end
+  if id then
+    if kept == most then contexts, kept = {}, 0 end
+    contexts[id], kept = x, kept + 1
+  end
+  return x
+end
+
+-- granted remembers only who is, for those are as many as the route names.
+local function granted(x, c, consumer)
+  if not x.grants[consumer] and c:get("c:" .. consumer) then x.grants[consumer] = true end
+  return x.grants[consumer]
+end
+
 -- decide returns the consumer, or nil and the refusal.
-local function decide(h, c)
-  if c:get("addresses") then
+local function decide(h, c, x)
+  if x.addresses then
     local result = h:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac") or {}
     if result.shadow_engine_result ~= "allowed" then
       local address = h:streamInfo():downstreamRemoteAddress():gsub(":%d+$", "")
       return nil, "403", "address_refused", "calls from " .. address .. " are not let in"
     end
   end
-  if c:get("public") then return "" end
+  if x.public then return "" end
 
   local headers = h:headers()
-  local status, code, reason = "401", "credentials_required", c:get("needs")
-  local right = c:get("verb")
+  local key, consumer = x.key and headers:get("x-api-key"), nil
+  if key and key ~= "" then
+    consumer = holder(key)
+    if consumer and granted(x, c, consumer) then
+      headers:remove("x-api-key")
+      return consumer
+    end
+  end
+
+  local status, code, reason = "401", "credentials_required", x.needs
+  local right = x.verb
   local function refuse(s, e, r)
     if code == "not_granted" or code == "credentials_invalid" and e ~= "not_granted" then return end
     status, code, reason = s, e, r
   end
-  local function granted(consumer)
-    if c:get("c:" .. consumer) then return true end
-    refuse("403", "not_granted", consumer .. " may not " .. right)
+  local function let(who)
+    if granted(x, c, who) then return true end
+    refuse("403", "not_granted", who .. " may not " .. right)
   end
 
-  if c:get("key") then
-    local key = headers:get("x-api-key")
-    if key and key ~= "" then
-      local consumer = holder(key)
-      if not consumer then
-        refuse("401", "credentials_invalid", "the key in x-api-key is nobody's")
-      elseif granted(consumer) then
-        headers:remove("x-api-key")
-        return consumer
-      end
-    end
+  if consumer then
+    let(consumer)
+  elseif key and key ~= "" then
+    refuse("401", "credentials_invalid", "the key in x-api-key is nobody's")
   end
 
-  if c:get("certificate") then
+  if x.certificate then
     local ssl = h:streamInfo():downstreamSslConnection()
     if ssl and ssl:peerCertificatePresented() and ssl:peerCertificateValidated() then
-      local consumer = owner(ssl)
-      if not consumer then
+      local holds = owner(ssl)
+      if not holds then
         refuse("401", "credentials_invalid", "the client certificate is nobody's")
-      elseif granted(consumer) then
-        return consumer
+      elseif let(holds) then
+        return holds
       end
     end
   end
 
-  local tokens = c:get("tokens")
-  if tokens then
+  if x.tokens then
     local found = h:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn") or {}
-    for _, t in ipairs(tokens) do
+    for _, t in ipairs(x.tokens) do
       local claims, failed = found[t.issuer], found[t.issuer .. ".failed"]
       if claims then
         local who = t.name .. "/" .. table.concat(texts(at(claims, t.subject)), ",")
         local lack = lacking(claims, t.require)
         if lack then
           refuse("403", "not_granted", who .. ": the claim " .. lack .. " is not one that is let in")
-        elseif t.any or granted(who) then
+        elseif t.any or let(who) then
           return who
         end
       elseif failed and failed.message ~= "Jwt is missing" then
@@ -191,19 +218,19 @@ local function decide(h, c)
   end
 
   local ask
-  local authorization = c:get("signature") and headers:get("authorization")
+  local authorization = x.signature and headers:get("authorization")
   if authorization and authorization:sub(1, 20) == "KongDao-HMAC-SHA256 " then
     ask = "signatures"
   else
-    ask = c:get("external")
+    ask = x.external
   end
   if ask then
     local m = h:streamInfo():dynamicMetadata()
     m:set("kongdao.access", "ask", ask)
     if ask == "signatures" then
       -- Whether it is this consumer is for the authorizer to find out.
-      local consumer = authorization:match("consumer=([%w-]+)") or ""
-      m:set("kongdao.access", "granted", c:get("c:" .. consumer) and consumer or "")
+      local signer = authorization:match("consumer=([%w-]+)") or ""
+      m:set("kongdao.access", "granted", granted(x, c, signer) and signer or "")
       m:set("kongdao.access", "verb", right)
     end
     return ask ~= "signatures" and "external" or ""
@@ -211,22 +238,28 @@ local function decide(h, c)
   return nil, status, code, reason
 end
 
+-- let_in decides, and tells pods and limits who calls.
+local function let_in(h)
+  local c = h:filterContext()
+  local x = context(c)
+  local consumer, status, code, reason = decide(h, c, x)
+  if consumer and consumer ~= "" then
+    h:headers():replace("x-kongdao-consumer", consumer)
+    if x.reroute then h:clearRouteCache() end
+  end
+  return consumer, status, code, reason
+end
+
 local function quote(text)
   return '"' .. text:gsub('[%c"\\]', function(x) return format("\\u%04x", byte(x)) end) .. '"'
 end
 
 function envoy_on_request(h)
-  local ok, consumer, status, code, reason = pcall(decide, h, h:filterContext())
+  local ok, consumer, status, code, reason = pcall(let_in, h)
+  if ok and consumer then return end
   if not ok then
     h:logErr("access: " .. tostring(consumer))
-    consumer, status, code, reason = nil, "503", "access_undecided", "the gateway could not decide who may call"
-  end
-  if consumer then
-    if consumer ~= "" then
-      h:headers():replace("x-kongdao-consumer", consumer)
-      if h:filterContext():get("reroute") then h:clearRouteCache() end
-    end
-    return
+    status, code, reason = "503", "access_undecided", "the gateway could not decide who may call"
   end
   h:headers():remove("x-kongdao-revision") -- else the answer would be the one about revisions that do not exist
   h:respond({ [":status"] = status, ["content-type"] = "application/json" },

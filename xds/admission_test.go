@@ -149,7 +149,12 @@ func TestSignedRequests(t *testing.T) {
 		consumer("app", api.ConsumerSpec{Keys: []api.Secret{"key-of-app"}}),
 		consumer("partner", api.ConsumerSpec{Signing: []api.Secret{"the secret before this one", signingSecret}}),
 	}
-	r := newRig(t, set)
+	nobody := set
+	nobody.Consumers = []*api.Consumer{set.Consumers[0], consumer("partner", api.ConsumerSpec{})}
+	r := newRig(t, nobody)
+	r.want(r.signed("GET", "/pay", "", time.Now()), 401, "the signature is not good")
+	r.want(r.call("GET", "any", "/pay", "x-api-key: key-of-app"), 200, "a")
+	r.apply(set)
 	// What was signed in the second of the start counts as signed before it.
 	eventually(t, "signatures are taken", func() bool { return r.signed("GET", "/pay", "", time.Now()).status == 200 })
 

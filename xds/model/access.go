@@ -38,6 +38,9 @@ type Access struct {
 	Consumers, Revisions []string
 	// How consumers may show who they are; all false when there are no consumers.
 	Key, Signature, Certificate bool
+	// Signed is Signature where any consumer signs, of whatever function. Else every
+	// signature is refused, and nobody is asked about it.
+	Signed bool
 
 	Tokens   []Token   // in the order written
 	External *External // nil: none
@@ -212,6 +215,7 @@ func (b *builder) access(a *api.Access) Access {
 	if len(a.Consumers)+len(a.Revisions) > 0 {
 		by := func(way string) bool { return len(a.By) == 0 || slices.Contains(a.By, way) }
 		access.Key, access.Signature, access.Certificate = by(api.ByKey), by(api.BySignature), by(api.ByCertificate)
+		access.Signed = access.Signature && b.signs
 	}
 	for _, t := range a.JWT {
 		access.Tokens = append(access.Tokens, b.token(t))
@@ -249,6 +253,11 @@ func (b *builder) token(t api.JWT) Token {
 	return token
 }
 
+// anySigns tells whether there is a consumer that signs.
+func anySigns(set api.Set) bool {
+	return slices.ContainsFunc(set.Consumers, func(c *api.Consumer) bool { return len(c.Spec.Signing) > 0 })
+}
+
 // sameAccess tells whether a function's access would be what it is, the files that
 // tokens are checked by included.
 func (b *builder) sameAccess(f *Function, a *api.Access) bool {
@@ -257,6 +266,9 @@ func (b *builder) sameAccess(f *Function, a *api.Access) bool {
 	}
 	if a == nil {
 		return true
+	}
+	if f.Access.Signature && f.Access.Signed != b.signs {
+		return false
 	}
 	for i, t := range a.JWT {
 		if t.JWKS.File != "" && f.Access.Tokens[i].Issuer.JWKS != b.in.Files[t.JWKS.File] {

@@ -170,10 +170,15 @@ func (j *judge) tokens(values Values, _ Caller) {
 	}
 }
 
-// signature is decided by the authorizer alone, whatever else the request has.
+// signature is decided by the authorizer alone, whatever else the request has; none
+// is good where nobody signs.
 func (j *judge) signature(parameters string) {
 	consumer := signer(parameters)
 	j.verdict = Admission{}
+	if !j.function.Access.Signed {
+		j.refuse(http.StatusUnauthorized, ErrorInvalid, ReasonSignature)
+		return
+	}
 	if consumer == "" || !j.callers.Signers[consumer] {
 		j.refuse(http.StatusUnauthorized, ErrorInvalid, ReasonSignature)
 	} else {

@@ -22,6 +22,7 @@ func Build(in Input) *World {
 	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}, faulty: faulty(in)}
 	b.same = in.Previous != nil && reflect.DeepEqual(in.Previous.group, in.Group)
 	b.classes = classesOf(in.Set)
+	b.signs = anySigns(in.Set)
 	for _, z := range in.Set.Zones {
 		b.zones[z.Name] = Zone{Name: z.Name, Priority: z.Spec.Priority, Weight: weightOf(z, b.zoneWeight(z.Name))}
 	}
@@ -111,6 +112,7 @@ type builder struct {
 	same  bool             // the World before is the same group's, which does the same
 
 	classes []consumerClass // of all consumers that have one
+	signs   bool            // any consumer does
 
 	faulty map[string][]string // what is broken, by function
 }

@@ -95,7 +95,7 @@ func (f *Function) Resembles(was *Function) bool {
 	if f == nil || was == nil || f == was {
 		return f == was
 	}
-	return f.spec == was.spec && f.broken == was.broken && f.access == was.access && slices.Equal(f.pins, was.pins) &&
+	return f.spec == was.spec && f.broken == was.broken && f.access == was.access && f.Access.Signed == was.Access.Signed && slices.Equal(f.pins, was.pins) &&
 		f.fleet.equal(was.fleet) && slices.Equal(f.consumerClasses, was.consumerClasses) && f.sameKeys(was) && sameAddresses(f, was)
 }
 

@@ -16,6 +16,7 @@ type basis struct {
 	zones       []*api.Zone
 	limits      []*api.Limit
 	classes     []consumerClass
+	signs       bool
 	zoneWeights map[string]int
 	pins        []Pin
 	broken      map[string]string
@@ -32,7 +33,7 @@ type basis struct {
 // basisOf is that of an input whose functions have become a World's.
 func (b *builder) basisOf(w *World) basis {
 	s := basis{
-		zones: b.in.Set.Zones, limits: b.in.Set.Limits, classes: b.classes, zoneWeights: b.in.ZoneWeights, pins: b.in.Pins,
+		zones: b.in.Set.Zones, limits: b.in.Set.Limits, classes: b.classes, signs: b.signs, zoneWeights: b.in.ZoneWeights, pins: b.in.Pins,
 		broken: b.in.Broken, unmatchable: b.in.Unmatchable, files: b.in.Files, views: b.in.Views,
 		fleet: b.in.Fleet, fleets: b.in.Fleets, weighted: b.in.Weighted, used: map[string]int{},
 	}
@@ -120,7 +121,7 @@ func (b *builder) step() (*World, bool) {
 
 // alike tells whether what all functions depend on is as it was.
 func (b *builder) alike(s basis) bool {
-	return slices.Equal(s.zones, b.in.Set.Zones) && slices.Equal(s.limits, b.in.Set.Limits) && slices.Equal(s.classes, b.classes) &&
+	return slices.Equal(s.zones, b.in.Set.Zones) && slices.Equal(s.limits, b.in.Set.Limits) && slices.Equal(s.classes, b.classes) && s.signs == b.signs &&
 		maps.Equal(s.zoneWeights, b.in.ZoneWeights) && maps.Equal(s.files, b.in.Files) && slices.Equal(s.views, b.in.Views) &&
 		s.fleet == b.in.Fleet && sameFleets(s.fleets, b.in.Fleets)
 }

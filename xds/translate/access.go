@@ -179,7 +179,7 @@ func wanted(f *model.Function, right model.Right) *structpb.Struct {
 	}
 	for name, on := range map[string]bool{
 		"public": a.Public && (right == model.Call || a.PublicRevisions), "addresses": a.Lists(),
-		"key": a.Key, "certificate": a.Certificate, "signature": a.Signature,
+		"key": a.Key, "certificate": a.Certificate, "signature": a.Signed, "unsigned": a.Signature && !a.Signed,
 	} {
 		if on {
 			fields[name] = structpb.NewBoolValue(true)

@@ -133,7 +133,7 @@ local function context(c)
   local x = id and contexts[id]
   if x then return x end
   x = { grants = {} }
-  for _, name in ipairs({ "verb", "needs", "public", "addresses", "key", "certificate", "signature", "reroute", "tokens", "external" }) do
+  for _, name in ipairs({ "verb", "needs", "public", "addresses", "key", "certificate", "signature", "unsigned", "reroute", "tokens", "external" }) do
     x[name] = c:get(name)
   end
   if id then
@@ -217,12 +217,11 @@ local function decide(h, c, x)
     end
   end
 
-  local ask
-  local authorization = x.signature and headers:get("authorization")
+  local ask = x.external
+  local authorization = (x.signature or x.unsigned) and headers:get("authorization")
   if authorization and authorization:sub(1, 20) == "KongDao-HMAC-SHA256 " then
+    if x.unsigned then return nil, "401", "credentials_invalid", "the signature is not good" end
     ask = "signatures"
-  else
-    ask = x.external
   end
   if ask then
     local m = h:streamInfo():dynamicMetadata()

@@ -75,7 +75,7 @@ func (t *translator) switchedOn(name string) *anypb.Any {
 // unconfigured are the filters that routes of a function to pods need and do not
 // configure: the slots of its callers, and who asks about signatures.
 func unconfigured(f *model.Function, right model.Right) (names []string) {
-	if f.Access.Signature && !f.Access.Open(right) {
+	if f.Access.Signed && !f.Access.Open(right) {
 		names = append(names, signaturesFilter)
 	}
 	for slot := range f.Callers {
@@ -112,7 +112,7 @@ func looksAgain(r *model.Rule) bool {
 		if f.Access.Open(right) {
 			continue
 		}
-		if f.Access.Signature || f.Access.AsksExternal(right) || len(f.OwnRoutes(right)) > 0 {
+		if f.Access.Signed || f.Access.AsksExternal(right) || len(f.OwnRoutes(right)) > 0 {
 			return true
 		}
 	}

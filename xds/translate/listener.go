@@ -96,5 +96,9 @@ func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
 	filters = append(filters, t.callerFilters(share)...)
 	filters = append(filters, t.limits(share), t.bodies())
 	filters = append(append(filters, t.compressors()...), t.transcoder())
-	return append(filters, t.filter("envoy.filters.http.router", &router.Router{}))
+	return append(filters, t.filter("envoy.filters.http.router", &router.Router{
+		// Answers by status, of each cluster: the call log has them, and counting them
+		// here costs more than any filter.
+		DynamicStats: wrapperspb.Bool(false),
+	}))
 }

@@ -63,7 +63,7 @@ var (
 	}
 	keptSuffixes = []string{
 		".update_rejected", ".update_success", ".update_attempt",
-		".upstream_rq_total", ".upstream_rq_2xx", ".upstream_rq_4xx", ".upstream_rq_5xx",
+		".upstream_rq_total",
 		".upstream_rq_retry", ".upstream_rq_retry_success", ".upstream_rq_timeout", ".upstream_rq_pending_overflow",
 		".upstream_rq_active", ".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail",
 		".membership_total", ".membership_healthy",

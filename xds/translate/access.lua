@@ -150,7 +150,7 @@ local function granted(x, c, consumer)
 end
 
 -- decide returns the consumer, or nil and the refusal.
-local function decide(h, c, x)
+local function decide(h, headers, c, x)
   if x.addresses then
     local result = h:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac") or {}
     if result.shadow_engine_result ~= "allowed" then
@@ -160,7 +160,6 @@ local function decide(h, c, x)
   end
   if x.public then return "" end
 
-  local headers = h:headers()
   local key, consumer = x.key and headers:get("x-api-key"), nil
   if key and key ~= "" then
     consumer = holder(key)
@@ -240,10 +239,10 @@ end
 -- let_in decides, and tells pods and limits who calls.
 local function let_in(h)
   local c = h:filterContext()
-  local x = context(c)
-  local consumer, status, code, reason = decide(h, c, x)
+  local x, headers = context(c), h:headers()
+  local consumer, status, code, reason = decide(h, headers, c, x)
   if consumer and consumer ~= "" then
-    h:headers():replace("x-kongdao-consumer", consumer)
+    headers:replace("x-kongdao-consumer", consumer)
     if x.reroute then h:clearRouteCache() end
   end
   return consumer, status, code, reason

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/xds/health"
+	"github.com/kongdao/kongdao/xds/translate"
 )
 
 // BenchmarkLimitUnderChanges offers 1,200/s to a limit of 300/s for 10 s while a
@@ -125,7 +128,7 @@ func startStatic(t testing.TB, dir, listen, pod string) {
 func (p *pod) record() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.times = make([]time.Time, 0, 1<<16)
+	p.times, p.sent = make([]time.Time, 0, 1<<16), make([]time.Time, 0, 1<<16)
 }
 
 // densest is the largest number of recorded calls in any time of this length.
@@ -133,6 +136,41 @@ func (p *pod) densest(window time.Duration) (most int) {
 	p.mu.Lock()
 	times := slices.Clone(p.times)
 	p.mu.Unlock()
+	return densest(times, window)
+}
+
+// densestSent is the same of when the gateway took them in, as far as it said so.
+func (p *pod) densestSent(window time.Duration) int {
+	p.mu.Lock()
+	times := slices.Clone(p.sent)
+	p.mu.Unlock()
+	slices.SortFunc(times, time.Time.Compare)
+	return densest(times, window)
+}
+
+// sentBetween counts the calls that the gateway took in from one moment to another.
+func (p *pod) sentBetween(from, to time.Time) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, at := range p.sent {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// tookOut is how often the gateway took a pod out of rotation for its own reasons.
+func (r *rig) tookOut() (sum float64) {
+	for _, line := range strings.Split(r.adminGet("/stats?filter="+url.QueryEscape(`(health_check\.failure|ejections_enforced_total)$`)), "\n") {
+		_, value, _ := strings.Cut(line, ": ")
+		n, _ := strconv.ParseFloat(value, 64)
+		sum += n
+	}
+	return sum
+}
+
+func densest(times []time.Time, window time.Duration) (most int) {
 	first := 0
 	for last := range times {
 		for times[last].Sub(times[first]) >= window {
@@ -257,7 +295,8 @@ func death(b *testing.B) time.Duration {
 
 // BenchmarkFleetScales offers more than a fleet takes while it goes from 3 pods to
 // 30 and back, and reports what the busiest pod got in any one second, in percent of
-// its rate.
+// its rate: by the pod's clock, which on a busy machine is late now and then, and by
+// the gateway's.
 func BenchmarkFleetScales(b *testing.B) {
 	const few, many = 3, 30
 	perPod := 300.0
@@ -272,7 +311,18 @@ func BenchmarkFleetScales(b *testing.B) {
 	}
 	f := function("feed", "/feed", pods...)
 	f.Spec.Capacity.PerPodQPS = perPod
-	r := newRig(b, functions(f))
+	r := newRig(b, functions())
+	noteSent := func(d *translate.Delta) {
+		for _, c := range routesIn(d) {
+			for _, v := range c.VirtualHosts {
+				for _, x := range v.Routes {
+					x.RequestHeadersToAdd = append(x.RequestHeadersToAdd, headerOption(sentHeader, "%START_TIME(%s%6f)%"))
+				}
+			}
+		}
+	}
+	r.tamper.Store(&noteSent)
+	r.apply(functions(f))
 	resize := func(n int) {
 		ready := map[string]bool{}
 		for i, p := range pods {
@@ -283,6 +333,7 @@ func BenchmarkFleetScales(b *testing.B) {
 	for b.Loop() {
 		resize(few)
 		r.live()
+		begun := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
 		sizes := map[int]int{15: many, 30: few} // after so many steps of 200 ms
 		wait := during(ctx, 200*time.Millisecond, func(i int) {
@@ -303,15 +354,19 @@ func BenchmarkFleetScales(b *testing.B) {
 		loads.Wait()
 		wait()
 		cancel()
-		worst, admitted, errs := 0, 0, 0
+		worst, sent, steady, admitted, errs := 0, 0, 0, 0, 0
 		for _, p := range pods {
-			worst = max(worst, p.densest(time.Second))
+			worst, sent = max(worst, p.densest(time.Second)), max(sent, p.densestSent(time.Second))
+			steady += p.sentBetween(begun.Add(time.Second), begun.Add(3*time.Second))
 		}
 		for _, l := range parts {
 			admitted, errs = admitted+l.status[200], errs+len(l.errs)+l.status[503]
 		}
 		b.ReportMetric(float64(worst), "worst/s")
 		b.ReportMetric(100*float64(worst)/perPod, "%worst")
+		b.ReportMetric(float64(sent), "sent-worst/s")
+		b.ReportMetric(100*float64(steady)/2/few/perPod, "%steady") // of the limit of few pods
+		b.ReportMetric(r.tookOut(), "taken-out")                    // pods by the gateway itself: what is left of the fleet gets their calls
 		b.ReportMetric(float64(admitted)/9, "admitted/s")
 		b.ReportMetric(float64(errs), "errors")
 	}

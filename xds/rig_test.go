@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -329,6 +330,10 @@ const (
 	hang     = 2 // waits until its caller has gone, on health checks, too
 )
 
+// sentHeader says when the gateway took a call in, in microseconds, where a test has
+// it say so.
+const sentHeader = "x-sent"
+
 // pod is a server that answers with its name and counts by second.
 type pod struct {
 	name, zone, address string
@@ -338,6 +343,7 @@ type pod struct {
 	mu                  sync.Mutex
 	seconds             map[int64]int
 	times               []time.Time // of calls, while they are recorded; nil: they are not
+	sent                []time.Time // when the gateway took them in, of those that say so
 	header              http.Header // of the last call
 	path, host          string      // likewise
 	stop                func()
@@ -382,6 +388,9 @@ func (p *pod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.seconds[now.Unix()]++
 	if p.times != nil {
 		p.times = append(p.times, now)
+		if us, err := strconv.ParseInt(r.Header.Get(sentHeader), 10, 64); err == nil {
+			p.sent = append(p.sent, time.UnixMicro(us))
+		}
 	}
 	p.header, p.path, p.host = r.Header.Clone(), r.RequestURI, r.Host
 	p.mu.Unlock()

@@ -63,6 +63,8 @@ type Options struct {
 	Observe  func(attack.Observation) (stop bool) // every request; see attack.Hooks
 	Progress func(attack.Progress)                // once a second
 	Results  io.Writer                            // single results in vegeta's gob encoding; nil: none
+	Share    attack.Share                         // of the plan, for one of several generators; see Measure
+	Begin    time.Time                            // not before; zero: at once
 }
 
 // NewRunID is a fresh id for a run.
@@ -79,6 +81,21 @@ var ErrInvalidScenario = errors.New("invalid scenario")
 // scenario (ErrInvalidScenario) and of writing results. A stopped, an invalid and a
 // failed run are results, not errors.
 func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, error) {
+	plan, o, err := prepare(spec, o)
+	if err != nil {
+		return report.Result{}, err
+	}
+	stats, err := carryOut(ctx, plan, o)
+	if err != nil {
+		return report.Result{}, err
+	}
+	r := summarise(plan, stats)
+	r.Run, r.Scenario = o.Run, o.Name
+	return r, nil
+}
+
+// prepare checks the scenario and fills in defaults.
+func prepare(spec api.ScenarioSpec, o Options) (scenario.Plan, Options, error) {
 	if o.Limits.MaxRate == 0 && o.Limits.MaxTotal == 0 {
 		hosts := o.Limits.Hosts
 		o.Limits = scenario.DefaultLimits()
@@ -87,23 +104,25 @@ func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, 
 	if o.Run == "" {
 		o.Run = NewRunID()
 	}
-	plan, err := scenario.NewIn(spec, o.Limits, o.Files)
+	plan, err := scenario.NewIn(spec, shared(o.Limits, o.Share), o.Files)
 	if err != nil {
-		return report.Result{}, fmt.Errorf("%w: %w", ErrInvalidScenario, err)
+		return plan, o, fmt.Errorf("%w: %w", ErrInvalidScenario, err)
 	}
+	return plan, o, nil
+}
+
+func carryOut(ctx context.Context, plan scenario.Plan, o Options) (attack.Stats, error) {
 	results := newWriter(o.Results)
 	stats, err := start(ctx, plan, o, results)
 	if err = errors.Join(err, results.flush()); err != nil {
-		return report.Result{}, fmt.Errorf("load test %s: %w", o.Run, err)
+		return stats, fmt.Errorf("load test %s: %w", o.Run, err)
 	}
-	r := summarise(plan, stats)
-	r.Run, r.Scenario = o.Run, o.Name
-	return r, nil
+	return stats, nil
 }
 
 func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (attack.Stats, error) {
 	c := attack.DefaultConfig()
-	c.Run, c.Workers, c.Timeout, c.Duration, c.Series = o.Run, p.Workers, p.Timeout, p.Duration(), len(p.Series)
+	c.Run, c.Workers, c.Timeout, c.Duration, c.Series = o.Run, max(1, o.Share.Part(p.Workers)), p.Timeout, p.Duration(), len(p.Series)
 	c.LateAfter = MaxLag
 	pacer := o.Pacer
 	if pacer == nil {
@@ -111,11 +130,12 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	} else {
 		pacer = &capped{Pacer: pacer, most: o.Limits.MaxTotal, gap: time.Duration(float64(time.Second) / o.Limits.MaxRate)}
 	}
+	pacer = o.Share.Pacer(pacer)
 	hooks := attack.Hooks{Observe: o.Observe, Progress: o.Progress}
 	if o.Results != nil {
 		hooks.Result = results.write
 	}
-	sender, err := p.Sender(ctx, o.Run, o.Seed)
+	sender, err := p.Sender(ctx, o.Run, o.Seed+uint64(o.Share.Index))
 	if err != nil {
 		return attack.Stats{}, err
 	}
@@ -123,6 +143,7 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	if err != nil {
 		return attack.Stats{}, errors.Join(err, sender.Close())
 	}
+	waitFor(ctx, o.Begin)
 	return a.Run(ctx)
 }
 

@@ -19,7 +19,7 @@ import (
 
 func (e *env) loadCommand() *cobra.Command {
 	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand(),
-		e.loadListCommand(), e.loadShowCommand())
+		e.loadListCommand(), e.loadShowCommand(), e.loadAgentCommand(), e.loadManifestsCommand())
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
@@ -27,6 +27,7 @@ func (e *env) loadRunCommand() *cobra.Command {
 	var allow []string
 	var also outputs
 	var keep bool
+	var share crewFlags
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "carry out a stress test",
@@ -50,7 +51,7 @@ limit, so that the run says nothing about the target.`,
 			if err != nil {
 				return err
 			}
-			r, err := e.runScenario(cmd.Context(), s, results, limits)
+			r, err := e.runScenario(cmd.Context(), s, results, limits, share)
 			if err != nil {
 				return err
 			}
@@ -64,6 +65,7 @@ limit, so that the run says nothing about the target.`,
 		},
 	}
 	also.flags(cmd)
+	share.flags(cmd)
 	cmd.Flags().BoolVar(&keep, "store", true, "store the result in the running system, if there is one, beside the calls it made")
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
@@ -98,10 +100,13 @@ func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.
 	return l, nil
 }
 
-func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits) (r report.Result, err error) {
+func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits, share crewFlags) (r report.Result, err error) {
 	view := e.newLiveView(s.Name)
 	defer view.end()
 	o := loadtest.Options{Name: s.Name, Limits: limits, Files: filesOf(s), Progress: view.show}
+	if results != "" && share.agents > 0 {
+		return r, invalid(errors.New("--results: single results stay with the agents; the result has the merged histogram and every interval"))
+	}
 	if results != "" {
 		f, err := os.Create(results)
 		if err != nil {
@@ -110,7 +115,11 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 		defer func() { err = errors.Join(err, f.Close()) }()
 		o.Results = f
 	}
-	r, err = loadtest.Run(ctx, s.Spec, o)
+	if share.agents > 0 {
+		r, err = e.runCrew(ctx, share, s, o)
+	} else {
+		r, err = loadtest.Run(ctx, s.Spec, o)
+	}
 	if errors.Is(err, loadtest.ErrInvalidScenario) {
 		return r, scenarioProblems(s, err)
 	}

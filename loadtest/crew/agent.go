@@ -24,6 +24,7 @@ type AgentConfig struct {
 	Token       api.Secret       // that the coordinator was given
 	TLS         *tls.Config      // nil: none
 	Limits      scenario.Limits  // of this agent's share, whoever asks for more
+	Files       scenario.Files   // what of this machine a scenario may read; zero: nothing
 	Wait        time.Duration    // how long the coordinator may take to come up
 	Dead        time.Duration    // how long it may be silent
 	Clock       func() time.Time // nil: time.Now
@@ -176,7 +177,7 @@ func (a *Agent) accept(l *line, j *job) error {
 }
 
 func (a *Agent) options(j *job) loadtest.Options {
-	return loadtest.Options{Name: j.Name, Run: j.Run, Seed: j.Seed, Share: j.Share, Limits: a.config.Limits}
+	return loadtest.Options{Name: j.Name, Run: j.Run, Seed: j.Seed, Share: j.Share, Limits: a.config.Limits, Files: a.config.Files}
 }
 
 // carryOut sends the share. It stops when the coordinator says so or is gone.

@@ -120,6 +120,7 @@ func (s *target) spec(rate float64, d time.Duration) api.ScenarioSpec {
 
 // Three agents offer the plan, each a third of it, and one result comes of it.
 func TestAgentsShareARun(t *testing.T) {
+	t.Parallel()
 	s := newTarget(t)
 	f := newFleet(t, 3, nil)
 	for _, name := range []string{"a", "b", "b"} {
@@ -161,6 +162,7 @@ func TestAgentsShareARun(t *testing.T) {
 // Who does not know the token, or whose clock is wrong, does not join; the run waits
 // for others.
 func TestWhoMayNotJoin(t *testing.T) {
+	t.Parallel()
 	s := newTarget(t)
 	f := newFleet(t, 1, nil)
 	ended := make(chan report.Result)
@@ -189,6 +191,7 @@ func TestWhoMayNotJoin(t *testing.T) {
 
 // An impostor who does not know the token learns nothing from an agent.
 func TestAgentAsksForTheCoordinatorsProof(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +219,7 @@ func TestAgentAsksForTheCoordinatorsProof(t *testing.T) {
 
 // An agent obeys its own list, whatever the coordinator allows.
 func TestAgentsOwnLimits(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2, nil)
 	allow := scenario.DefaultLimits()
 	allow.Hosts = []string{"shop.example"}
@@ -235,6 +239,7 @@ func TestAgentsOwnLimits(t *testing.T) {
 
 // What ends the coordinator's run ends all agents'.
 func TestStopReachesAll(t *testing.T) {
+	t.Parallel()
 	s := newTarget(t)
 	f := newFleet(t, 3, nil)
 	for _, name := range []string{"a", "b", "c"} {
@@ -265,6 +270,7 @@ func TestStopReachesAll(t *testing.T) {
 
 // Stopping one agent stops all, and the result says which.
 func TestOneAgentsStopIsTheRuns(t *testing.T) {
+	t.Parallel()
 	s := newTarget(t)
 	f := newFleet(t, 2, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -280,6 +286,7 @@ func TestOneAgentsStopIsTheRuns(t *testing.T) {
 // An agent whose machine dies, or hangs, makes the run invalid by its name; the other
 // stops. The dead one's own load ends, too: it hears nobody.
 func TestAgentIsLost(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*wire){"dies": (*wire).cut, "hangs": (*wire).freeze} {
 		t.Run(name, func(t *testing.T) {
 			s := newTarget(t)
@@ -305,6 +312,7 @@ func TestAgentIsLost(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	s := newTarget(t)
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certified.Close()
@@ -320,6 +328,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	for listen, want := range map[string]string{"0.0.0.0:0": "token: must not be empty", ":7070": "token: must not be empty", "127.0.0.1:0": "", "nowhere": "listen: want host:port"} {
 		c := crew.DefaultConfig()
 		c.Listen = listen

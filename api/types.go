@@ -172,6 +172,8 @@ type Measured struct {
 	Low  float64 `yaml:"low" json:"low" want:"requests a second above 0"`   // bounds of the interval, requests a second
 	High float64 `yaml:"high" json:"high" want:"requests a second above 0"` // 0: not found
 	Run  string  `yaml:"run" json:"run,omitempty"`
+
+	Revision string `yaml:"revision" json:"revision,omitempty"` // whose pod it was; empty: what the run's calls say
 }
 
 // HealthCheck says how a pod shows that it is ready. Without a path a TCP

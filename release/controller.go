@@ -74,6 +74,9 @@ type Sources struct {
 	Calls func(ctx context.Context, function string, slow time.Duration) (map[string]Count, error)
 	// Ready is how many pods of a revision may be called.
 	Ready func(function, revision string) int
+	// Gate says why a revision may not get that percentage of the calls; empty: it
+	// may. It is asked before each step. Nil lets everything pass.
+	Gate func(ctx context.Context, function, revision string, percent int) string
 }
 
 // Controller drives automatic releases.
@@ -168,7 +171,7 @@ func (c *Controller) look(ctx context.Context, f *api.Function) error {
 	case !ok:
 		return nil
 	case s.Progress == nil || s.Progress.Revision != plan.revision:
-		return c.start(f, plan, s)
+		return c.start(ctx, f, plan, s)
 	case s.Progress.over():
 		c.wait(f.Name, "")
 		return nil
@@ -183,7 +186,7 @@ func (c *Controller) look(ctx context.Context, f *api.Function) error {
 		c.log.Warn("release rolled back", "function", f.Name, "revision", plan.revision, "percent", s.Progress.Percent, "why", why, "calls", figures.Revision.Calls)
 		return c.ledger.rollBack(f.Name, s.Progress, why)
 	}
-	return c.advance(f, plan, s.Progress, figures)
+	return c.advance(ctx, f, plan, s.Progress, figures)
 }
 
 // stepOf is the step that a progress is in; figures count from its beginning.
@@ -199,13 +202,16 @@ func (c *Controller) stepOf(function string, p *Progress, calls map[string]Count
 }
 
 // start begins a release once the revision has a pod that may be called.
-func (c *Controller) start(f *api.Function, plan plan, s State) error {
+func (c *Controller) start(ctx context.Context, f *api.Function, plan plan, s State) error {
 	if s.Weights.Of(plan.revision) == 100 {
 		c.wait(f.Name, "")
 		return c.ledger.alreadyDone(f.Name, plan.revision)
 	}
 	if c.sources.Ready(f.Name, plan.revision) == 0 {
 		c.wait(f.Name, "a ready pod of "+plan.revision)
+		return nil
+	}
+	if c.gated(ctx, f.Name, plan.revision, plan.after(s.Weights.Of(plan.revision))) {
 		return nil
 	}
 	from := s.Weights.with(plan.revision, 0)
@@ -215,7 +221,7 @@ func (c *Controller) start(f *api.Function, plan plan, s State) error {
 }
 
 // advance goes to the next step when this one took its time and saw enough.
-func (c *Controller) advance(f *api.Function, plan plan, p *Progress, figures Figures) error {
+func (c *Controller) advance(ctx context.Context, f *api.Function, plan plan, p *Progress, figures Figures) error {
 	rest := plan.interval - c.ledger.now().Sub(p.Since)
 	switch {
 	case p.Phase == Paused:
@@ -229,6 +235,9 @@ func (c *Controller) advance(f *api.Function, plan plan, p *Progress, figures Fi
 		return nil
 	}
 	next := plan.after(p.Percent)
+	if c.gated(ctx, f.Name, plan.revision, next) {
+		return nil
+	}
 	verdict := "advanced"
 	if next == 100 {
 		verdict = "completed"
@@ -236,6 +245,18 @@ func (c *Controller) advance(f *api.Function, plan plan, p *Progress, figures Fi
 	c.metrics.verdicts.WithLabelValues(verdict).Inc()
 	c.wait(f.Name, "")
 	return c.ledger.advance(f.Name, p, p, next, fmt.Sprintf("not worse in %d calls at %d%%", figures.Revision.Calls, p.Percent))
+}
+
+// gated waits when the gate does not let a revision have more.
+func (c *Controller) gated(ctx context.Context, function, revision string, percent int) bool {
+	if c.sources.Gate == nil {
+		return false
+	}
+	why := c.sources.Gate(ctx, function, revision, percent)
+	if why != "" {
+		c.wait(function, fmt.Sprintf("the gate of %s to let it have %d%%: %s", revision, percent, why))
+	}
+	return why != ""
 }
 
 // worse says in what the revision is worse than it may be, or "". Each of the two

@@ -14,7 +14,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/kongdao/kongdao/api"
-	"github.com/kongdao/kongdao/capacity/gate"
 	"github.com/kongdao/kongdao/release"
 	"github.com/kongdao/kongdao/xds"
 	"github.com/kongdao/kongdao/xds/explain"
@@ -289,14 +288,6 @@ func (s *System) deletePin(_ context.Context, in *struct {
 ) (*struct{}, error) {
 	s.Unpin(in.ID)
 	return nil, nil
-}
-
-func (s *System) getGate(ctx context.Context, in *nameInput) (*body[gate.Verdict], error) {
-	v, err := s.Gate(ctx, in.Name)
-	if err != nil {
-		return nil, huma.Error404NotFound(err.Error())
-	}
-	return reply(v), nil
 }
 
 func (s *System) postRobotTest(ctx context.Context, in *nameInput) (*struct{}, error) {

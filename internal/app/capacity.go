@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
-	"github.com/kongdao/kongdao/capacity/gate"
-	"github.com/kongdao/kongdao/capacity/plan"
 	"github.com/kongdao/kongdao/capacity/search"
 	"github.com/kongdao/kongdao/loadtest"
 	"github.com/kongdao/kongdao/loadtest/attack"
@@ -111,17 +109,4 @@ func (s *System) zonesWithPods() []string {
 		}
 	}
 	return sortedKeys(zones)
-}
-
-// Gate says whether a function may go live.
-func (s *System) Gate(ctx context.Context, name string) (gate.Verdict, error) {
-	f, err := s.Function(name)
-	if err != nil {
-		return gate.Verdict{}, err
-	}
-	p, err := s.Plan(ctx, CapacityQuestion{Policy: plan.DefaultPolicy(s.zonesWithPods()...)})
-	if err != nil {
-		return gate.Verdict{}, err
-	}
-	return gateOf(f, p), nil
 }

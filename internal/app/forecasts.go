@@ -22,7 +22,12 @@ type forecasts struct {
 	hour      time.Time
 	histories map[string]history
 	made      map[string]map[string]foreseen // by question, then function
+	failed    time.Time                      // when ClickHouse last did not answer
+	failure   error
 }
+
+// again is when a question that failed is asked once more.
+const again = 10 * time.Second
 
 // foreseen is the forecast of one function, or why there is none.
 type foreseen struct {
@@ -42,8 +47,14 @@ func (s *System) foresee(ctx context.Context, horizon time.Duration, without []s
 	defer f.mu.Unlock()
 	now := time.Now()
 	if hour := now.Truncate(time.Hour); !hour.Equal(f.hour) || f.histories == nil {
+		if now.Sub(f.failed) < again {
+			return nil, f.failure
+		}
 		histories, err := s.histories(ctx, now, s.lookBack())
 		if err != nil {
+			if ctx.Err() == nil { // else it is the asker who left
+				f.failed, f.failure = now, err
+			}
 			return nil, err
 		}
 		f.hour, f.histories, f.made = hour, histories, map[string]map[string]foreseen{}

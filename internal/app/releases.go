@@ -28,7 +28,7 @@ func (s *System) openReleases() (func(api.Set) api.Problems, error) {
 
 // startReleases starts what drives automatic releases.
 func (s *System) startReleases() (err error) {
-	sources := release.Sources{Calls: s.callsByRevision, Ready: s.readyPods}
+	sources := release.Sources{Calls: s.callsByRevision, Ready: s.readyPods, Gate: s.passes}
 	s.releases, err = release.New(release.DefaultConfig(), s.ledger, sources, s.log.With("part", "release"), s.reg)
 	if err != nil {
 		return fmt.Errorf("release: %w", err)
@@ -132,7 +132,11 @@ type releaseInput struct {
 }
 
 func (s *System) putRelease(ctx context.Context, in *releaseInput) (*body[release.State], error) {
-	if err := s.command(in.Name, in.Body); err != nil {
+	err := s.raises(ctx, in.Name, in.Body)
+	if err == nil {
+		err = s.command(in.Name, in.Body)
+	}
+	if err != nil {
 		switch {
 		case errors.Is(err, release.ErrUnknown):
 			return nil, huma.Error404NotFound(err.Error())

@@ -74,6 +74,7 @@ type System struct {
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
 	forecasts forecasts
+	gates     gatekeeper
 	addresses Addresses
 
 	addressesMu sync.Mutex // of addresses, once the system has started

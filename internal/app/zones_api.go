@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/drill"
-	"github.com/kongdao/kongdao/capacity/gate"
-	"github.com/kongdao/kongdao/capacity/plan"
 )
 
 // maxAfterLoss is how much of the remaining safe rate a drain may use up.
@@ -145,14 +142,6 @@ func (s *System) getHealth(ctx context.Context, _ *struct{}) (*body[CallHealth],
 		return nil, huma.Error503ServiceUnavailable(err.Error())
 	}
 	return reply(h), nil
-}
-
-func gateOf(f *api.Function, p plan.Plan) gate.Verdict {
-	row := plan.Row{Function: f.Name}
-	if i := slices.IndexFunc(p.Functions, func(r plan.Row) bool { return r.Function == f.Name }); i >= 0 {
-		row = p.Functions[i]
-	}
-	return gate.Judge(gate.DefaultPolicy(), *f, row, time.Now())
 }
 
 // Function is a function in force.

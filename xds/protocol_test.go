@@ -83,7 +83,7 @@ func speaking(name, path string, p *pod, protocol api.Protocol) *api.Function {
 }
 
 // listen is a pod with a server of its own kind.
-func listen(t *testing.T, serve func(net.Listener) (stop func())) *pod {
+func listen(t testing.TB, serve func(net.Listener) (stop func())) *pod {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

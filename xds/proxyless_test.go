@@ -28,7 +28,7 @@ import (
 const say = "/test.Echo/Say"
 
 // namedPod answers every method with its name.
-func namedPod(t *testing.T, name, zone string) *pod {
+func namedPod(t testing.TB, name, zone string) *pod {
 	t.Helper()
 	var p *pod
 	var kill func()
@@ -66,11 +66,11 @@ func revision(name string, pods ...*pod) api.Revision {
 // directRig is a control plane that serves callers, without gateways.
 type directRig struct {
 	*Server
-	t    *testing.T
+	t    testing.TB
 	stop func()
 }
 
-func newDirectRig(t *testing.T, listen string, set api.Set) *directRig {
+func newDirectRig(t testing.TB, listen string, set api.Set) *directRig {
 	t.Helper()
 	c := DefaultConfig()
 	c.Gateway, c.Proxyless, c.Listen = "127.0.0.1:9", true, listen

@@ -117,6 +117,7 @@ func (p *publisher) send(ctx context.Context, world *model.World, d *delta) {
 	changed := p.serve.Update(resource.ClusterType, d.put[resource.ClusterType], nil)
 	p.serve.Update(resource.EndpointType, p.bridge(d, time.Now()), nil)
 	p.updateViews(world, d)
+	p.direct.send(world)
 	if len(changed) > 0 && p.last != nil && p.serve.IsOpen() {
 		p.warm(ctx)
 	}
@@ -129,7 +130,6 @@ func (p *publisher) send(ctx context.Context, world *model.World, d *delta) {
 	p.serve.UpdateNodes(d.put[resource.RouteType], d.nodes)
 	maps.DeleteFunc(p.behind, func(name string, _ bool) bool { return d.put[resource.RouteType][name] != nil })
 	p.serve.Update(resource.ScopedRouteType, d.put[resource.ScopedRouteType], d.unscoped)
-	p.direct.send(world)
 	p.last = world
 }
 

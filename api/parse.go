@@ -23,6 +23,7 @@ var kinds = []struct {
 	{KindRobot, func() resource { return &Robot{} }},
 	{KindScenario, func() resource { return &Scenario{} }},
 	{KindCertificate, func() resource { return &Certificate{} }},
+	{KindTrafficSwitch, func() resource { return &TrafficSwitch{} }},
 }
 
 // Parse reads the resources of a file, one in each YAML document. Everything that

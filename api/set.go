@@ -30,6 +30,7 @@ func Merge(sets ...Set) Set {
 		out.Robots = append(out.Robots, s.Robots...)
 		out.Scenarios = append(out.Scenarios, s.Scenarios...)
 		out.Certificates = append(out.Certificates, s.Certificates...)
+		out.TrafficSwitches = append(out.TrafficSwitches, s.TrafficSwitches...)
 		out.Broken = append(out.Broken, s.Broken...)
 	}
 	out.sort()
@@ -50,7 +51,8 @@ func (s Set) resources() []resource {
 	all = appendAll(all, s.AlertRules)
 	all = appendAll(all, s.Robots)
 	all = appendAll(all, s.Scenarios)
-	return appendAll(all, s.Certificates)
+	all = appendAll(all, s.Certificates)
+	return appendAll(all, s.TrafficSwitches)
 }
 
 func appendAll[R resource](all []resource, more []R) []resource {
@@ -70,6 +72,7 @@ func (s *Set) sort() {
 	sortByName(s.Robots)
 	sortByName(s.Scenarios)
 	sortByName(s.Certificates)
+	sortByName(s.TrafficSwitches)
 	slices.Sort(s.Broken)
 }
 

@@ -27,6 +27,8 @@ type Set struct {
 	Scenarios     []*Scenario
 	Certificates  []*Certificate
 
+	TrafficSwitches []*TrafficSwitch
+
 	// Broken are the resources, as "Kind/name", that were written but left out for
 	// their problems, so that naming them is no second problem.
 	Broken []string `json:"-"`

@@ -83,9 +83,15 @@ func (p Precheck) Err() error {
 // rate, unless it has no traffic or no pod in the zone. Functions without traffic
 // need one pod elsewhere, as the next call must not fail.
 func Check(zone string, most float64, loads []Load) Precheck {
+	return CheckPart(zone, 0, most, loads)
+}
+
+// CheckPart is Check for a zone that keeps a part of its share, percent: its pods count
+// as so much.
+func CheckPart(zone string, keep int, most float64, loads []Load) Precheck {
 	p := Precheck{Zone: zone, OK: true}
 	for _, l := range loads {
-		f := find(zone, most, l)
+		f := find(zone, keep, most, l)
 		p.OK = p.OK && f.OK
 		p.Findings = append(p.Findings, f)
 	}
@@ -93,17 +99,17 @@ func Check(zone string, most float64, loads []Load) Precheck {
 	return p
 }
 
-func find(zone string, most float64, l Load) Finding {
-	all, left := 0, 0
+func find(zone string, keep int, most float64, l Load) Finding {
+	all, left := 0.0, float64(l.Pods[zone]*keep)/FullWeight
 	for z, n := range l.Pods {
-		all += n
+		all += float64(n)
 		if z != zone {
-			left += n
+			left += float64(n)
 		}
 	}
-	f := Finding{Function: l.Function, QPS: l.QPS, Capacity: l.SafeRate * float64(left), Before: -1, After: -1}
+	f := Finding{Function: l.Function, QPS: l.QPS, Capacity: l.SafeRate * left, Before: -1, After: -1}
 	if l.SafeRate > 0 && all > 0 {
-		f.Before = l.QPS / (l.SafeRate * float64(all))
+		f.Before = l.QPS / (l.SafeRate * all)
 	}
 	if l.SafeRate > 0 && left > 0 {
 		f.After = l.QPS / f.Capacity
@@ -117,18 +123,18 @@ func find(zone string, most float64, l Load) Finding {
 
 // atPeak says whether the other zones' pods carry the peak, at their safe rates: a
 // peak is short, and the zone may be lost just then.
-func atPeak(f Finding, left int, l Load) (ok bool, after float64, reason string) {
+func atPeak(f Finding, left float64, l Load) (ok bool, after float64, reason string) {
 	if l.SafeRate == 0 || left == 0 {
 		return false, -1, fmt.Sprintf("%.1f/s at its peak (%s), and the safe rate of a pod is unknown: run kongdao capacity find %s", l.Peak, l.From, l.Function)
 	}
 	after = l.Peak / f.Capacity
 	if l.Peak > f.Capacity {
-		return false, after, fmt.Sprintf("%.1f/s at its peak (%s) on %d pods that can take %.1f/s: %.0f %%", l.Peak, l.From, left, f.Capacity, 100*after)
+		return false, after, fmt.Sprintf("%.1f/s at its peak (%s) on %.6g pods that can take %.1f/s: %.0f %%", l.Peak, l.From, left, f.Capacity, 100*after)
 	}
 	return true, after, f.Reason
 }
 
-func decide(f Finding, all, left int, l Load, most float64) (bool, string) {
+func decide(f Finding, all, left float64, l Load, most float64) (bool, string) {
 	switch {
 	case all == 0 && l.QPS == 0:
 		return true, "has no pods and no traffic"
@@ -137,11 +143,11 @@ func decide(f Finding, all, left int, l Load, most float64) (bool, string) {
 	case left == all:
 		return true, "has no pod in the zone"
 	case l.QPS == 0:
-		return true, fmt.Sprintf("no traffic, %d pods are left", left)
+		return true, fmt.Sprintf("no traffic, %.6g pods are left", left)
 	case l.SafeRate == 0:
 		return false, fmt.Sprintf("%.1f/s, and the safe rate of a pod is unknown: run kongdao capacity find %s", l.QPS, l.Function)
 	case f.After > most:
-		return false, fmt.Sprintf("%.1f/s on %d pods that can take %.1f/s: %.0f %%, more than %.0f %%", l.QPS, left, f.Capacity, 100*f.After, 100*most)
+		return false, fmt.Sprintf("%.1f/s on %.6g pods that can take %.1f/s: %.0f %%, more than %.0f %%", l.QPS, left, f.Capacity, 100*f.After, 100*most)
 	}
-	return true, fmt.Sprintf("%.1f/s on %d pods that can take %.1f/s: %.0f %%", l.QPS, left, f.Capacity, 100*f.After)
+	return true, fmt.Sprintf("%.1f/s on %.6g pods that can take %.1f/s: %.0f %%", l.QPS, left, f.Capacity, 100*f.After)
 }

@@ -62,6 +62,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Put(h, "/api/v1/zones/{zone}", s.putZone)
 		huma.Get(h, "/api/v1/zones/{zone}/precheck", s.getPrecheck)
 		s.drillRoutes(h)
+		s.switchRoutes(h)
 		huma.Get(h, "/api/v1/capacity/plan", s.getPlan)
 		huma.Get(h, "/api/v1/capacity/gate/{name}", s.getGate)
 	}

@@ -80,6 +80,7 @@ func (s *System) startXDS() (err error) {
 	if s.drills, err = s.newDrills(); err != nil {
 		return fmt.Errorf("drills: %w", err)
 	}
+	s.switches = s.newSwitches()
 	s.life.start("xds", s.xds.Run)
 	s.life.start("health", s.prober.Run)
 	s.life.start("readiness", s.followHealth)

@@ -285,6 +285,16 @@ func (d *drills) get(id string) (drill.Record, error) {
 	return d.history.Get(id)
 }
 
+// zone is that of the drill under way; empty: none is.
+func (d *drills) zone() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.current == nil {
+		return ""
+	}
+	return d.current.zone
+}
+
 // abort ends a drill that is under way; its zone is restored. Another one is none of
 // its business.
 func (d *drills) abort(id string) {

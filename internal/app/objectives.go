@@ -18,6 +18,7 @@ import (
 type production struct {
 	system    *System
 	functions []string // empty: all
+	bound     func(*api.Function) objective.Bound
 	length    time.Duration
 
 	mu      sync.Mutex
@@ -28,7 +29,7 @@ type production struct {
 const healthWindow = 5 * time.Second
 
 func (s *System) newProduction(length time.Duration, functions ...string) *production {
-	return &production{system: s, functions: functions, length: length, windows: map[string]*objective.Window{}}
+	return &production{system: s, functions: functions, bound: boundOf, length: length, windows: map[string]*objective.Window{}}
 }
 
 // undeclared is the share of failed calls of a function without an objective.
@@ -65,7 +66,7 @@ func (p *production) look(ctx context.Context) error {
 		if len(p.functions) > 0 && !slices.Contains(p.functions, f.Name) {
 			continue
 		}
-		b := boundOf(f)
+		b := p.bound(f)
 		slow := b.Latency
 		if slow == 0 {
 			slow = time.Hour

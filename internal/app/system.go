@@ -71,6 +71,7 @@ type System struct {
 	alerting  *alerting.Alerter
 	moved     *moved
 	drills    *drills
+	switches  *switches
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
 	forecasts forecasts
@@ -189,6 +190,9 @@ func (s *System) start(ctx context.Context) error {
 	if err := s.awaitConfiguration(ctx); err != nil {
 		return err
 	}
+	if s.switches != nil && s.ch != nil {
+		s.switches.resume()
+	}
 	if err := s.startPractice(); err != nil {
 		return err
 	}
@@ -213,6 +217,9 @@ func (s *System) Addresses() Addresses {
 func (s *System) Stop() error {
 	if s.drills != nil {
 		s.drills.stop()
+	}
+	if s.switches != nil {
+		s.switches.stop()
 	}
 	if s.moved != nil {
 		s.moved.stop()

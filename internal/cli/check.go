@@ -97,5 +97,6 @@ func counts(s api.Set) []kindCount {
 		{api.KindRobot, len(s.Robots)},
 		{api.KindScenario, len(s.Scenarios)},
 		{api.KindCertificate, len(s.Certificates)},
+		{api.KindTrafficSwitch, len(s.TrafficSwitches)},
 	}
 }

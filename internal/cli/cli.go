@@ -127,7 +127,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 3 a gate said no.`
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		e.upCommand(), e.serveCommand(), e.demoCommand(), e.checkCommand(), e.explainCommand(), e.planCommand(),
-		e.fnCommand(), e.logsCommand(), e.callsCommand(), e.loadCommand(), e.capacityCommand(), e.zoneCommand(), e.gatewayCommand(), e.collectorCommand(),
+		e.fnCommand(), e.logsCommand(), e.callsCommand(), e.loadCommand(), e.capacityCommand(), e.zoneCommand(), e.switchCommand(), e.gatewayCommand(), e.collectorCommand(),
 		e.alertCommand(), e.dashboardsCommand(), e.doctorCommand(), e.versionCommand(),
 		e.zoneProcessCommand(),
 	)

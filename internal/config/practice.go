@@ -11,10 +11,10 @@ import (
 // Practice are drills of zones that are carried out by themselves, one at each time.
 type Practice struct {
 	Times    []string     `yaml:"times" want:"days and times such as [\"Tue 10:00\"]"` // when, by the clocks of capacity.timeZone; empty: never
-	Window   api.Duration `yaml:"window"`                                          // how long after its time a run may still begin, when something was in the way
-	Zones    []string     `yaml:"zones"`                                           // in turn; empty: all that have pods
-	Hold     api.Duration `yaml:"hold"`                                            // how long a zone stays empty
-	RemindIn api.Duration `yaml:"remindIn"`                                        // after so long without a drill of a zone an alert says so; 0: never
+	Window   api.Duration `yaml:"window"`                                              // how long after its time a run may still begin, when something was in the way
+	Zones    []string     `yaml:"zones"`                                               // in turn; empty: all that have pods
+	Hold     api.Duration `yaml:"hold"`                                                // how long a zone stays empty
+	RemindIn api.Duration `yaml:"remindIn"`                                            // after so long without a drill of a zone an alert says so; 0: never
 }
 
 // DefaultPractice is none.

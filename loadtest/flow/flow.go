@@ -19,6 +19,7 @@ import (
 
 	"github.com/kongdao/kongdao/loadtest/attack"
 	"github.com/kongdao/kongdao/loadtest/feed"
+	"github.com/kongdao/kongdao/loadtest/lean"
 	"github.com/kongdao/kongdao/loadtest/template"
 )
 
@@ -61,6 +62,7 @@ type Flow struct {
 	streams [][]*unit
 	rows    []uint64 // of each data file: taken so far
 	http    *httpClient
+	lean    *leanClient
 	ws      *wsClient
 	grpc    *grpcClient
 }
@@ -76,7 +78,7 @@ var _ attack.Sender = (*Flow)(nil)
 // New prepares the units, by the streams that the plan has: it dials what must be
 // asked before, such as the schema of a gRPC service. Close ends it.
 func New(ctx context.Context, c Config, streams [][]Unit) (*Flow, error) {
-	f := &Flow{config: c, rows: make([]uint64, len(c.Feeds)), http: newHTTP(c), ws: newWebsocket(c), grpc: newGRPC(c)}
+	f := &Flow{config: c, rows: make([]uint64, len(c.Feeds)), http: newHTTP(c), lean: newLean(c), ws: newWebsocket(c), grpc: newGRPC(c)}
 	for _, s := range streams {
 		var units []*unit
 		for _, u := range s {
@@ -110,6 +112,9 @@ func (f *Flow) connect(ctx context.Context, r *Request) error {
 		return f.grpc.prepare(ctx, r)
 	default:
 		r.by = f.http
+		if f.lean.prepare(r, f.http) {
+			r.by = f.lean
+		}
 	}
 	return nil
 }
@@ -117,6 +122,7 @@ func (f *Flow) connect(ctx context.Context, r *Request) error {
 // Close ends all connections and data files.
 func (f *Flow) Close() error {
 	f.http.close()
+	f.lean.client.Close()
 	errs := []error{f.grpc.close()}
 	f.ws.close()
 	for _, d := range f.config.Feeds {
@@ -133,6 +139,7 @@ type state struct {
 	values template.Values
 	text   []byte // of a row
 	answer []byte
+	lean   lean.Worker
 }
 
 // Take chooses the unit and, of targets, the one whose turn it is, and the rows.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 
 	"github.com/kongdao/kongdao/loadtest/attack"
+	"github.com/kongdao/kongdao/loadtest/lean"
 	"github.com/kongdao/kongdao/loadtest/template"
 )
 
@@ -36,6 +37,7 @@ type Request struct {
 	body   []byte      // when it has no templates
 	call   *grpcCall
 	by     protocol
+	ready  *lean.Request // as sent by leanClient
 }
 
 // Field is one line of a header.

@@ -22,6 +22,9 @@ const (
 	// bursts with about 12 times that variance, so this is less than one of the true
 	// errors: enough for a test that can only err on the side of caution.
 	surely = 3
+	// quiteSurely is that of a visit close to the limit: one that was cut short in a
+	// burst of what is allowed would make the limit look lower.
+	quiteSurely = 6
 	// confidence is the number of standard errors, bursts included, by which a rate
 	// must keep its objective. It is 1 because margin adds its own.
 	confidence = 1.0
@@ -38,25 +41,40 @@ const (
 	// chance is the number of bad requests that may have been one burst: a climb
 	// step that broke with fewer is tried once more.
 	chance = 8
+	// aFlood is the number of requests of which more than half may not be bad.
+	aFlood = 50
+	// blockSeconds is how long a block of requests is, by which their bursts are
+	// measured.
+	blockSeconds = 2.0
 )
 
 // criterion is one promise of the objective and how it fares.
 type criterion struct {
 	name    string
-	allowed float64 // share of requests that may be bad
-	bad     func(latency time.Duration, ok bool) bool
-	apart   int     // good requests between two bursts, at least
-	single  bool    // faults that come one by one: judged by their share, one always allowed
-	n       int     // requests
-	count   int     // bad ones
-	size    int     // of the current burst
-	squares float64 // Σ size² of past bursts
-	good    int     // requests since the last bad one
+	allowed float64                          // share of requests that may be bad
+	bad     func(latency time.Duration) bool // besides requests that failed
+	apart   int                              // good requests between two bursts, at least
+	single  bool                             // faults that come one by one: judged by their share, one always allowed
+	n       int                              // requests
+	count   int                              // bad ones
+	size    int                              // of the current burst
+	squares float64                          // Σ size² of past bursts
+	good    int                              // requests since the last bad one
+
+	blocks []tally // of the probe, of equal numbers of requests
+	block  int     // requests of one
+}
+
+// begin forgets the requests so far.
+func (c *criterion) begin() {
+	c.n, c.count, c.size, c.good, c.squares, c.blocks = 0, 0, 0, 0, 0, nil
 }
 
 func (c *criterion) observe(latency time.Duration, ok bool) {
 	c.n++
-	if !c.bad(latency, ok) {
+	bad := !ok || c.bad(latency)
+	c.tally(bad)
+	if !bad {
 		c.good++
 		return
 	}
@@ -67,6 +85,17 @@ func (c *criterion) observe(latency time.Duration, ok bool) {
 	c.count++
 	c.size++
 	c.good = 0
+}
+
+func (c *criterion) tally(bad bool) {
+	if len(c.blocks) == 0 || int(c.blocks[len(c.blocks)-1].n) >= c.block {
+		c.blocks = append(c.blocks, tally{})
+	}
+	b := &c.blocks[len(c.blocks)-1]
+	b.n++
+	if bad {
+		b.bad++
+	}
 }
 
 // upper bounds the number of bad requests that probes of this length have in the
@@ -93,7 +122,10 @@ func (c *criterion) upper() float64 {
 }
 
 // surelyBroken does not ask for the end of the probe.
-func (c *criterion) surelyBroken() bool {
+func (c *criterion) surelyBroken(surely float64) bool {
+	if c.n >= aFlood && 2*c.count > c.n && c.allowed < 0.25 {
+		return true
+	}
 	if c.n < fewest {
 		return false
 	}
@@ -105,12 +137,6 @@ func (c *criterion) surelyBroken() bool {
 // proven: kept with confidence, given the requests so far.
 func (c *criterion) proven() bool {
 	return c.n >= fewest && c.upper() <= c.allowed*float64(c.n)
-}
-
-// hopeless: even if no other request of the planned ones were bad, it would not be
-// proven.
-func (c *criterion) hopeless(planned int) bool {
-	return c.n >= fewest && c.upper() > c.allowed*float64(max(planned, c.n))
 }
 
 // exceeded: a climb step ended with more bad requests than chance explains.
@@ -125,28 +151,30 @@ type judge struct {
 	breaks   func(latency time.Duration, ok bool) bool
 	prove    bool
 	warmup   int // first requests, which are not judged: the pod still has the last rate's queue
-	planned  int // requests of the whole probe after the warm-up
+	harm     int // requests that may break the objective before the probe ends
 	seen     int // requests, warm-up included
 	broke    int // of these, those that broke the objective
 }
 
 func newJudge(o Objective, s Step) *judge {
-	j := &judge{breaks: o.breaks, prove: s.Prove, warmup: int(s.Rate * s.Warmup.Seconds())}
-	j.planned = int(s.Rate*s.Duration.Seconds()) - j.warmup
+	j := &judge{breaks: o.breaks, prove: s.Prove, warmup: int(s.Rate * s.Warmup.Seconds()), harm: s.Harm}
+	block := max(20, int(s.Rate*blockSeconds))
 	for _, b := range o.Latency {
 		j.criteria = append(j.criteria, &criterion{
 			name:    b.String(),
 			allowed: 1 - b.Quantile,
-			bad:     func(latency time.Duration, ok bool) bool { return !ok || latency > b.Limit },
+			bad:     func(latency time.Duration) bool { return latency > b.Limit },
 			apart:   max(5, int(s.Rate*b.Limit.Seconds())),
+			block:   block,
 		})
 	}
 	if o.Success > 0 {
 		j.criteria = append(j.criteria, &criterion{
 			name:    fmt.Sprintf("success ≥ %g %%", 100*o.Success),
 			allowed: 1 - o.Success,
-			bad:     func(_ time.Duration, ok bool) bool { return !ok },
+			bad:     func(time.Duration) bool { return false },
 			single:  true,
+			block:   block,
 		})
 	}
 	return j
@@ -158,22 +186,31 @@ func (j *judge) observe(latency time.Duration, ok bool) (stop bool) {
 	if j.breaks(latency, ok) {
 		j.broke++
 	}
-	if j.seen <= j.warmup {
-		return false
-	}
 	for _, c := range j.criteria {
 		c.observe(latency, ok)
 	}
-	if n := j.seen - j.warmup; n%every != 0 {
+	if j.broke >= j.harm {
+		return true
+	}
+	if j.seen%every != 0 {
 		return false
 	}
-	return j.any((*criterion).surelyBroken) || j.prove && j.any(func(c *criterion) bool { return c.hopeless(j.planned) })
+	if j.surelyBroken() {
+		return true
+	}
+	if j.warmup > 0 && j.seen >= j.warmup {
+		j.warmup = 0
+		for _, c := range j.criteria {
+			c.begin()
+		}
+	}
+	return false
 }
 
 // verdict judges a probe that has ended.
 func (j *judge) verdict() verdict {
 	switch {
-	case j.any((*criterion).surelyBroken):
+	case j.surelyBroken():
 		return broken
 	case j.prove && j.any(func(c *criterion) bool { return !c.proven() }):
 		return broken
@@ -183,7 +220,13 @@ func (j *judge) verdict() verdict {
 	return kept
 }
 
-func (j *judge) surelyBroken() bool { return j.any((*criterion).surelyBroken) }
+func (j *judge) surelyBroken() bool {
+	level := float64(surely)
+	if j.prove {
+		level = quiteSurely
+	}
+	return j.any(func(c *criterion) bool { return c.surelyBroken(level) })
+}
 
 // near says that a good part of the allowed bad requests is used up.
 func (j *judge) near() bool {
@@ -193,28 +236,6 @@ func (j *judge) near() bool {
 // byChance says that all the bad requests may have been one burst.
 func (j *judge) byChance() bool {
 	return !j.any(func(c *criterion) bool { return !c.single && c.count >= chance })
-}
-
-// margin is the share of a proven rate by which the safe rate stays below it:
-//
-//	margin = 2·√12 / (14·√(n·a)) ≈ 0.5/√(n·a)
-//
-//	where  n   requests of the proof
-//	       a   share that may be bad; n·a is the number of bad ones at the limit
-//	       12  variance of their number over that of independent ones, at the limit
-//	       14  slope d ln(bad share)/d ln(rate) at the limit
-//	       2   standard errors
-//
-// 12 and 14 were measured on the simulated pod with 4 workers. It covers that the
-// best of several tries was taken.
-func (j *judge) margin() float64 {
-	m := 0.0
-	for _, c := range j.criteria {
-		if bad := float64(c.n) * min(c.allowed, 1-c.allowed); !c.single && bad > 0 {
-			m = max(m, 0.5/math.Sqrt(bad))
-		}
-	}
-	return min(m, 0.5)
 }
 
 func (j *judge) any(is func(*criterion) bool) bool {

@@ -10,118 +10,139 @@ type Step struct {
 	Rate     float64       // requests a second
 	Duration time.Duration // at most: the judge may end it earlier
 	Warmup   time.Duration // first part, which is not judged
-	Prove    bool          // must keep the objective with confidence; else it must not visibly break it
+	Prove    bool          // a visit close to the limit; else a step of the climb, which ends when it visibly breaks
+	Harm     int           // requests that may break the objective before it ends
 }
 
-// Shape of the search. The shares are those that kept over-promises, bad requests
-// and the peak low on the simulated pods, for budgets from 35 s to 5 min.
+// Shape of the search. The shares are those that kept the error, over-promises and
+// the peak low on the simulated pods, for budgets from 35 s to 5 min.
 const (
-	climbShare = 0.6  // of the budget, at most, to find where it breaks
-	proofShare = 0.22 // of the budget, for one proof
-	nearFactor = 1.12 // step of the climb once bad requests appear
-	up         = 1.08 // from a proven rate to the next
-	effort     = 4    // proofs that still fit in; with fewer, go back further
+	climbShare   = 0.6  // of the budget, at most, to find where it breaks
+	nearFactor   = 1.12 // step of the climb once bad requests appear
+	visits       = 20   // in a budget without a climb
+	climbHarm    = 4    // part of the bad requests that one step of the climb may take
+	confirmShare = 0.15 // of time and of bad requests, kept for the last visit at the lower bound
 )
+
+// around are the rates to visit, as parts of the estimate so far, in turn: what is
+// bad close below the limit tells the most for the harm it does, and rates apart
+// tell the slope.
+func around() []float64 { return []float64{0.95, 1.0, 0.92, 0.98} }
 
 // finding is what a probe says to the ladder.
 type finding struct {
 	verdict  verdict
 	surely   bool // broken beyond doubt
+	held     bool // not broken by more than chance
 	near     bool // kept, but not by much
 	byChance bool // broken by so few that it is worth another try
 	used     time.Duration
+	broke    int // requests
 }
 
 // ladder chooses the rates. It is pure: time is what the steps used.
 type ladder struct {
-	config   Config
-	used     time.Duration
-	climbing bool
-	again    bool    // this climb step is the second at its rate
-	rate     float64 // of the climb
-	passed   float64 // highest rate that passed in the climb
-	proven   float64 // highest rate that was proven
-	refused  float64 // lowest rate that broke or could not be proven; +Inf: none
-	broke    float64 // lowest rate that broke beyond doubt; +Inf: none
-	doubted  float64 // lowest rate that broke in a discarded probe; +Inf: none
-	failures int     // proofs that failed
+	config    Config
+	used      time.Duration
+	harmed    int // requests that broke the objective
+	climbing  bool
+	again     bool    // this climb step is the second at its rate
+	rate      float64 // of the climb
+	passed    float64 // highest rate that passed in the climb
+	proven    float64 // highest rate that was proven
+	broke     float64 // lowest rate that broke beyond doubt; +Inf: none
+	doubted   float64 // lowest rate that broke in a discarded probe; +Inf: none
+	refused   float64 // rate at which the climb ended; +Inf: none
+	visited   int
+	confirmed bool // the last visit kept the objective with confidence
+	done      bool // the lower bound has been confirmed, or there is nothing to confirm
 }
 
 func newLadder(c Config) *ladder {
 	return &ladder{config: c, climbing: true, rate: min(c.Start, c.MaxRate), refused: math.Inf(1), broke: math.Inf(1), doubted: math.Inf(1)}
 }
 
-// next is the next step; false when the budget or the question is used up.
-func (l *ladder) next() (Step, bool) {
+// next is the next step; false when the budget or the question is used up. at tells
+// what is known about the limit.
+func (l *ladder) next(at func() Estimate) (Step, bool) {
+	if l.done || l.harm() <= 0 {
+		return Step{}, false
+	}
 	if l.climbing {
 		if s := l.climb(); l.used+s.Duration <= share(l.config.Budget, climbShare) {
 			return s, true
 		}
 		l.climbing = false
 	}
-	rate := l.candidate()
-	left := l.config.Budget - l.used
-	if rate <= 0 || left < l.shortest(rate) {
-		return Step{}, false
-	}
-	d := min(left, max(l.shortest(rate), share(l.config.Budget, proofShare)))
-	return Step{Rate: rate, Duration: d, Warmup: l.warmup(), Prove: true}, true
+	s := l.visit(at())
+	return s, s.Duration >= l.shortest(s.Rate) && s.Rate > 0
 }
 
+// harm is how many more requests may break the objective.
+func (l *ladder) harm() int { return l.config.MaxBroken - l.harmed }
+
 func (l *ladder) climb() Step {
-	d := min(max(l.config.Budget/25, 1250*time.Millisecond), 8*time.Second)
+	d := min(max(l.config.Budget/40, 1250*time.Millisecond), 8*time.Second)
 	if l.again {
 		d *= 2
 	}
-	return Step{Rate: l.rate, Duration: d, Warmup: d / 4}
+	return Step{Rate: l.rate, Duration: d, Harm: min(l.harm(), l.config.MaxBroken/climbHarm)}
 }
 
 func (l *ladder) warmup() time.Duration { return min(time.Second, l.config.Budget/40) }
 
-// shortest is how long a proof takes when no request is bad.
+// shortest is the least that a visit is worth.
 func (l *ladder) shortest(rate float64) time.Duration {
-	requests := float64(fewest)
-	for _, b := range l.config.Objective.Latency {
-		requests = max(requests, 1.05*(confidence*unseen/(1-b.Quantile)+every))
-	}
-	return l.warmup() + time.Duration(requests/rate*float64(time.Second))
+	return l.warmup() + time.Duration(2*fewest/rate*float64(time.Second))
 }
 
-// candidate is the next rate to prove, 0 when there is none worth it.
-func (l *ladder) candidate() float64 {
-	switch {
-	case l.proven > 0:
-		higher := min(l.proven*up, l.config.MaxRate)
-		if higher >= 0.995*l.refused || higher <= l.proven {
-			return 0
+// visit is a probe close to the limit, or the last one at its lower bound.
+func (l *ladder) visit(e Estimate) Step {
+	s := Step{Warmup: l.warmup(), Prove: true}
+	left := l.config.Budget - l.used
+	reserved := share(l.config.Budget, confirmShare)
+	kept := int(confirmShare * float64(l.config.MaxBroken))
+	each := max(l.config.Budget/visits, l.shortest(e.Rate))
+	precise := l.config.Precision > 0 && e.Rate-e.Low < l.config.Precision*e.Rate && l.visited > 2
+	if left < reserved+each || l.harm() <= kept || precise {
+		l.done = true
+		s.Rate, s.Duration, s.Harm = min(e.Low, l.config.MaxRate), left, l.harm()
+		if precise {
+			s.Duration = min(left, reserved)
 		}
-		return higher
-	case math.IsInf(l.refused, 1):
-		return l.passed
-	case l.passed == 0 && l.failures == 0:
-		return l.refused * 0.6 // it broke where the search began: nothing is known below
+		return s
 	}
-	return l.refused * l.back()
+	turn := around()[l.visited%len(around())]
+	s.Rate = snap(min(e.Rate*turn, 0.98*l.broke, l.highest()))
+	if l.nothing() && !math.IsInf(min(l.refused, l.broke), 1) {
+		s.Rate = snap(downwards * min(l.refused, l.broke))
+	}
+	if s.Rate >= l.config.MaxRate {
+		s.Rate = l.config.MaxRate
+	}
+	s.Duration, s.Harm = each, l.harm()-kept
+	l.visited++
+	return s
 }
 
-// back is how far to go below a rate that was refused. With little time left a
-// rate further down is sooner proven than the best one.
-func (l *ladder) back() float64 {
-	short := float64(l.config.Budget-l.used) < effort*float64(l.shortest(l.refused))
-	switch {
-	case l.failures == 0 && short:
-		return 0.75
-	case l.failures == 0:
-		return 0.82
-	case short, l.failures > 3:
-		return 0.85
+// nothing tells that no rate was kept so far.
+func (l *ladder) nothing() bool { return max(l.passed, l.proven) == 0 }
+
+// downwards is the step from a rate that broke when none has been kept.
+const downwards = 0.6
+
+// highest is the highest rate that is not a leap.
+func (l *ladder) highest() float64 {
+	if kept := max(l.passed, l.proven); kept > 0 {
+		return nearFactor * kept
 	}
-	return 0.92
+	return l.config.MaxRate
 }
 
 // discard takes in a probe that says nothing, but for the time that it took.
 func (l *ladder) discard(s Step, f finding) {
 	l.used += f.used
+	l.harmed += f.broke
 	if f.verdict == broken {
 		l.doubted = min(l.doubted, s.Rate)
 	}
@@ -129,15 +150,18 @@ func (l *ladder) discard(s Step, f finding) {
 
 func (l *ladder) record(s Step, f finding) {
 	l.used += f.used
+	l.harmed += f.broke
 	if f.surely {
 		l.broke = min(l.broke, s.Rate)
+	}
+	if s.Prove && f.held {
+		l.passed = max(l.passed, s.Rate)
 	}
 	switch {
 	case s.Prove && f.verdict == kept:
 		l.proven = max(l.proven, s.Rate)
+		l.confirmed = l.done
 	case s.Prove:
-		l.failures++
-		l.refused = min(l.refused, s.Rate)
 	case f.verdict == kept:
 		l.advance(f.near)
 	case f.byChance && !l.again:
@@ -150,7 +174,7 @@ func (l *ladder) record(s Step, f finding) {
 
 func (l *ladder) advance(near bool) {
 	l.again = false
-	l.passed = l.rate
+	l.passed = max(l.passed, l.rate)
 	factor := l.config.Factor
 	if near {
 		factor = min(factor, nearFactor)

@@ -12,9 +12,10 @@ import (
 // Result is a pod's safe rate and how far to trust it. In JSON times are seconds and
 // rates requests a second.
 type Result struct {
+	Estimate  float64      `json:"estimate"`    // where the limit is most likely; to compare with, never to give to a pod; 0: not found
 	Safe      float64      `json:"safe_rate"`   // the lower bound of the interval: give a pod no more
 	High      float64      `json:"high"`        // its upper bound: the limit is very likely below; 0: not found
-	Proven    float64      `json:"proven_rate"` // highest rate that kept the objective in a proof; Safe is a margin below; 0: none
+	Proven    float64      `json:"proven_rate"` // highest rate that kept the objective in a probe of its own, with confidence; 0: none
 	Objective string       `json:"objective"`
 	Requests  int          `json:"requests"`
 	Broke     int          `json:"broke_objective"` // requests on the way that were late or failed
@@ -63,42 +64,38 @@ func (s StepResult) verdict() string {
 	return "broken"
 }
 
-// conclude turns what the ladder knows into the result.
-func (r *Result) conclude(c Config, l *ladder, margin float64) {
+// conclude turns what is known into the result. No more is promised than what a
+// probe has shown to be kept.
+func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 	r.Objective = c.Objective.String()
 	r.Proven = round(l.proven)
-	r.Safe = round(l.proven * (1 - margin))
-	if l.proven == 0 {
-		r.guess(l)
+	r.Safe = round(min(e.Low, max(l.proven, l.passed)))
+	if math.IsInf(min(l.broke, l.refused), 1) {
+		r.warn(c, l, e)
+		return
 	}
-	if !math.IsInf(l.broke, 1) { // a burst may have ended that probe: allow for it
-		r.High = math.Ceil(max(l.broke, l.proven)*(1.05+margin)*10) / 10
+	r.Estimate = round(e.Rate)
+	r.High = max(e.High, l.proven)
+	if !math.IsInf(l.broke, 1) { // a burst may have been what broke it
+		r.High = max(r.High, 1.01*l.broke)
 	}
-	r.warn(c, l, margin)
+	r.High = math.Ceil(r.High*10) / 10
+	r.warn(c, l, e)
 }
 
-// guess answers when the budget did not allow a proof: 0.7 of the lowest rate that
-// broke, or else of the highest that did not, which on the simulated pods was hardly
-// ever too high.
-func (r *Result) guess(l *ladder) {
-	lowest := min(l.refused, l.doubted)
-	if math.IsInf(lowest, 1) {
-		lowest = l.passed
-	}
-	r.Safe = round(min(0.7*lowest, l.passed))
-	r.Warnings = append(r.Warnings, "no rate could be proven within the budget: the safe rate is a cautious guess")
-}
-
-func (r *Result) warn(c Config, l *ladder, margin float64) {
+func (r *Result) warn(c Config, l *ladder, e Estimate) {
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	if l.passed == 0 && l.proven == 0 {
 		warn("even %.1f/s broke the objective: is it met without load, and was the pod warm?", c.Start)
 	}
+	if l.proven == 0 {
+		warn("no rate could be proven within the budget: the safe rate is what all probes together make likely")
+	}
 	if math.IsInf(l.broke, 1) {
 		warn("no rate broke the objective beyond doubt: the limit may be well above %.1f/s", max(l.proven, l.passed))
 	}
-	if l.proven > 0 && margin > 0.08 {
-		warn("a short search: the safe rate is typically %.0f %% below the true limit; 5 minutes make it 8 %%", 100*(margin+0.09))
+	if r.Estimate > 0 && r.Safe < 0.85*r.Estimate {
+		warn("a wide interval: the safe rate is %.0f %% below the estimate; more time, or an earlier result to start from, narrows it", 100*(1-r.Safe/r.Estimate))
 	}
 	if c.Objective.Success > 0 {
 		if needed := 3 / (1 - c.Objective.Success); float64(r.Requests) < needed {

@@ -18,12 +18,14 @@ type Config struct {
 	Factor    float64       // step of the climb
 	MaxRate   float64       // never tried beyond, requests a second
 	Budget    time.Duration // time under load
+	MaxBroken int           // requests that may break the objective on the way; the search ends then
+	Precision float64       // ends early when the lower bound is this close to the estimate, as a share of it; 0: uses its budget
 }
 
 // DefaultConfig is five minutes and steps of a fifth. Objective, and Start or
 // Earlier, are still to be set.
 func DefaultConfig() Config {
-	return Config{Factor: 1.2, MaxRate: 20_000, Budget: 5 * time.Minute}
+	return Config{Factor: 1.2, MaxRate: 20_000, Budget: 5 * time.Minute, MaxBroken: 290}
 }
 
 // minBudget is about the least in which a rate of 100/s can be proven for a p99.
@@ -41,6 +43,8 @@ func (c Config) Validate() error {
 	check(c.Earlier >= 0, "earlier: must not be negative")
 	check(c.Factor > 1.01 && c.Factor <= 2, "factor: %g is not above 1.01 and up to 2: the peak is this far above the limit", c.Factor)
 	check(c.MaxRate > 0, "maxRate: must be above 0")
+	check(c.MaxBroken >= 50, "maxBroken: %d is below 50, with which no limit can be told", c.MaxBroken)
+	check(c.Precision >= 0 && c.Precision < 1, "precision: %g is not in [0,1)", c.Precision)
 	check(c.Budget >= minBudget, "budget: %v is below %v, in which nothing can be proven", c.Budget, minBudget)
 	return errors.Join(errs...)
 }
@@ -80,9 +84,9 @@ func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (R
 		return Result{}, err
 	}
 	c.Objective.Latency = slices.SortedFunc(slices.Values(c.Objective.Latency), func(a, b Bound) int { return cmp.Compare(a.Quantile, b.Quantile) })
-	x := &run{config: c, ladder: newLadder(c), margin: 0.1}
+	x := &run{config: c, ladder: newLadder(c), knowledge: newKnowledge(c.Objective)}
 	for {
-		s, ok := x.ladder.next()
+		s, ok := x.ladder.next(x.estimate)
 		if !ok {
 			break
 		}
@@ -94,10 +98,15 @@ func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (R
 			break
 		}
 	}
+	e := x.estimate()
+	if !x.ladder.confirmed {
+		e.Low *= 1 - unconfirmed
+	}
 	if x.disturbed != "" {
+		e.Low *= 1 - unconfirmed
 		x.result.Warnings = append(x.result.Warnings, "the generator disturbed itself, so the limit may be higher: "+x.disturbed)
 	}
-	x.result.conclude(c, x.ladder, x.margin)
+	x.result.conclude(c, x.ladder, e)
 	return x.result, nil
 }
 
@@ -106,14 +115,27 @@ type run struct {
 	config  Config
 	ladder  *ladder
 	result  Result
-	margin  float64 // of the highest proof
 	starved int
+
+	knowledge knowledge
+	doubts    []doubt
+	flooded   bool // the last probe broke beyond doubt
 
 	doubted   float64 // rate of the last step that was made again
 	disturbed string  // why, the last time
 }
 
+func (x *run) estimate() Estimate {
+	if x.ladder.nothing() {
+		return x.knowledge.estimate(math.Inf(1))
+	}
+	return x.knowledge.estimate(x.ladder.refused)
+}
+
 func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepResult)) error {
+	if err := x.drain(ctx, s, probe); err != nil {
+		return err
+	}
 	j := newJudge(x.config.Objective, s)
 	o, err := probe(ctx, s.Rate, s.Duration, j.observe)
 	if err = cmp.Or(err, ctx.Err()); err != nil {
@@ -125,22 +147,72 @@ func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepRes
 	if o.Elapsed <= 0 {
 		o.Elapsed = s.Duration
 	}
-	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), near: j.near(), byChance: j.byChance(), used: o.Elapsed}
+	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), held: !j.surelyBroken() && !j.any((*criterion).exceeded), near: j.near(), byChance: j.byChance(), used: o.Elapsed, broke: j.broke}
 	invalid := x.invalid(s, j, o, f)
+	x.flooded = f.surely
 	x.add(s, j, o, f, invalid, report)
 	if invalid != "" {
 		x.ladder.discard(s, f)
+		x.doubt(s.Rate, j)
 		return nil
 	}
 	if o.Invalid != "" { // broken for the second time: take it as that, but not as certain
 		f.surely, f.byChance = false, false
 	}
-	if s.Prove && f.verdict == kept && s.Rate > x.ladder.proven {
-		x.margin = j.margin()
-	}
+	x.knowledge.add(s.Rate, j)
 	x.ladder.record(s, f)
 	return nil
 }
+
+// doubt puts a discarded probe aside. One says nothing; of several, to count those that
+// were kept alone would turn luck into a promise.
+func (x *run) doubt(rate float64, j *judge) {
+	x.doubts = append(x.doubts, doubt{rate, j})
+	if len(x.doubts) == 1 {
+		return
+	}
+	for _, d := range x.doubts {
+		if d.judge != nil {
+			x.knowledge.add(d.rate, d.judge)
+		}
+	}
+	x.doubts = []doubt{{}} // the next one is not the first
+}
+
+// doubt is a probe that was discarded.
+type doubt struct {
+	rate  float64
+	judge *judge
+}
+
+// drain gives the pod a second of little load after a probe that broke it, so that
+// what is left of that is not taken for the next rate's.
+func (x *run) drain(ctx context.Context, s Step, probe Probe) error {
+	if !x.flooded {
+		return nil
+	}
+	x.flooded = false
+	broke, n := 0, 0
+	o, err := probe(ctx, drainShare*s.Rate, time.Second, func(latency time.Duration, ok bool) bool {
+		n++
+		if x.config.Objective.breaks(latency, ok) {
+			broke++
+		}
+		return false
+	})
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return err
+	}
+	x.result.Requests += n
+	x.result.Broke += broke
+	x.result.Load += o.Elapsed.Seconds()
+	x.ladder.used += o.Elapsed
+	x.ladder.harmed += broke
+	return nil
+}
+
+// drainShare is the rate of that second, as a part of the next probe's.
+const drainShare = 0.3
 
 // invalid says why a probe is discarded, empty when it counts. A probe that broke the
 // objective while the generator disturbed itself is made again once; to go on until

@@ -43,6 +43,10 @@ func Foresee(zone string, loads []Load) []Forecast {
 	return out
 }
 
+// paced is the refused share from which on the limit, and no more chance, decides when
+// calls come.
+const paced = 0.05
+
 func foresee(zone string, l Load) Forecast {
 	all := 0
 	for _, n := range l.Pods {
@@ -62,7 +66,11 @@ func foresee(zone string, l Load) Forecast {
 	f.P99.How = predict.Unknown
 	if l.Curve != nil && left > 0 {
 		f.Highest = l.Curve.Highest()
-		f.P99 = l.Curve.At(f.After, float64(left))
+		turns := float64(left)
+		if f.Refused > paced { // what a limit cuts off at its rate reaches pods evenly
+			turns *= 20
+		}
+		f.P99 = l.Curve.At(f.After, turns)
 	}
 	for name, n := range l.Pods {
 		z := ZoneForecast{Zone: name, Pods: n, Before: before * float64(n) / float64(all)}

@@ -63,6 +63,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/zones/{zone}/precheck", s.getPrecheck)
 		s.drillRoutes(h)
 		s.switchRoutes(h)
+		s.loadActiveRoutes(h)
 		huma.Get(h, "/api/v1/capacity/plan", s.getPlan)
 		huma.Get(h, "/api/v1/capacity/gate/{name}", s.getGate)
 	}

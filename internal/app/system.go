@@ -72,6 +72,7 @@ type System struct {
 	moved     *moved
 	drills    *drills
 	switches  *switches
+	loads     activeLoads     // stress tests under way
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
 	forecasts forecasts

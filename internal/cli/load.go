@@ -19,7 +19,8 @@ import (
 
 func (e *env) loadCommand() *cobra.Command {
 	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand(),
-		e.loadListCommand(), e.loadShowCommand(), e.loadAgentCommand(), e.loadManifestsCommand())
+		e.loadListCommand(), e.loadShowCommand(), e.loadAgentCommand(), e.loadManifestsCommand(),
+		e.loadActiveCommand(), e.loadStopCommand())
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
@@ -36,6 +37,10 @@ workers, latency counted from the planned send time. Every request carries
 x-kongdao-load-test, so the gateway and the call log know it for what it is.
 
 Only this machine may be a target unless --allow names others.
+
+While a system runs on the data directory it watches production for the test: when
+an objective of a function breaks, by calls that are not the test's, or on kongdao
+load stop, the generator is silent within a second and the run is invalid.
 
 Exit code 0 when the run is valid and keeps its thresholds, 1 when a threshold
 is broken, 2 when the scenario is wrong, 3 when the generator itself was the
@@ -115,6 +120,9 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 		defer func() { err = errors.Join(err, f.Close()) }()
 		o.Results = f
 	}
+	o.Run = loadtest.NewRunID()
+	ctx, watch := e.watchLoad(ctx, o.Run, s.Name)
+	defer func() { watch.end(&r) }()
 	if share.agents > 0 {
 		r, err = e.runCrew(ctx, share, s, o)
 	} else {

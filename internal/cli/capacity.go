@@ -6,10 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/apply"
 	"github.com/kongdao/kongdao/capacity/search"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/loadtest"
@@ -18,7 +21,7 @@ import (
 
 func (e *env) capacityCommand() *cobra.Command {
 	return group("capacity", "a pod's safe rate, pods per zone, and whether a function may go live",
-		e.capacityFindCommand(), e.capacityPlanCommand(), e.capacityGateCommand())
+		e.capacityFindCommand(), e.capacityPlanCommand(), e.capacityGateCommand(), e.capacityApplyCommand())
 }
 
 type findFlags struct {
@@ -47,7 +50,10 @@ rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
 			if err != nil {
 				return err
 			}
-			return e.print(r, func(w io.Writer) { _ = r.WriteText(w) })
+			return e.print(r, func(w io.Writer) {
+				_ = r.WriteText(w)
+				fmt.Fprintf(w, "apply it with kongdao capacity apply %s --run %s\n", r.Function, r.Run)
+			})
 		},
 	}
 	fl := cmd.Flags()
@@ -61,7 +67,7 @@ rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back.`,
 }
 
 // find holds a lease on a pod for the time of the search.
-func (e *env) find(ctx context.Context, name string, f findFlags, limits scenario.Limits) (r search.Result, err error) {
+func (e *env) find(ctx context.Context, name string, f findFlags, limits scenario.Limits) (r apply.Found, err error) {
 	c, err := e.connect()
 	if err != nil {
 		return r, err
@@ -84,9 +90,27 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 		_ = c.do(release, http.MethodDelete, "/pins/"+pin.ID, nil, nil, nil) // else the lease ends by itself
 	}()
 	fmt.Fprintf(e.err, "pod %s is out of rotation for the test\n", pin.Address)
-	return app.FindCapacity(ctx, app.Find{
-		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: loadtest.NewRunID(),
+	r = apply.Found{Function: name, Revision: revisionOf(fn.Function, pin.Address), Pod: pin.Address, Run: loadtest.NewRunID(), Started: time.Now().UTC()}
+	r.Result, err = app.FindCapacity(ctx, app.Find{
+		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: r.Run,
 		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: limits,
 		Report: func(s search.StepResult) { fmt.Fprintln(e.err, s) },
 	})
+	if err != nil {
+		return r, err
+	}
+	if err := c.do(ctx, http.MethodPost, "/capacity/found", nil, r, nil); err != nil {
+		fmt.Fprintf(e.err, "the result is not kept: %v\n", err)
+	}
+	return r, nil
+}
+
+// revisionOf is the revision that has a pod; empty for a pod of none.
+func revisionOf(f *api.Function, pod string) string {
+	for _, r := range f.Spec.Revisions {
+		if slices.ContainsFunc(r.Endpoints, func(p api.Endpoint) bool { return p.Address == pod }) {
+			return r.Name
+		}
+	}
+	return ""
 }

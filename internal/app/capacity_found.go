@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/kongdao/kongdao/capacity/apply"
+)
+
+// foundDir holds one file for each search for a safe rate, in the data directory.
+const foundDir = "capacity"
+
+// keptFound is how many results are kept, the newest.
+const keptFound = 500
+
+// FoundList is the answer to GET /capacity/found.
+type FoundList struct {
+	Found []apply.Found `json:"found" doc:"the newest first"`
+}
+
+// Offered is what the pods of a function get now.
+type Offered struct {
+	Function string          `json:"function"`
+	Serving  []apply.Serving `json:"serving" doc:"revisions that get calls"`
+	Ready    int             `json:"ready_pods"`
+	PerPod   float64         `json:"per_pod" doc:"calls a second, refused ones included, of the busiest minute of the last five"`
+	Known    bool            `json:"known" doc:"false: without call logs or ready pods nobody knows per_pod"`
+	MaxAge   float64         `json:"max_age_s" doc:"capacity.maxAge"`
+}
+
+func (s *System) foundRoutes(h huma.API) {
+	huma.Post(h, "/api/v1/capacity/found", s.postFound)
+	huma.Get(h, "/api/v1/capacity/found", s.getFound)
+	huma.Get(h, "/api/v1/capacity/offered/{name}", s.getOffered)
+}
+
+var runPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)
+
+func (s *System) postFound(_ context.Context, in *body[apply.Found]) (*body[apply.Found], error) {
+	f := in.Body
+	if !runPattern.MatchString(f.Run) || f.Function == "" || f.Started.IsZero() {
+		return nil, huma.Error422UnprocessableEntity("function, run and started: must not be empty, and run has letters, digits, dots and dashes alone")
+	}
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	dir := s.dir.sub(foundDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keep what was found: %w", err)
+	}
+	if err := replaceFile(filepath.Join(dir, f.Run+".json"), text); err != nil {
+		return nil, fmt.Errorf("keep what was found: %w", err)
+	}
+	all, err := s.allFound()
+	for i := keptFound; err == nil && i < len(all); i++ {
+		err = os.Remove(filepath.Join(dir, all[i].Run+".json"))
+	}
+	if err != nil {
+		s.log.Warn("results of searches for safe rates", "error", err)
+	}
+	return reply(f), nil
+}
+
+type foundInput struct {
+	Function string `query:"function"`
+	Run      string `query:"run"`
+}
+
+func (s *System) getFound(_ context.Context, in *foundInput) (*body[FoundList], error) {
+	all, err := s.allFound()
+	if err != nil {
+		return nil, err
+	}
+	list := FoundList{Found: []apply.Found{}}
+	for _, f := range all {
+		if (in.Function == "" || f.Function == in.Function) && (in.Run == "" || f.Run == in.Run) {
+			list.Found = append(list.Found, f)
+		}
+	}
+	return reply(list), nil
+}
+
+// allFound are all results that are kept, the newest first.
+func (s *System) allFound() ([]apply.Found, error) {
+	dir := s.dir.sub(foundDir)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what was found: %w", err)
+	}
+	var all []apply.Found
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".json" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read what was found: %w", err)
+		}
+		var f apply.Found
+		if err := json.Unmarshal(text, &f); err != nil {
+			return nil, fmt.Errorf("read what was found: %s: %w", e.Name(), err)
+		}
+		all = append(all, f)
+	}
+	slices.SortStableFunc(all, func(a, b apply.Found) int { return b.Started.Compare(a.Started) })
+	return all, nil
+}
+
+func (s *System) getOffered(ctx context.Context, in *nameInput) (*body[Offered], error) {
+	all, err := s.listFunctions(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all.Body.Functions, func(f Function) bool { return f.Function.Name == in.Name })
+	if i < 0 {
+		return nil, huma.Error404NotFound("there is no function " + in.Name)
+	}
+	f := all.Body.Functions[i]
+	o := Offered{Function: in.Name, Serving: []apply.Serving{}, MaxAge: s.cfg.Capacity.MaxAge.Std().Seconds()}
+	for _, w := range f.Release.Weights {
+		if w.Percent > 0 {
+			o.Serving = append(o.Serving, apply.Serving{Revision: w.Revision, Percent: w.Percent})
+		}
+	}
+	for _, p := range f.State.Pods {
+		o.Ready += p.Ready
+	}
+	if s.ch == nil || o.Ready == 0 {
+		return reply(o), nil
+	}
+	rate, err := s.busiestMinute(ctx, in.Name)
+	if err != nil {
+		return nil, answerOf(err)
+	}
+	o.PerPod, o.Known = rate/float64(o.Ready), true
+	return reply(o), nil
+}
+
+// busiestMinute is the highest rate over a minute of the last five, calls a second.
+func (s *System) busiestMinute(ctx context.Context, function string) (rate float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	err = s.ch.QueryRow(ctx, `SELECT max(n) FROM (SELECT sum(sample_weight) / 60 AS n FROM calls WHERE load_test = '' AND function = ?
+		AND ts > fromUnixTimestamp64Micro(?) GROUP BY intDiv(toUnixTimestamp64Micro(ts), 60000000))`,
+		function, time.Now().Add(-5*time.Minute).UnixMicro()).Scan(&rate)
+	if err != nil {
+		return 0, fmt.Errorf("ask what pods are offered: %w", err)
+	}
+	if math.IsNaN(rate) {
+		rate = 0
+	}
+	return rate, nil
+}

@@ -12,7 +12,7 @@ import (
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
-	"github.com/kongdao/kongdao/loadtest/attack"
+	"github.com/kongdao/kongdao/loadtest"
 )
 
 // BenchmarkAgainstVegeta carries out the same plan with both generators, one after
@@ -90,11 +90,12 @@ func cpu() time.Duration {
 }
 
 func attackOnce(b *testing.B, targets vegeta.Targeter, rate int) {
-	a, err := attack.New(config(), attack.Constant(float64(rate), benchTime), targets, attack.Hooks{})
-	if err != nil {
+	var t vegeta.Target
+	if err := targets(&t); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := a.Run(b.Context()); err != nil {
+	spec, o := benchSpec(t.URL, float64(rate), benchTime, 16)
+	if _, err := loadtest.Measure(b.Context(), spec, o); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -43,9 +43,9 @@ type Stats struct {
 }
 
 // Own is how many requests failed for want of the generator's own means.
-func (s Stats) Own() uint64 {
+func (t Stats) Own() uint64 {
 	var n uint64
-	for kind, count := range s.Faults {
+	for kind, count := range t.Faults {
 		if OwnFault(kind) {
 			n += count
 		}

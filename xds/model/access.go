@@ -19,6 +19,10 @@ import (
 // gateway sets it.
 const ConsumerHeader = "x-kongdao-consumer"
 
+// LetInHeader is a function that a request was let in to, for routes to know when
+// they are looked up again. Neither callers nor pods see it.
+const LetInHeader = "x-kongdao-let-in"
+
 // RevisionHeader names the revision that a request shall go to. It is obeyed for
 // callers in Access.Revisions alone.
 const RevisionHeader = "x-kongdao-revision"

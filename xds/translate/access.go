@@ -188,6 +188,9 @@ func wanted(f *model.Function, right model.Right) *structpb.Struct {
 	if len(f.OwnRoutes(right)) > 0 {
 		fields["reroute"] = structpb.NewBoolValue(true)
 	}
+	if looksAgain(f, right) {
+		fields["let_in_to"] = structpb.NewStringValue(f.Name)
+	}
 	for _, consumer := range a.Holders(right) {
 		fields["c:"+consumer] = structpb.NewBoolValue(true)
 	}

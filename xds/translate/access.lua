@@ -133,7 +133,7 @@ local function context(c)
   local x = id and contexts[id]
   if x then return x end
   x = { grants = {} }
-  for _, name in ipairs({ "verb", "needs", "public", "addresses", "key", "certificate", "signature", "unsigned", "reroute", "tokens", "external" }) do
+  for _, name in ipairs({ "verb", "needs", "public", "addresses", "key", "certificate", "signature", "unsigned", "reroute", "let_in_to", "tokens", "external" }) do
     x[name] = c:get(name)
   end
   if id then
@@ -149,7 +149,8 @@ local function granted(x, c, consumer)
   return x.grants[consumer]
 end
 
--- decide returns the consumer, or nil and the refusal.
+-- decide returns the consumer and the header with the key that showed it, if it was
+-- one; or nil and the refusal.
 local function decide(h, headers, c, x)
   if x.addresses then
     local result = h:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac") or {}
@@ -163,10 +164,7 @@ local function decide(h, headers, c, x)
   local key, consumer = x.key and headers:get("x-api-key"), nil
   if key and key ~= "" then
     consumer = holder(key)
-    if consumer and granted(x, c, consumer) then
-      headers:remove("x-api-key")
-      return consumer
-    end
+    if consumer and granted(x, c, consumer) then return consumer, "x-api-key" end
   end
 
   local status, code, reason = "401", "credentials_required", x.needs
@@ -240,12 +238,18 @@ end
 local function let_in(h)
   local c = h:filterContext()
   local x, headers = context(c), h:headers()
-  local consumer, status, code, reason = decide(h, headers, c, x)
-  if consumer and consumer ~= "" then
+  local consumer, second, code, reason = decide(h, headers, c, x)
+  if not consumer then return nil, second, code, reason end
+  if x.let_in_to then headers:replace("x-kongdao-let-in", x.let_in_to) end
+  if consumer ~= "" then
     headers:replace("x-kongdao-consumer", consumer)
     if x.reroute then h:clearRouteCache() end
   end
-  return consumer, status, code, reason
+  if second then -- the header with the key
+    if x.reroute then h:metadata() end -- looks the route up, which may ask for the key
+    headers:remove(second)
+  end
+  return consumer
 end
 
 local function quote(text)

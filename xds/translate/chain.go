@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"slices"
 
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	buffer "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
@@ -82,39 +81,4 @@ func unconfigured(f *model.Function, right model.Right) (names []string) {
 		names = append(names, callerSlotFilter(slot))
 	}
 	return names
-}
-
-// anotherLook adds to a host what its routes need, for all of them, if requests may
-// be looked up again when it is known who calls: they then take another of the
-// host's routes, with the chain of the first one.
-func (t *translator) anotherLook(v *route.VirtualHost, rules []*model.Rule) {
-	if !slices.ContainsFunc(rules, looksAgain) {
-		return
-	}
-	for _, r := range v.GetRoutes() {
-		for name := range r.GetTypedPerFilterConfig() {
-			if v.TypedPerFilterConfig == nil {
-				v.TypedPerFilterConfig = map[string]*anypb.Any{}
-			}
-			if v.TypedPerFilterConfig[name] == nil {
-				v.TypedPerFilterConfig[name] = t.switchedOn(name)
-			}
-		}
-	}
-}
-
-// looksAgain tells whether who may call a rule's function shows by something that
-// has the route looked up again: access.lua where consumers have routes of their
-// own, and everybody who is asked about a request.
-func looksAgain(r *model.Rule) bool {
-	f := r.Function
-	for _, right := range []model.Right{model.Call, model.NameRevision} {
-		if f.Access.Open(right) {
-			continue
-		}
-		if f.Access.Signed || f.Access.AsksExternal(right) || len(f.OwnRoutes(right)) > 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -75,7 +75,7 @@ func configuration(name string) *route.RouteConfiguration {
 	return &route.RouteConfiguration{
 		Name:                     name,
 		IgnorePortInHostMatching: true,
-		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader),
+		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader, model.LetInHeader),
 		// Of what pods answer; only the gateway says that it refused.
 		ResponseHeadersToRemove: []string{LimitedByHeader},
 	}
@@ -88,11 +88,12 @@ func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noUpgrade(presentHeader("upgrade")))
 	}
+	apart := apart(h.Rules)
 	for _, r := range h.Rules {
 		if r.Websocket {
 			continue // see websocket.go
 		}
-		v.Routes = append(v.Routes, t.chargedRoutes(r)...)
+		v.Routes = append(v.Routes, t.chargedRoutes(r, apart)...)
 	}
 	if h.Wildcard() {
 		v.Routes = append(v.Routes, noRoute())
@@ -102,12 +103,16 @@ func (t *translator) virtualHost(h *model.Host) *route.VirtualHost {
 	return v
 }
 
-// chargedRoutes are the routes of one rule as they are sent.
-func (t *translator) chargedRoutes(r *model.Rule) (routes []*route.Route) {
+// chargedRoutes are the routes of one rule as they are sent, for its own requests
+// alone where the rules of its host are kept apart.
+func (t *translator) chargedRoutes(r *model.Rule, apart bool) (routes []*route.Route) {
 	if t.node != "" {
 		r = r.At(t.node)
 	}
 	for _, out := range t.handled(r, t.ruleRoutes(r)) {
+		if apart {
+			out.Match.Headers = append(out.Match.Headers, letInTo(r.Function.Name))
+		}
 		routes = append(routes, charged(out))
 	}
 	return routes

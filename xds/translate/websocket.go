@@ -33,8 +33,9 @@ func (t *translator) websockets(w *model.World) *route.RouteConfiguration {
 	for _, h := range w.Hosts {
 		v := &route.VirtualHost{Name: h.Name, Domains: []string{h.Name}}
 		rules := w.Websockets(h)
+		apart := apart(rules)
 		for _, r := range rules {
-			v.Routes = append(v.Routes, t.chargedRoutes(r)...)
+			v.Routes = append(v.Routes, t.chargedRoutes(r, apart)...)
 		}
 		t.anotherLook(v, rules)
 		if h.TakesWebsockets() { // also when quarantine left no route of it

@@ -254,7 +254,7 @@ func (c *Controller) gated(ctx context.Context, function, revision string, perce
 	}
 	why := c.sources.Gate(ctx, function, revision, percent)
 	if why != "" {
-		c.wait(function, fmt.Sprintf("the gate of %s to let it have %d%%: %s", revision, percent, why))
+		c.wait(function, fmt.Sprintf("the gate of %s to let it have %d%%:\n%s", revision, percent, why))
 	}
 	return why != ""
 }

@@ -19,7 +19,7 @@ func TestGateHoldsARelease(t *testing.T) {
 	}
 	w.second(nil, nil)
 	weights(t, w.ledger, "r1 100%")
-	if s, _ := w.State("feed"); s.Waiting != "the gate of r2 to let it have 5%: no pods for 5%" {
+	if s, _ := w.State("feed"); s.Waiting != "the gate of r2 to let it have 5%:\nno pods for 5%" {
 		t.Errorf("it waits for %q", s.Waiting)
 	}
 	most = 5
@@ -27,7 +27,7 @@ func TestGateHoldsARelease(t *testing.T) {
 		w.second(nil, nil)
 	}
 	weights(t, w.ledger, "r1 95%, r2 5%")
-	if s, _ := w.State("feed"); s.Waiting != "the gate of r2 to let it have 50%: no pods for 50%" {
+	if s, _ := w.State("feed"); s.Waiting != "the gate of r2 to let it have 50%:\nno pods for 50%" {
 		t.Errorf("it waits for %q", s.Waiting)
 	}
 	most = 100

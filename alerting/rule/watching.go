@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -16,7 +17,7 @@ var byFunction = regexp.MustCompile(`^kongdao_collector_((pod_)?calls_total|refu
 // calls: those of all functions, or of this one by the label function. Texts that
 // are wrong watch nothing.
 func Watching(rules map[string]string, function string) []string {
-	t := newTexts(nil)
+	t := &texts{parser: parser.NewParser(parser.Options{})}
 	found := map[string]bool{}
 	for _, text := range rules {
 		groups, err := t.read(text)
@@ -48,7 +49,7 @@ func selects(v *parser.VectorSelector, function string) bool {
 	ours, named := byFunction.MatchString(v.Name), false
 	for _, m := range v.LabelMatchers {
 		switch m.Name {
-		case labels.MetricName:
+		case model.MetricNameLabel:
 			ours = ours || m.Type == labels.MatchEqual && byFunction.MatchString(m.Value)
 		case "function":
 			if !m.Matches(function) {

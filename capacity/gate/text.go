@@ -36,11 +36,11 @@ func WriteText(w io.Writer, verdicts []Verdict) error {
 	return err
 }
 
-// Text is what is missing, in one line; empty when nothing is.
+// Text is what is missing, each on a line of its own; empty when nothing is.
 func (v Verdict) Text() string {
 	var all []string
 	for _, c := range v.Missing() {
 		all = append(all, c.Name+": "+c.Reason+" ("+c.Mend+")")
 	}
-	return strings.Join(all, "; ")
+	return strings.Join(all, "\n")
 }

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -77,7 +78,7 @@ func TestForms(t *testing.T) {
 			var v struct {
 				Metadata struct{ Name string }
 			}
-			if err := d.Decode(&v); err == io.EOF {
+			if err := d.Decode(&v); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				t.Fatalf("%s: %v", name, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -197,7 +198,7 @@ func (s *System) passes(ctx context.Context, function, revision string, percent 
 		if v, err := s.Gate(ctx, function, revision, percent); err != nil {
 			said.why = err.Error()
 		} else if !v.OK {
-			said.why = v.Text()
+			said.why = "  " + strings.ReplaceAll(v.Text(), "\n", "\n  ")
 		}
 		if k.said == nil || len(k.said) > 10_000 {
 			k.said, k.warned = map[string]answered{}, map[string]bool{}
@@ -222,7 +223,7 @@ func (s *System) raises(ctx context.Context, function string, c ReleaseCommand) 
 		return nil
 	}
 	if why := s.passes(ctx, function, c.Revision, c.Weight); why != "" {
-		return fmt.Errorf("function %s: revision %s has not passed its gate for %d%%: %s: %w", function, c.Revision, c.Weight, why, release.ErrConflict)
+		return fmt.Errorf("function %s: %w: revision %s has not passed its gate for %d%%:\n%s", function, release.ErrConflict, c.Revision, c.Weight, why)
 	}
 	return nil
 }

@@ -105,6 +105,13 @@ func assumes(t *testing.T, all map[string]foreseen) {
 			t.Errorf("%q is not in %q", part, text)
 		}
 	}
+	for _, risk := range []float64{0.3, 0.05, 0.001} { // less risk, never a lower peak
+		q := p
+		q.Risk = risk
+		if y := planned(f, q, all, nil); (y.PeakQPS < x.PeakQPS) != (risk > p.Risk) {
+			t.Errorf("risk %g: %.1f/s, risk %g: %.1f/s", risk, y.PeakQPS, p.Risk, x.PeakQPS)
+		}
+	}
 	f.Spec.Capacity.Forecast = 1e6
 	if x := planned(f, p, all, nil); x.PeakQPS != 1e6 || !x.Inputs[0].Used {
 		t.Errorf("%+v", x)

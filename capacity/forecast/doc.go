@@ -31,7 +31,8 @@
 // The past is walked through again: from each origin, which is a horizon or half of
 // it after the one before, the candidates that were best at earlier origins forecast
 // what came then. No error that is reported was used to choose what is judged by it.
-// Intervals are quantiles of these errors; that of the peak is one of Student's t
+// Intervals are quantiles of these errors, widened for their being alike within one
+// origin; that of the peak is one of Student's t
 // through the logarithms of peak ÷ forecast peak of each origin.
 //
 // Libraries: the Go modules for STL that exist are older than Go modules or know one

@@ -15,11 +15,12 @@ const stretches = 4
 type spread struct {
 	sorted [stretches][]float64
 	steps  int
+	widen  float64 // what quantiles are multiplied by
 	add    float64 // before the logarithm, so that 0 has one
 }
 
 func (w walk) spread() spread {
-	s := spread{steps: w.steps}
+	s := spread{steps: w.steps, widen: widening(len(w.trials))}
 	sum, n := 0.0, 0
 	for _, t := range w.trials {
 		for _, f := range t.said {
@@ -49,8 +50,19 @@ func (s spread) stretch(h int) int { return min(stretches-1, h*stretches/max(1, 
 // interval holds the value h steps ahead with the given probability.
 func (s spread) interval(f float64, h int, level float64) (low, high float64) {
 	v := s.sorted[s.stretch(h)]
-	at := func(q float64) float64 { return math.Max(0, (f+s.add)*math.Exp(quantile(v, q))-s.add) }
+	at := func(q float64) float64 { return math.Max(0, (f+s.add)*math.Exp(s.widen*quantile(v, q))-s.add) }
 	return at((1 - level) / 2), at((1 + level) / 2)
+}
+
+// widening is for errors of one trial being alike: n trials tell as much as n errors
+// do, not as n times the steps. It is Student's quantile against the normal one, of
+// both sides of a 90 % interval.
+func widening(n int) float64 {
+	if n < 2 {
+		return 2
+	}
+	free := float64(n)
+	return studentT(0.95, free-1) / 1.645 * math.Sqrt(1+1/free)
 }
 
 // quantile of sorted values, moved outwards as for one more value of unknown size.

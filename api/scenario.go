@@ -49,8 +49,8 @@ type Target struct {
 	Name        string             `yaml:"name" json:"name,omitempty"` // in results and thresholds: {target=name}; default: method and path
 	Tags        []string           `yaml:"tags" json:"tags,omitempty"` // in results and thresholds: {tag=name}
 	Method      string             `yaml:"method" json:"method"`
-	URL         string             `yaml:"url" json:"url"`
-	Header      map[string]string  `yaml:"headers" json:"headers,omitempty"` // values may hold ${env:NAME} and ${file:path}
+	URL         string             `yaml:"url" json:"url"` // as all texts of a request it may hold ${env:NAME} and ${file:path}
+	Header      map[string]string  `yaml:"headers" json:"headers,omitempty"`
 	Body        string             `yaml:"body" json:"body,omitempty"`
 	BodyFile    string             `yaml:"bodyFile" json:"bodyFile,omitempty"`       // instead of body: a file, sent as it is
 	Descriptors string             `yaml:"descriptors" json:"descriptors,omitempty"` // gRPC: a file with a FileDescriptorSet; default: the server's reflection

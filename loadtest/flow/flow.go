@@ -25,10 +25,11 @@ import (
 
 // Kinds of faults besides those of package attack.
 const (
-	KindForbidden = "forbidden" // not sent: a template made a host that may not be tested
-	KindRender    = "render"    // not sent: what the templates made is no request
-	KindTooLarge  = "too-large" // a body is above its cap
-	KindClosed    = "closed"    // the other side closed a websocket early
+	KindForbidden = "forbidden"  // not sent: a template made a host that may not be tested
+	KindRender    = "render"     // not sent: what the templates made is no request
+	KindTooLarge  = "too-large"  // a body is above its cap
+	KindClosed    = "closed"     // the other side closed a websocket early
+	KindNoUpgrade = "no-upgrade" // what should be a websocket answered as something else
 	// A failed check is "check NAME", a failed extraction "extract NAME", and a gRPC
 	// status other than OK "grpc-unavailable" and so on.
 )

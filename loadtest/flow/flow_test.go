@@ -320,7 +320,7 @@ func TestRedirectsAreAnswers(t *testing.T) {
   stages: [{rate: 40, duration: 100ms}]
 `)
 	r := run(t, spec, loadtest.Options{})
-	if r.Status[302] != 4 || elsewhere != 0 {
+	if r.Status[302] != 2 || r.Errors["no-upgrade"] != 2 || elsewhere != 0 {
 		t.Errorf("status %v, errors %v, %d requests went elsewhere", r.Status, r.Errors, elsewhere)
 	}
 }

@@ -21,6 +21,7 @@ type Request struct {
 	Series   int
 	Method   string // of HTTP; empty: GET
 	URL      template.Template
+	Shown    string // instead of an address that holds secrets, in results
 	Header   []Field
 	Body     template.Template
 	Messages []Message          // of a websocket
@@ -135,10 +136,18 @@ func (r *Request) send(ctx context.Context, c Config, s *state) attack.Reply {
 		refuse(&reply, err)
 		return reply
 	}
-	if reply.URL = r.text; r.fixed == nil {
+	switch {
+	case r.Shown != "":
+		reply.URL = r.Shown
+	case r.fixed != nil:
+		reply.URL = r.text
+	default:
 		reply.URL = u.String()
 	}
 	a := r.by.exchange(ctx, r, u, s, &reply)
+	if r.Shown != "" && reply.Text != "" {
+		reply.Text = strings.ReplaceAll(reply.Text, u.RequestURI(), "…")
+	}
 	if reply.Fault == "" {
 		r.judge(a, s, &reply)
 	}

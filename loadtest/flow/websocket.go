@@ -49,8 +49,12 @@ func (w *wsClient) exchange(ctx context.Context, r *Request, u *url.URL, s *stat
 	}
 	if err != nil {
 		reply.Fail(err)
-		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
-			reply.Status, reply.Fault = res.StatusCode, "" // it is an answer
+		switch {
+		case res == nil || res.StatusCode == http.StatusSwitchingProtocols:
+		case res.StatusCode < http.StatusBadRequest: // an answer, but of something else
+			reply.Fault = KindNoUpgrade
+		default:
+			reply.Status, reply.Fault = res.StatusCode, ""
 		}
 		return a
 	}

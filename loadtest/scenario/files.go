@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
-	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/loadtest/template"
 )
 
 // Files is what of this machine a scenario may read: data files, bodies,
-// descriptors, certificates, and ${env:…} and ${file:…} in headers. The zero value
+// descriptors, certificates, and what ${env:…} and ${file:…} refer to. The zero value
 // allows nothing, for scenarios that come from elsewhere.
 type Files struct {
 	Dir string                           // relative names begin here; empty: no files
@@ -67,33 +67,32 @@ func (f Files) resolve(ref string) (string, error) {
 	return value, nil
 }
 
-// headerValue is a template in which references stand for themselves: a secret is
-// never parsed.
-func (c *compiler) headerValue(scope *template.Scope, text string) (template.Template, error) {
-	refs, err := api.Secret(text).Refs()
-	if err != nil {
-		return template.Template{}, err
-	}
+// reference is one that is well formed.
+var reference = regexp.MustCompile(`\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^${}\s]+)\}`)
+
+// text is a template in which references stand for what they refer to, which is
+// never parsed: a secret may look like a template.
+func (c *compiler) text(scope *template.Scope, text string) (t template.Template, refers bool, err error) {
 	var parts []template.Template
-	for _, ref := range append(refs, "") {
-		before, rest, _ := strings.Cut(text, ref)
-		if ref == "" {
-			before, rest = text, ""
+	last := 0
+	for _, m := range append(reference.FindAllStringIndex(text, -1), []int{len(text), len(text)}) {
+		before := text[last:m[0]]
+		if strings.Contains(before, "${env:") || strings.Contains(before, "${file:") {
+			return t, true, errors.New("has a malformed reference, want ${env:NAME} or ${file:path}")
 		}
-		text = rest
 		part, err := scope.Parse(before)
 		if err != nil {
-			return template.Template{}, err
+			return t, true, err
 		}
 		parts = append(parts, part)
-		if ref == "" {
+		if last = m[1]; m[0] == m[1] {
 			break
 		}
-		value, err := c.files.resolve(ref)
+		value, err := c.files.resolve(text[m[0]:m[1]])
 		if err != nil {
-			return template.Template{}, err
+			return t, true, err
 		}
 		parts = append(parts, template.Literal(value))
 	}
-	return template.Join(parts...), nil
+	return template.Join(parts...), len(parts) > 1, nil
 }

@@ -63,19 +63,18 @@ func (c *compiler) request(t api.Target, scope *template.Scope) (*flow.Request, 
 	r := &flow.Request{Name: nameOf(t), Method: t.Method, Hold: t.Hold.Std()}
 	var errs []error
 	parse := func(field, text string) template.Template {
-		tm, err := scope.Parse(text)
+		tm, refers, err := c.text(scope, text)
 		if err != nil {
 			errs = append(errs, &flow.Problem{Field: field, Err: err})
+		}
+		if refers && field == "url" {
+			r.Shown = text
 		}
 		return tm
 	}
 	r.URL = parse("url", t.URL)
 	for _, name := range slices.Sorted(maps.Keys(t.Header)) {
-		value, err := c.headerValue(scope, t.Header[name])
-		if err != nil {
-			errs = append(errs, &flow.Problem{Field: "headers." + name, Err: err})
-		}
-		r.Header = append(r.Header, flow.Field{Name: name, Value: value})
+		r.Header = append(r.Header, flow.Field{Name: name, Value: parse("headers."+name, t.Header[name])})
 	}
 	r.Body = parse("body", t.Body)
 	if t.BodyFile != "" {

@@ -182,6 +182,10 @@ func (s *Scope) value(c *parse.CommandNode) (part, error) {
 			return nil, fmt.Errorf("%s takes nothing behind it", first)
 		}
 		return s.field(first.Ident)
+	case *parse.StringNode:
+		if len(c.Args) == 1 {
+			return literal(first.Text), nil
+		}
 	case *parse.IdentifierNode:
 		f, ok := functions[first.Ident]
 		if !ok {

@@ -6,6 +6,7 @@
 package imports
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
@@ -54,6 +56,11 @@ type Plan struct {
 
 // YAML is the scenario, without secrets.
 func (i *Import) YAML(p Plan) ([]byte, error) {
+	for n, r := range i.Requests {
+		if err := r.checkText(); err != nil {
+			return nil, fmt.Errorf("request %d, %s %s: %w", n+1, r.Method, quote(redacted(r.URL)), err)
+		}
+	}
 	s := newSecrets(i)
 	var targets []yaml.MapSlice
 	for _, r := range i.Requests {
@@ -79,6 +86,27 @@ func (i *Import) YAML(p Plan) ([]byte, error) {
 		{Key: "metadata", Value: yaml.MapSlice{{Key: "name", Value: p.Name}}},
 		{Key: "spec", Value: spec},
 	}, yaml.IndentSequence(true))
+}
+
+// checkText wants what a YAML file can hold.
+func (r Request) checkText() error {
+	text := r.URL
+	for _, f := range r.Header {
+		text += f.Name + f.Value
+	}
+	if !isText(text) || strings.ContainsAny(text, "\r\n") {
+		return errors.New("its address or header is not text")
+	}
+	if !isText(r.Body) {
+		return errors.New("its body is not text: put it into a file, and name it as bodyFile")
+	}
+	return nil
+}
+
+func isText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' || r == '\ufeff' || r == 0xfffe || r == 0xffff || r == '\u2028' || r == '\u2029'
+	}) < 0
 }
 
 // secrets replaces them, equal ones by the same name.

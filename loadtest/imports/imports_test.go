@@ -211,6 +211,17 @@ func TestErrorsNameTheLine(t *testing.T) {
 	}
 }
 
+func TestBinaryBodiesAreRefused(t *testing.T) {
+	i, err := imports.Vegeta(strings.NewReader(`{"method":"PUT","url":"http://127.0.0.1/j?token=x","body":"//4="}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `request 1, PUT "http://127.0.0.1/j": its body is not text`
+	if _, err := i.YAML(plan); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
 // A body file of a vegeta target is read where the scenario is carried out.
 func TestBodyFile(t *testing.T) {
 	dir := t.TempDir()
@@ -242,6 +253,9 @@ func fuzz(f *testing.F, read reader, seeds ...string) {
 	f.Fuzz(func(t *testing.T, text string) {
 		i, err := read(strings.NewReader(text))
 		if err != nil {
+			return
+		}
+		if _, err := i.YAML(plan); err != nil {
 			return
 		}
 		s, _ := spec(t, i)

@@ -2,7 +2,6 @@ package imports
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,9 +117,6 @@ func (p *vegeta) json(n int, text string) error {
 		for _, v := range t.Header[name] {
 			r.Header = append(r.Header, Field{name, clean(v)})
 		}
-	}
-	if bytes.ContainsRune(t.Body, 0) {
-		p.out.warn("the body on line %d is binary: put it into a file, and name it as bodyFile", n)
 	}
 	p.out.Requests = append(p.out.Requests, r)
 	return nil

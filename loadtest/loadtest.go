@@ -135,7 +135,7 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	if o.Results != nil {
 		hooks.Result = results.write
 	}
-	sender, err := p.Sender(ctx, o.Run, o.Seed+uint64(o.Share.Index))
+	sender, err := p.Sender(ctx, o.Run, o.Seed, o.Share)
 	if err != nil {
 		return attack.Stats{}, err
 	}

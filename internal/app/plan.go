@@ -80,9 +80,22 @@ const maxCallLine = 1 << 20
 // them. Lines with what functions logged themselves, and empty ones, are left out. An
 // error names the line.
 func ReadCalls(r io.Reader) ([]Call, error) {
+	var all []Call
+	err := EachCall(r, func(c Call) bool {
+		all = append(all, c)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// EachCall is ReadCalls for files that are larger than memory. It ends when give
+// answers false.
+func EachCall(r io.Reader, give func(Call) bool) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxCallLine)
-	var all []Call
 	n := 1
 	for ; lines.Scan(); n++ {
 		text := bytes.TrimSpace(lines.Bytes())
@@ -91,14 +104,16 @@ func ReadCalls(r io.Reader) ([]Call, error) {
 		}
 		c, err := readCall(text)
 		if err != nil {
-			return nil, fmt.Errorf("%d: %w", n, err)
+			return fmt.Errorf("%d: %w", n, err)
 		}
-		all = append(all, c)
+		if !give(c) {
+			return nil
+		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%d: %w", n, err)
+		return fmt.Errorf("%d: %w", n, err)
 	}
-	return all, nil
+	return nil
 }
 
 func readCall(text []byte) (c Call, err error) {

@@ -18,7 +18,8 @@ import (
 )
 
 func (e *env) loadCommand() *cobra.Command {
-	return group("load", "stress tests", e.loadRunCommand(), e.loadReportCommand(), e.loadCompareCommand(),
+	return group("load", "stress tests", e.loadRunCommand(), e.loadCheckCommand(), e.loadImportCommand(), e.loadReplayCommand(),
+		e.loadReportCommand(), e.loadCompareCommand(),
 		e.loadListCommand(), e.loadShowCommand(), e.loadAgentCommand(), e.loadManifestsCommand(),
 		e.loadActiveCommand(), e.loadStopCommand())
 }

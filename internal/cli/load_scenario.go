@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/loadtest"
 	"github.com/kongdao/kongdao/loadtest/scenario"
 )
 
@@ -18,6 +19,9 @@ func filesOf(s *api.Scenario) scenario.Files {
 func scenarioProblems(s *api.Scenario, err error) error {
 	var all api.Problems
 	for _, f := range scenario.Fields(err) {
+		if f.Err == loadtest.ErrInvalidScenario { //nolint:errorlint // the mark itself
+			continue
+		}
 		if f.Field == "" {
 			return invalid(fmt.Errorf("%s: %w", s.Source, err))
 		}

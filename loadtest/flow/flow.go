@@ -45,7 +45,8 @@ type Unit struct {
 // Config is what all units share.
 type Config struct {
 	Run       string
-	Seed      uint64 // of random values
+	Seed      uint64       // of random values
+	Share     attack.Share // of the iterations: those of several generators have numbers and rows of their own
 	Workers   int
 	Timeout   time.Duration // of one request, without a websocket's hold
 	HTTP2     bool
@@ -61,7 +62,7 @@ type Flow struct {
 	config  Config
 	units   []*unit
 	streams [][]*unit
-	rows    []uint64 // of each data file: taken so far
+	rows    []uint64 // of each data file: the next one's number
 	http    *httpClient
 	lean    *leanClient
 	ws      *wsClient
@@ -80,6 +81,9 @@ var _ attack.Sender = (*Flow)(nil)
 // asked before, such as the schema of a gRPC service. Close ends it.
 func New(ctx context.Context, c Config, streams [][]Unit) (*Flow, error) {
 	f := &Flow{config: c, rows: make([]uint64, len(c.Feeds)), http: newHTTP(c), lean: newLean(c), ws: newWebsocket(c), grpc: newGRPC(c)}
+	for i := range f.rows {
+		f.rows[i] = uint64(c.Share.Index)
+	}
 	for _, s := range streams {
 		var units []*unit
 		for _, u := range s {
@@ -156,7 +160,7 @@ func (f *Flow) Take(it *attack.Iteration) error {
 		s.step = u.turn
 		u.turn = (u.turn + 1) % len(u.Requests)
 	}
-	s.values.Seq = it.Seq
+	s.values.Seq = it.Seq*uint64(max(1, f.config.Share.Of)) + uint64(f.config.Share.Index)
 	s.values.Now = time.Now()
 	s.values.Seed(f.config.Seed)
 	return f.takeRows(s)
@@ -210,7 +214,7 @@ func (f *Flow) takeRows(s *state) error {
 		if !ok {
 			return vegeta.ErrNoTargets
 		}
-		f.rows[i]++
+		f.rows[i] += uint64(max(1, f.config.Share.Of))
 		s.rows[i] = row
 	}
 	return nil

@@ -220,6 +220,28 @@ func TestTargetsAreSentInTurnWithFilesAndSecrets(t *testing.T) {
 	}
 }
 
+// Generators that share a run have rows and numbers of their own.
+func TestSharesTakeOtherRows(t *testing.T) {
+	s, url := serveShop(t)
+	spec := parse(t, url, `
+  data: {items: {file: items.csv, order: unique}}
+  targets: [{method: GET, url: "$URL/{{.items.id}}/{{seq}}"}]
+  stages: [{rate: 30, duration: 200ms}]
+`)
+	o := loadtest.Options{Files: files(t, map[string]string{"items.csv": "id\na\nb\nc\nd\ne\nf\n"})}
+	for i := range 3 {
+		o.Share = attack.Share{Index: i, Of: 3}
+		if _, err := loadtest.Measure(t.Context(), spec, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, id := range strings.Split("abcdef", "") {
+		if want := fmt.Sprintf("GET 127. /%s/%d ", id, i); s.got[want] != 1 {
+			t.Errorf("%d times %q; got %v", s.got[want], want, s.got)
+		}
+	}
+}
+
 // Weights are exact, and each scenario has its own figures and thresholds.
 func TestSeveralScenarios(t *testing.T) {
 	_, url := serveShop(t)
@@ -418,7 +440,7 @@ func benchmark(b *testing.B, path string, header map[string]string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sender, err := p.Sender(b.Context(), "lt-bench", 1)
+	sender, err := p.Sender(b.Context(), "lt-bench", 1, attack.Share{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -163,7 +164,7 @@ func (g *grpcClient) exchange(ctx context.Context, r *Request, _ *url.URL, s *st
 	st := status.Convert(err)
 	reply.Status = httpStatus[st.Code()]
 	if err != nil {
-		reply.Fault, reply.Text = faultOf(ctx, st), st.Message()
+		reply.Fault, reply.Text = g.faultOf(ctx, st), st.Message()
 	}
 	if reply.Fault == attack.KindTimeout {
 		reply.Status = 0
@@ -251,12 +252,14 @@ func (c *grpcCall) decode(messages [][]byte) ([]byte, error) {
 	return append(append([]byte("["), bytes.Join(parts, []byte(","))...), ']'), nil
 }
 
-// faultOf is empty for OK.
-func faultOf(ctx context.Context, st *status.Status) string {
+// faultOf is empty for OK. The server knows the deadline, too, and may be the first
+// to say that it is over.
+func (g *grpcClient) faultOf(ctx context.Context, st *status.Status) string {
+	deadline, _ := ctx.Deadline()
 	switch {
 	case st.Code() == codes.OK:
 		return ""
-	case st.Code() == codes.DeadlineExceeded && ctx.Err() != nil:
+	case st.Code() == codes.DeadlineExceeded && time.Until(deadline) < g.config.Timeout/10:
 		return attack.KindTimeout
 	}
 	return "grpc-" + kebab(st.Code())

@@ -30,15 +30,16 @@ type Request struct {
 	Checks   []Check
 	Extracts []Extract
 
-	scheme string
-	fixed  *url.URL    // nil: the URL has templates
-	text   string      // of fixed
-	header http.Header // nil: the header has templates
-	host   string      // of the header
-	body   []byte      // when it has no templates
-	call   *grpcCall
-	by     protocol
-	ready  *lean.Request // as sent by leanClient
+	scheme    string
+	fixed     *url.URL    // nil: the URL has templates
+	fixedHost string      // of a URL whose templates stand behind it
+	text      string      // of fixed
+	header    http.Header // nil: the header has templates
+	host      string      // of the header
+	body      []byte      // when it has no templates
+	call      *grpcCall
+	by        protocol
+	ready     *lean.Request // as sent by leanClient
 }
 
 // Field is one line of a header.
@@ -225,4 +226,18 @@ func (r *Request) with(run string) *Request {
 		own.header.Set(attack.Header, run)
 	}
 	return &own
+}
+
+// SetHost notes the host of a URL whose templates stand behind it.
+func (r *Request) SetHost(host string) { r.fixedHost = host }
+
+// Host is where the request goes; "{{…}}" when that comes out of a template.
+func (r *Request) Host() string {
+	if r.fixed != nil {
+		return r.fixed.Host
+	}
+	if r.fixedHost != "" {
+		return r.fixedHost
+	}
+	return "{{…}}"
 }

@@ -101,7 +101,7 @@ func (p Plan) streams() [][]Part {
 
 // Duration is the length of the plan.
 func (p Plan) Duration() time.Duration {
-	d := p.Stages.Duration()
+	d := max(p.length, p.Stages.Duration())
 	for _, s := range p.Scenarios {
 		d = max(d, s.Start+s.Stages.Duration())
 	}

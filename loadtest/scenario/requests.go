@@ -107,9 +107,11 @@ func (c *compiler) finish(r *flow.Request, t api.Target) error {
 		return err
 	}
 	if _, static := r.URL.Static(); !static {
-		if err := c.templatedURL(scheme, rest); err != nil {
+		host, err := c.templatedURL(scheme, rest)
+		if err != nil {
 			return &flow.Problem{Field: "url", Err: err}
 		}
+		r.SetHost(host)
 	}
 	if !strings.HasPrefix(scheme, "grpc") {
 		return nil
@@ -117,22 +119,24 @@ func (c *compiler) finish(r *flow.Request, t api.Target) error {
 	return c.grpc(r, t)
 }
 
-// templatedURL checks as much of the URL as is fixed.
-func (c *compiler) templatedURL(scheme, rest string) error {
+// templatedURL checks as much of the URL as is fixed: its host, if no template is in
+// it, is what is returned.
+func (c *compiler) templatedURL(scheme, rest string) (host string, err error) {
 	if !slices.Contains([]string{"http", "https", "ws", "wss"}, scheme) {
-		return fmt.Errorf("its protocol %q must be http, https, ws or wss: with templates in it there are no others", scheme)
+		return "", fmt.Errorf("its protocol %q must be http, https, ws or wss: with templates in it there are no others", scheme)
 	}
-	host, _, whole := strings.Cut(rest, "/")
-	if i := strings.IndexAny(host, "?#"); i >= 0 {
-		host, whole = host[:i], true
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
 	}
-	if strings.Contains(host, "{{") || !whole {
-		return nil // every host is checked when it is known
+	if strings.Contains(rest[:end], "{{") || end == len(rest) {
+		return "", nil // every host is checked when it is known
 	}
-	if u, err := url.Parse(scheme + "://" + host); err != nil || !c.limits.Allows(u.Host) {
-		return fmt.Errorf("host %s is not on the list of hosts that may be load-tested", host)
+	u, err := url.Parse(scheme + "://" + rest[:end])
+	if err != nil || !c.limits.Allows(u.Host) {
+		return "", fmt.Errorf("host %s is not on the list of hosts that may be load-tested", rest[:end])
 	}
-	return nil
+	return u.Host, nil
 }
 
 func (c *compiler) grpc(r *flow.Request, t api.Target) error {

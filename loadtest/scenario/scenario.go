@@ -32,7 +32,8 @@ type Plan struct {
 	Workers    int
 	Timeout    time.Duration
 	Thresholds []Threshold
-	Series     []Series // what is sent, apart; in the order of attack.Config.Series
+	Series     []Series      // what is sent, apart; in the order of attack.Config.Series
+	length     time.Duration // of recorded calls; 0: the stages'
 	spec       api.ScenarioSpec
 	limits     Limits
 	files      Files

@@ -54,6 +54,7 @@ func (g *greeter) Check(ctx context.Context, in *healthpb.HealthCheckRequest) (*
 		select {
 		case <-g.hang:
 		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	_ = grpc.SetHeader(ctx, metadata.Pairs("x-for", strings.Join(md.Get("x-user"), "")))

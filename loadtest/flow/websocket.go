@@ -37,13 +37,14 @@ func (w *wsClient) exchange(ctx context.Context, r *Request, u *url.URL, s *stat
 		refuse(reply, err)
 		return a
 	}
-	conn, res, err := websocket.Dial(timed, u.String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{
-			Transport:     w.http.transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		HTTPHeader: head.Clone(), Host: host,
-	})
+	conn, res, err := websocket.Dial(timed, //nolint:bodyclose // Dial has closed it, as it says
+		u.String(), &websocket.DialOptions{
+			HTTPClient: &http.Client{
+				Transport:     w.http.transport,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+			HTTPHeader: head.Clone(), Host: host,
+		})
 	if res != nil {
 		a.header = res.Header
 	}
@@ -112,7 +113,7 @@ func (w *wsClient) hold(ctx context.Context, conn *websocket.Conn, d time.Durati
 		case err := <-ended:
 			return err
 		case <-timer.C:
-			defer func() { <-ended }()
+			defer func() { _ = <-ended }() // that it is closed: by us
 		}
 	}
 	_ = conn.Close(websocket.StatusNormalClosure, "") // it has said everything

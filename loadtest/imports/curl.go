@@ -111,16 +111,15 @@ type curlCommand struct {
 // word takes an option with its value, or an address, and says how many words it was.
 func (p *curlCommand) word(words []string) (int, error) {
 	w := words[0]
-	name, value, attached := w, "", false
 	switch {
 	case strings.HasPrefix(w, "--"):
-		name, value, attached = strings.Cut(w[2:], "=")
 	case strings.HasPrefix(w, "-") && len(w) > 1:
 		return p.short(words)
 	default:
 		p.urls = append(p.urls, w)
 		return 1, nil
 	}
+	name, value, attached := strings.Cut(w[2:], "=")
 	f := flags[name]
 	if f == unknown || len(name) == 1 {
 		return 0, fmt.Errorf("option --%s of curl is not known here: leave it out", name)

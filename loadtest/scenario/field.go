@@ -24,7 +24,7 @@ func Fields(err error) []FieldError {
 	if errors.As(err, &field) && field == err { //nolint:errorlint // the error itself, not one that it wraps
 		return []FieldError{*field}
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level at a time
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []FieldError
 		for _, e := range many.Unwrap() {
 			all = append(all, Fields(e)...)

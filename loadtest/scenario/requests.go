@@ -48,7 +48,7 @@ func (c *compiler) requests(at, scenario string, targets []api.Target, scope *te
 }
 
 func problemsAt(field string, err error) error {
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what errors.Join made in request
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return problemAt(field, err)
 	}

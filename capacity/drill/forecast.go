@@ -54,13 +54,19 @@ func foresee(zone string, l Load) Forecast {
 	}
 	left := all - l.Pods[zone]
 	f := Forecast{Function: l.Function, Offered: l.QPS, Limit: l.Limit * float64(left) / float64(all)}
-	admitted := func(limit float64) float64 { return l.QPS * (1 - predict.Refused(l.QPS, limit, l.Depth)) }
+	depth := predict.Depth(l.QPS, l.Limit, l.Depth, l.Cut)
+	admitted := func(limit float64) float64 {
+		if limit == 0 {
+			return l.QPS
+		}
+		return l.QPS * (1 - predict.RefusedBunched(l.QPS, limit, depth*limit/l.Limit)) // a bucket holds a part of a second
+	}
 	before := admitted(l.Limit)
 	f.Before = before / float64(all)
 	after := 0.0
 	if f.Refused = 1; left > 0 {
-		f.Refused = predict.Refused(l.QPS, f.Limit, l.Depth)
 		after = admitted(f.Limit)
+		f.Refused = 1 - after/l.QPS
 		f.After = after / float64(left)
 	}
 	f.P99.How = predict.Unknown

@@ -29,6 +29,7 @@ type Load struct {
 	From  string         // where the peak is from, such as "declared"
 	Limit float64        // of the function with all these pods, requests a second; 0: none
 	Depth float64        // requests that the limit lets through at once
+	Cut   float64        // share of calls that it refuses now
 	Curve *predict.Curve // latency by load; nil: unknown
 }
 

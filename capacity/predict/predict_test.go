@@ -43,13 +43,13 @@ func trial(r *rand.Rand, places int, service func(*rand.Rand) float64, inTurn bo
 	if inTurn {
 		dealers = 1
 	}
-	curve, err := Fit(f.past(r, between(0.55*steady*full, steady*full, 60)...), dealers)
+	curve, err := Fit(f.past(r, between(0.55*steady*full, steady*full, 40)...), dealers)
 	if err != nil {
 		panic(err)
 	}
 	left := fleet{4, places, inTurn, service}
 	after := 1.5 * steady * full
-	return curve.At(after, 4), quantile(left.run(r, after, 400_000), 0.99)
+	return curve.At(after, 4), quantile(left.run(r, after, 200_000), 0.99)
 }
 
 // TestLossOfAZone: the p99 after the loss, of queues whose law is known, from a past
@@ -57,26 +57,25 @@ func trial(r *rand.Rand, places int, service func(*rand.Rand) float64, inTurn bo
 func TestLossOfAZone(t *testing.T) {
 	var errs []float64
 	outside := 0
-	for _, name := range slices.Sorted(maps.Keys(laws)) {
-		for _, inTurn := range []bool{false, true} {
-			law := laws[name]
-			e, seen := trial(rand.New(rand.NewPCG(0, 7)), law.places, law.service, inTurn, 0.5)
-			off := e.P99.Seconds()/seen - 1
-			t.Logf("%-20s in turn %-5v load 50 %% → 75 %%: predicted %6.1f ms (%5.1f to %5.1f), seen %6.1f ms: %+.0f %%",
-				name, inTurn, e.P99.Seconds()*1e3, e.Low.Seconds()*1e3, e.High.Seconds()*1e3, seen*1e3, 100*off)
-			if e.How != Extrapolated {
-				t.Errorf("%s: %+v", name, e)
-			}
-			errs = append(errs, math.Abs(off))
-			if seen < e.Low.Seconds() || e.High > 0 && seen > e.High.Seconds() {
-				outside++
-			}
+	for i, name := range slices.Sorted(maps.Keys(laws)) {
+		inTurn := i%2 == 0
+		law := laws[name]
+		e, seen := trial(rand.New(rand.NewPCG(0, 7)), law.places, law.service, inTurn, 0.5)
+		off := e.P99.Seconds()/seen - 1
+		t.Logf("%-20s in turn %-5v load 50 %% → 75 %%: predicted %6.1f ms (%5.1f to %5.1f), seen %6.1f ms: %+.0f %%",
+			name, inTurn, e.P99.Seconds()*1e3, e.Low.Seconds()*1e3, e.High.Seconds()*1e3, seen*1e3, 100*off)
+		if e.How != Extrapolated {
+			t.Errorf("%s: %+v", name, e)
+		}
+		errs = append(errs, math.Abs(off))
+		if seen < e.Low.Seconds() || e.High > 0 && seen > e.High.Seconds() {
+			outside++
 		}
 	}
 	slices.Sort(errs)
 	t.Logf("error of %d: median %.1f %%, p90 %.1f %%, largest %.1f %%; outside of the interval %d", len(errs), 100*quantile(errs, 0.5), 100*quantile(errs, 0.9), 100*errs[len(errs)-1], outside)
-	if quantile(errs, 0.5) > 0.08 || quantile(errs, 0.9) > 0.2 || outside > 3 {
-		t.Error("want half within 8 %, nine of ten within 20 %, and the truth in the interval")
+	if quantile(errs, 0.5) > 0.1 || quantile(errs, 0.9) > 0.2 || outside > 1 {
+		t.Error("want half within 10 %, nine of ten within 20 %, and the truth in the interval")
 	}
 }
 
@@ -150,7 +149,7 @@ func bucket(r *rand.Rand, offered, limit, burst float64) float64 {
 	return refused / calls
 }
 
-// TestNoModelIsWorseOff: more load is never faster, more pods are never slower.
+// TestMoreLoadIsNeverFaster: more load is never faster, more pods are never slower.
 func TestMoreLoadIsNeverFaster(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for _, places := range []int{1, 3, 12} {
@@ -168,5 +167,25 @@ func TestMoreLoadIsNeverFaster(t *testing.T) {
 			}
 			last = e
 		}
+	}
+}
+
+// TestBunches: a bucket that refuses more than chance explains is less deep than it
+// seems, and what it refuses at another limit follows from that.
+func TestBunches(t *testing.T) {
+	if got := Depth(550, 1000, 20, 0); got != 20 {
+		t.Errorf("nothing refused: depth %v", got)
+	}
+	if got := Depth(1200, 1000, 20, 0.3); got != 20 {
+		t.Errorf("above the limit: depth %v", got)
+	}
+	for _, depth := range []float64{2.5, 5, 12} {
+		refused := RefusedBunched(550, 1000, depth)
+		if got := Depth(550, 1000, 20, refused); math.Abs(got-depth) > 0.01 {
+			t.Errorf("depth %v, want %v", got, depth)
+		}
+	}
+	if got := Depth(100, 1000, 20, 0.9); math.Abs(got-2) > 0.01 {
+		t.Errorf("more than any depth explains: %v", got)
 	}
 }

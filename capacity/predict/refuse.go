@@ -16,10 +16,16 @@ import "math"
 // the continuous approximation. Far above the limit it is λ - F; a bucket of 2 % of a
 // second refuses some calls shortly below the limit, too.
 func Refused(offered, limit, burst float64) float64 {
+	return RefusedBunched(offered, limit, max(burst, 1))
+}
+
+// RefusedBunched is Refused at a depth as Depth gives it, which may be less than one
+// call.
+func RefusedBunched(offered, limit, b float64) float64 {
 	if limit <= 0 || offered <= 0 {
 		return 0
 	}
-	mu, b := offered-limit, max(burst, 1)
+	mu := offered - limit
 	x := 2 * mu * b / offered
 	lacking := 0.0
 	switch {
@@ -31,4 +37,23 @@ func Refused(offered, limit, burst float64) float64 {
 		lacking = mu / -math.Expm1(-x)
 	}
 	return min(1, max(0, lacking/offered))
+}
+
+// Depth is how many requests a bucket seems to hold, by the share of calls that it
+// refuses at a rate: calls that come in bunches, from a few callers or from one that
+// was held up, find it less deep than it is. It is between a tenth of nominal and
+// nominal.
+func Depth(offered, limit, nominal, refused float64) float64 {
+	if limit <= 0 || offered <= 0 || offered >= limit || Refused(offered, limit, nominal) >= refused {
+		return nominal
+	}
+	low, high := 0.1*nominal, nominal
+	for range 40 {
+		if middle := (low + high) / 2; RefusedBunched(offered, limit, middle) > refused {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high
 }

@@ -110,10 +110,12 @@ func (d *driver) takeUp() error {
 func (d *driver) next(ctx context.Context) error {
 	to := d.r.Spec.Steps[d.r.Step].Percent
 	check, err := d.Check(ctx, d.r, to)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return errLeft
+	case err != nil:
 		return fmt.Errorf("%w: before %d %%: %w", ErrGate, to, err)
-	}
-	if !check.OK {
+	case !check.OK:
 		return fmt.Errorf("%w: before %d %%: %s", ErrGate, to, check.Figures)
 	}
 	if err := d.mine(); err != nil {
@@ -124,7 +126,9 @@ func (d *driver) next(ctx context.Context) error {
 		d.r.Going = 0
 		return fmt.Errorf("write it down: %w", err)
 	}
-	if err := d.Move(ctx, d.r, to, d.r.Ends); err != nil {
+	if err := d.Move(ctx, d.r, to, d.r.Ends); err != nil && ctx.Err() != nil {
+		return errLeft // who takes it up sees how far it came
+	} else if err != nil {
 		return fmt.Errorf("move to %d %%: %w", to, err)
 	}
 	d.r.Step, d.r.Since, d.r.Going = d.r.Step+1, time.Now(), 0

@@ -104,6 +104,16 @@ func TestDrive(t *testing.T) {
 		"the process stops": {func(_ *traffic, _ *switchover.Record, _ chan struct{}, stop func()) {
 			time.AfterFunc(90*time.Second, stop)
 		}, switchover.Moving, []int{10, 50}, 90 * time.Second},
+		"the process stops in the middle of a move": {func(f *traffic, _ *switchover.Record, _ chan struct{}, stop func()) {
+			f.moving = func(percent int) error {
+				if percent != 50 {
+					return nil
+				}
+				f.percent = percent
+				stop()
+				return context.Canceled
+			}
+		}, switchover.Moving, []int{10}, time.Minute},
 		"taken up in the middle": {func(f *traffic, r *switchover.Record, _ chan struct{}, _ func()) {
 			f.percent, r.Step, r.Since = 50, 2, time.Now().Add(-30*time.Second)
 		}, switchover.Expired, []int{100, 5}, time.Hour},

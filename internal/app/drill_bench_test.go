@@ -22,7 +22,7 @@ import (
 )
 
 // queueing is a pod of known law: it works on four calls at a time, each for a time by
-// chance with a mean of 20 ms; further ones wait in line. It saturates at 200/s.
+// chance with a mean of 20 ms; further ones wait in line. It saturates at 40/s.
 func queueing(b *testing.B) string {
 	places := make(chan struct{}, 4)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +30,7 @@ func queueing(b *testing.B) string {
 			return
 		}
 		places <- struct{}{}
-		time.Sleep(time.Duration(rand.ExpFloat64() * float64(20*time.Millisecond)))
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(100*time.Millisecond)))
 		<-places
 	}))
 	b.Cleanup(s.Close)
@@ -41,7 +41,7 @@ func queueing(b *testing.B) string {
 // Envoy, and prints what was predicted beside what was seen: with a limit that is far
 // away, and with one that has to refuse. It takes three minutes each time.
 func BenchmarkDrill(b *testing.B) {
-	for name, rate := range map[string]int{"latency": 185, "refusals": 130} {
+	for name, rate := range map[string]int{"latency": 37, "refusals": 26} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				drillOnce(b, rate)
@@ -88,7 +88,7 @@ spec:
 	offered := make(chan float64, 1)
 	calls.Go(func() { offer(ctx, "http://"+s.Addresses().Gateway+"/feed", offered) })
 	for i := range 8 { // the past: from 30 to 50 % of what the pods can do
-		offered <- 360 + 240*float64(i)/7
+		offered <- 72 + 48*float64(i)/7
 		time.Sleep(11 * time.Second)
 	}
 	time.Sleep(10 * time.Second)
@@ -131,7 +131,7 @@ func offer(ctx context.Context, url string, rates <-chan float64) {
 
 func orderDrill(b *testing.B, s *app.System) drill.Record {
 	c := benchCaller{b, s}
-	r := c.ask(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b", HoldS: 40, Force: true})
+	r := c.ask(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b", HoldS: 60, Force: true})
 	for r.State == drill.Running {
 		time.Sleep(200 * time.Millisecond)
 		r = c.ask(http.MethodGet, "/drills/"+r.ID, nil)

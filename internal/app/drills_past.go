@@ -32,6 +32,10 @@ func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
 	if err != nil {
 		return nil, err
 	}
+	cut, err := s.refusedNow(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.rising(ctx, qps); err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
 	set := s.registry.Current().Set
 	var loads []drill.Load
 	for _, f := range s.xds.State().Functions {
-		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: map[string]int{}, Limit: f.Limit, Depth: depthOf(f)}
+		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: map[string]int{}, Limit: f.Limit, Depth: depthOf(f), Cut: cut[f.Name]}
 		l.Peak, l.From = peaks[f.Name], "the highest minute of the last 7 days"
 		if fc, ok := forecast[f.Name]; ok && fc.err == nil {
 			if peak, text := fc.text(s.cfg.Capacity.Risk); peak > l.Peak {
@@ -92,6 +96,27 @@ func (s *System) rising(ctx context.Context, qps map[string]float64) error {
 		qps[name] = max(qps[name], float64(n)/fresh.Seconds())
 	}
 	return rows.Err()
+}
+
+// refusedNow is the share of each function's calls that its capacity's limit refused
+// in the last minute.
+func (s *System) refusedNow(ctx context.Context) (map[string]float64, error) {
+	rows, err := s.ch.Query(ctx, `SELECT function, sumIf(sample_weight, limited_by = 'capacity') / sum(sample_weight) FROM calls
+		WHERE load_test = '' AND ts > fromUnixTimestamp64Micro(?) GROUP BY function`, time.Now().Add(-recent).UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("read recent refusals: %w", err)
+	}
+	defer rows.Close()
+	cut := map[string]float64{}
+	for rows.Next() {
+		var name string
+		var share float64
+		if err := rows.Scan(&name, &share); err != nil {
+			return nil, fmt.Errorf("read recent refusals: %w", err)
+		}
+		cut[name] = share
+	}
+	return cut, rows.Err()
 }
 
 // depthOf is how many requests the function's bucket lets through at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,11 @@ import (
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
 )
+
+// patient is the function with an objective that a busy machine keeps.
+func patient(a, b, c string) string {
+	return strings.Replace(feed(a, b, c), "p99: 100ms", "p99: 30s", 1)
+}
 
 // traffic calls the function at a steady rate until stop, and counts failures.
 func (c caller) traffic(t *testing.T, rate int) (failed *atomic.Int64, stop func()) {
@@ -78,9 +84,10 @@ func (c caller) share(zone string) int {
 // that is carried out, one that is refused, one that is given up, and what is left of
 // one whose process was killed.
 func TestDrill(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t)
 	leaveBehind(t, cfg, "zb-c")
-	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	write(t, cfg.ResourcesDir, "feed.yaml", patient(pod(t, "a"), pod(t, "b"), pod(t, "c")))
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: transport, Timeout: deadline}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -223,10 +230,11 @@ func (c caller) refused(t *testing.T, cfg config.Config) {
 
 // TestPractice: a drill that nobody orders, and what is told of it.
 func TestPractice(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t)
 	cfg.Practice.Times, cfg.Practice.Hold, cfg.Practice.Zones = []string{"daily 00:00"}, api.Duration(time.Second), []string{"zb-c"}
 	cfg.Practice.Window, cfg.Capacity.TimeZone = api.Duration(24*time.Hour), "UTC"
-	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	write(t, cfg.ResourcesDir, "feed.yaml", patient(pod(t, "a"), pod(t, "b"), pod(t, "c")))
 	dir := filepath.Join(cfg.DataDir, "drills") // practice was asked for days ago
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -251,5 +259,40 @@ func TestPractice(t *testing.T) {
 			c.do(req, &metrics)
 			return strings.Contains(metrics, want)
 		})
+	}
+}
+
+// TestKilledZone kills a zone's pods, which are the test's own, under load.
+func TestKilledZone(t *testing.T) {
+	t.Parallel()
+	var dead atomic.Bool
+	mortal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if dead.Load() {
+			if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				_ = conn.Close()
+			}
+		}
+	}))
+	t.Cleanup(mortal.Close)
+	cfg := testConfig(t)
+	cfg.Envoy.Canary = false
+	function := patient(pod(t, "a"), strings.TrimPrefix(mortal.URL, "http://"), pod(t, "c"))
+	write(t, cfg.ResourcesDir, "feed.yaml", strings.Replace(function, "spec:\n", "spec:\n  healthCheck: {path: /healthz}\n  idempotent: true\n", 1))
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: transport, Timeout: deadline}}
+	t.Cleanup(transport.CloseIdleConnections)
+	c.system.UseTestFleet(app.TestFleet{
+		Kill:   func(context.Context, string) error { dead.Store(true); return nil },
+		Revive: func(context.Context, string) error { dead.Store(false); return nil },
+	})
+	c.eventually("all pods counted for the limit", func() bool { return c.limit() == 3000 })
+	failed, stop := c.traffic(t, 100)
+	r := c.drill(t, app.DrillOrder{Zone: "zb-b", Kill: true, HoldS: 3})
+	stop()
+	if r.State != drill.Done || !r.Restored || dead.Load() || c.limit() != 3000 || r.Seen == nil {
+		t.Fatalf("limit %v: %+v", c.limit(), r)
+	}
+	if r.Seen.Failed > 0 || failed.Load() > 0 || r.Seen.Calls == 0 {
+		t.Errorf("%d calls failed: %+v", failed.Load(), r.Seen)
 	}
 }

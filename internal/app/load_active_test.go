@@ -57,6 +57,7 @@ func (c caller) watch(t *testing.T, run string) (first string, stop func() app.L
 
 // TestProductionStopsAStressTest: when production's calls fail, and on command.
 func TestProductionStopsAStressTest(t *testing.T) {
+	t.Parallel()
 	var failing atomic.Bool
 	var since atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +70,7 @@ func TestProductionStopsAStressTest(t *testing.T) {
 	address := strings.TrimPrefix(s.URL, "http://")
 	cfg := testConfig(t)
 	cfg.Envoy.Canary = false
-	write(t, cfg.ResourcesDir, "feed.yaml", strings.Replace(feed(address, "127.0.0.1:1", "127.0.0.1:2"), "spec:\n", "spec:\n  retries: {attempts: 0}\n", 1))
+	write(t, cfg.ResourcesDir, "feed.yaml", strings.Replace(patient(address, "127.0.0.1:1", "127.0.0.1:2"), "spec:\n", "spec:\n  retries: {attempts: 0}\n", 1))
 	c := caller{t: t, system: start(t, cfg), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}}
 	c.eventually("calls are answered", func() bool { _, status := c.call(); return status == http.StatusOK })
 	_, end := c.traffic(t, 100)
@@ -90,6 +91,15 @@ func TestProductionStopsAStressTest(t *testing.T) {
 	var list app.ActiveLoadList
 	if c.api(http.MethodGet, "/load-active", nil, &list); len(list.Runs) != 1 || list.Runs[0].Run != "lt-1" {
 		t.Errorf("under way: %+v", list)
+	}
+	c.eventually("the test's calls are stored", func() bool {
+		var calls app.CallList
+		c.api(http.MethodGet, "/calls?load_run=lt-1&status=5xx", nil, &calls)
+		return len(calls.Calls) == broken
+	})
+	var health app.CallHealth
+	if c.api(http.MethodGet, "/calls/health", nil, &health); health.Failed > 0 || health.Calls == 0 {
+		t.Errorf("production's health: %+v", health)
 	}
 	time.AfterFunc(500*time.Millisecond, func() { since.Store(time.Now().UnixNano()); failing.Store(true) })
 	if got := stop(); !strings.HasPrefix(got.Reason, "production: feed: ") || !failing.Load() {

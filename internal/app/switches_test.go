@@ -18,9 +18,10 @@ func switchText(name, what, steps string) string {
 // TestSwitches moves a zone's traffic and a revision's on a real Envoy, restarts the
 // system in the middle, and restores.
 func TestSwitches(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t)
 	cfg.Envoy.Canary = false
-	write(t, cfg.ResourcesDir, "feed.yaml", feed(pod(t, "a"), pod(t, "b"), pod(t, "c")))
+	write(t, cfg.ResourcesDir, "feed.yaml", patient(pod(t, "a"), pod(t, "b"), pod(t, "c")))
 	write(t, cfg.ResourcesDir, "two.yaml", strings.NewReplacer("name: feed}", "name: two}", "/feed", "/two").Replace(released(pod(t, "r1"), pod(t, "r2"), "two:2")))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}
 	begin := func() caller {

@@ -77,7 +77,7 @@ func loadRun(t *testing.T, address, target string) (code int, r report.Result, s
 	}
 	for file, text := range map[string]string{
 		filepath.Join(dir, "run", "addresses.json"): string(text),
-		filepath.Join(dir, "s.yaml"): fmt.Sprintf("apiVersion: kongdao.io/v1\nkind: Scenario\nmetadata: {name: s}\nspec:\n  targets: [{method: GET, url: %q}]\n  stages: [{rate: 50, duration: 60s}]\n  workers: 200\n  timeout: 60s\n", target),
+		filepath.Join(dir, "s.yaml"):                fmt.Sprintf("apiVersion: kongdao.io/v1\nkind: Scenario\nmetadata: {name: s}\nspec:\n  targets: [{method: GET, url: %q}]\n  stages: [{rate: 50, duration: 60s}]\n  workers: 200\n  timeout: 60s\n", target),
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -48,6 +48,7 @@ func Run(ctx context.Context, o Options) (r Report, err error) {
 		err = fmt.Errorf("%w: %s", ErrMissed, strings.Join(missed, ", "))
 	}
 	if o.Stay && ctx.Err() == nil {
+		w.system.UseTestFleet(w.testFleet())
 		fmt.Fprintln(o.Out, "\nstays up until Ctrl-C")
 		select {
 		case <-ctx.Done():

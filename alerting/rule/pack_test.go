@@ -231,6 +231,14 @@ var packCases = []struct {
 		want: []string{`PracticeMissed{severity="ticket", zone="zb-a"}: the last drill as planned is 31d 0h 0m 0s ago`},
 	},
 	{
+		name: "a release whose calls take longer, and one whose do not beyond chance",
+		series: `
+			kongdao_capacity_release_slowdown{function="feed",revision="r13",before="r12"} 1.27x20
+			kongdao_capacity_release_slowdown{function="cart",revision="r2",before="r1"} 1.04x20`,
+		at:   60 * time.Second,
+		want: []string{`ReleaseSlower{before="r12", function="feed", revision="r13", severity="ticket"}: its calls take at least 1.27 times as long`},
+	},
+	{
 		name: "what waits too long, and who cannot be seen",
 		series: `
 			kongdao_collector_oldest_unstored_seconds 90x20

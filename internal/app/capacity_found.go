@@ -43,6 +43,7 @@ func (s *System) foundRoutes(h huma.API) {
 	huma.Post(h, "/api/v1/capacity/found", s.postFound)
 	huma.Get(h, "/api/v1/capacity/found", s.getFound)
 	huma.Get(h, "/api/v1/capacity/offered/{name}", s.getOffered)
+	huma.Get(h, "/api/v1/capacity/watch", s.getWatch)
 }
 
 var runPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$`)

@@ -77,6 +77,7 @@ type System struct {
 	releases  *release.Controller
 	forecasts forecasts
 	gates     gatekeeper
+	watched   watcher
 	addresses Addresses
 
 	addressesMu sync.Mutex // of addresses, once the system has started
@@ -195,6 +196,9 @@ func (s *System) start(ctx context.Context) error {
 		s.switches.resume()
 	}
 	if err := s.startPractice(); err != nil {
+		return err
+	}
+	if err := s.startWatch(); err != nil {
 		return err
 	}
 	if s.has(PartAPI) {

@@ -21,7 +21,7 @@ import (
 
 func (e *env) capacityCommand() *cobra.Command {
 	return group("capacity", "a pod's safe rate, pods per zone, and whether a function may go live",
-		e.capacityFindCommand(), e.capacityPlanCommand(), e.capacityGateCommand(), e.capacityApplyCommand())
+		e.capacityFindCommand(), e.capacityPlanCommand(), e.capacityGateCommand(), e.capacityApplyCommand(), e.capacityWatchCommand())
 }
 
 type findFlags struct {

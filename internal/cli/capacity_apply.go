@@ -248,7 +248,11 @@ func (a *applied) edit() (before, after []byte, err error) {
 		return nil, nil, fmt.Errorf("%s: %w: %w", a.File, apply.ErrByHand, problems)
 	}
 	if !bytes.Equal(before, after) {
-		text := diff.Diff("a/"+a.File, before, "b/"+a.File, after)
+		from, to := "a/"+a.File, "b/"+a.File
+		if filepath.IsAbs(a.File) {
+			from, to = a.File, a.File
+		}
+		text := diff.Diff(from, before, to, after)
 		_, hunks, _ := bytes.Cut(text, []byte("\n")) // its first line is for git alone
 		a.Diff = string(hunks)
 	}

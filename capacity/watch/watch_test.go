@@ -1,0 +1,254 @@
+package watch
+
+import (
+	"container/heap"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/predict"
+)
+
+// pod is of known law: calls wait in line for one of its places.
+type pod struct {
+	name    string
+	places  int
+	service func(*rand.Rand) float64
+}
+
+func exponential(mean float64) func(*rand.Rand) float64 {
+	return func(r *rand.Rand) float64 { return mean * r.ExpFloat64() }
+}
+
+func lognormal(mean, cv float64) func(*rand.Rand) float64 {
+	s2 := math.Log(1 + cv*cv)
+	return func(r *rand.Rand) float64 { return mean * math.Exp(math.Sqrt(s2)*r.NormFloat64()-s2/2) }
+}
+
+func pods() []pod {
+	return []pod{
+		{"M/M/1", 1, exponential(0.004)},
+		{"M/M/4", 4, exponential(0.013)},
+		{"M/M/16", 16, exponential(0.05)},
+		{"M/G/4 lognormal", 4, lognormal(0.0133, 1)},
+		{"M/G/8 lognormal", 8, lognormal(0.03, 0.5)},
+	}
+}
+
+type free []float64
+
+func (f free) Len() int           { return len(f) }
+func (f free) Less(i, j int) bool { return f[i] < f[j] }
+func (f free) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
+func (f *free) Push(x any)        { *f = append(*f, x.(float64)) }
+func (f *free) Pop() any {
+	last := (*f)[len(*f)-1]
+	*f = (*f)[:len(*f)-1]
+	return last
+}
+
+// run are the durations of calls that come by chance.
+func (p pod) run(r *rand.Rand, rate float64, calls int) []float64 {
+	places := make(free, p.places)
+	now := 0.0
+	took := make([]float64, 0, calls)
+	for n := range calls + calls/4 {
+		now += r.ExpFloat64() / rate
+		places[0] = max(now, places[0]) + p.service(r)
+		if n >= calls/4 {
+			took = append(took, places[0]-now)
+		}
+		heap.Fix(&places, 0)
+	}
+	slices.Sort(took)
+	return took
+}
+
+func quantile(sorted []float64, p float64) float64 {
+	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
+}
+
+// past is ten seconds of three pods at each rate.
+func (p pod) past(r *rand.Rand, rates ...float64) (all []Stretch) {
+	const fleet = 3
+	for i, rate := range rates {
+		calls := int(10 * rate * fleet)
+		took := p.run(r, rate, calls)
+		s := Stretch{At: time.Unix(int64(10*i), 0), Sample: predict.Sample{Rate: rate, Pods: fleet, Calls: float64(calls)}}
+		for _, l := range predict.Levels() {
+			s.Quantiles = append(s.Quantiles, quantile(took, l))
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// truth is the highest rate at which p99 stays within the objective.
+func (p pod) truth(limit float64) float64 {
+	low, high := 0.0, 2*p.capacity()
+	for range 9 {
+		middle := (low + high) / 2
+		if quantile(p.run(rand.New(rand.NewPCG(5, 5)), middle, 150_000), 0.99) <= limit {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+func (p pod) capacity() float64 {
+	r, mean := rand.New(rand.NewPCG(3, 3)), 0.0
+	for range 20000 {
+		mean += p.service(r) / 20000
+	}
+	return float64(p.places) / mean
+}
+
+// objective is 1.8 times the p99 of an idle pod.
+func (p pod) objective() (api.Objective, float64) {
+	limit := 1.8 * quantile(p.run(rand.New(rand.NewPCG(4, 4)), 0.02*p.capacity(), 100_000), 0.99)
+	return api.Objective{Latency: api.LatencyObjective{P99: api.Duration(limit * float64(time.Second))}}, limit
+}
+
+func between(a, b float64, n int) (all []float64) {
+	for i := range n {
+		all = append(all, a+(b-a)*float64(i)/float64(n-1))
+	}
+	return all
+}
+
+// TestSafeRate: what pods that reached 60 % of their rate are said to be able to do, and
+// what they are. Pods of many places do not keep calls waiting at that load, so that
+// nothing tells how many they have: then nothing is said.
+func TestSafeRate(t *testing.T) {
+	for i, p := range pods()[1:4] {
+		o, limit := p.objective()
+		truth := p.truth(limit)
+		e := Of(p.past(rand.New(rand.NewPCG(uint64(i), 8)), between(0.2*truth, 0.6*truth, 90)...), o, 0, 3)
+		off := e.Safe/truth - 1
+		t.Logf("%-16s truth %.1f/s, said %+v: %+.1f %%", p.name, truth, e, 100*off)
+		switch {
+		case p.places > 4 && e.Known && math.Abs(off) > 0.25, p.places <= 4 && (!e.Known || math.Abs(off) > 0.15):
+			t.Errorf("%s: truth %.1f/s, got %+v", p.name, truth, e)
+		}
+	}
+}
+
+// TestSeen: pods that went beyond their rate are not extrapolated.
+func TestSeen(t *testing.T) {
+	p := pods()[1]
+	o, limit := p.objective()
+	truth := p.truth(limit)
+	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.3*truth, 1.1*truth, 120)...), o, 0, 3)
+	if !e.Known || e.How != predict.Seen || math.Abs(e.Safe/truth-1) > 0.1 {
+		t.Errorf("truth %.1f, got %+v", truth, e)
+	}
+}
+
+func TestNotEnoughLoad(t *testing.T) {
+	p := pods()[2]
+	o, limit := p.objective()
+	truth := p.truth(limit)
+	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.05*truth, 0.15*truth, 120)...), o, 0, 3)
+	if e.Known || e.Why != fmt.Sprintf("not enough load to tell: highest seen %.1f/s", 0.15*truth) {
+		t.Errorf("got %+v", e)
+	}
+	if e := Of(nil, o, 0, 3); e.Known || !strings.Contains(e.Why, "too few calls") {
+		t.Errorf("got %+v", e)
+	}
+	if e := Of(nil, api.Objective{}, 0, 3); e.Known || e.Why != "there is no objective for latency" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// TestFailures: where calls begin to fail the rate ends, however fast answers are.
+func TestFailures(t *testing.T) {
+	p := pods()[1]
+	o, limit := p.objective()
+	o.Success = 0.999
+	truth := p.truth(limit)
+	all := p.past(rand.New(rand.NewPCG(1, 9)), between(0.3*truth, 0.9*truth, 120)...)
+	for i := range all {
+		if all[i].Rate > 0.7*truth {
+			all[i].Failed = 0.05 * all[i].Calls
+		}
+	}
+	if e := Of(all, o, 0, 3); !e.Known || e.Safe < 0.6*truth || e.Safe > 0.8*truth {
+		t.Errorf("failing from %.1f on: got %+v", 0.7*truth, e)
+	}
+}
+
+// slower is the same pod with calls that take k times as long.
+func (p pod) slower(k float64) pod {
+	service := p.service
+	p.service = func(r *rand.Rand) float64 { return k * service(r) }
+	return p
+}
+
+// TestRelease: one that takes a third longer is found at 30 % load, and one that does
+// not never is.
+func TestRelease(t *testing.T) {
+	alarms, found := 0, 0
+	const trials = 40
+	for n := range trials {
+		p := pods()[n%len(pods())]
+		r := rand.New(rand.NewPCG(uint64(n), 11))
+		full := p.capacity()
+		old := p.past(r, between(0.2*full, 0.4*full, 60)...)
+		if c := Compare("r1", old, p.past(r, between(0.15*full, 0.35*full, 30)...)); !c.Known || c.Worse {
+			alarms++
+			t.Logf("%s: the same is said to be %+v", p.name, c)
+		}
+		if c := Compare("r1", old, p.slower(1.33).past(r, between(0.15*full, 0.35*full, 30)...)); c.Worse && c.Low < 1.6 && c.High > 1.3 {
+			found++
+		} else {
+			t.Logf("%s: a third slower (and more, where calls wait) is said to be %+v", p.name, c)
+		}
+	}
+	if alarms > 0 || found < trials-2 {
+		t.Errorf("%d false alarms, %d of %d found", alarms, found, trials)
+	}
+	p := pods()[0]
+	if c := Compare("r1", p.past(rand.New(rand.NewPCG(1, 1)), between(50, 60, 20)...), p.past(rand.New(rand.NewPCG(1, 1)), between(100, 120, 20)...)); c.Known || c.Why == "" {
+		t.Errorf("never the same load: %+v", c)
+	}
+}
+
+// BenchmarkEstimate: pods that reached 60 % of their rate, against the truth.
+func BenchmarkEstimate(b *testing.B) {
+	for _, p := range pods() {
+		b.Run(strings.ReplaceAll(p.name, " ", "-"), func(b *testing.B) {
+			o, limit := p.objective()
+			truth := p.truth(limit)
+			var errs []float64
+			outside, unknown := 0, 0
+			for n := 0; b.Loop(); n++ {
+				b.StopTimer()
+				all := p.past(rand.New(rand.NewPCG(uint64(n), 21)), between(0.2*truth, 0.6*truth, 180)...)
+				b.StartTimer()
+				e := Of(all, o, 0, 3)
+				if !e.Known {
+					unknown++
+					continue
+				}
+				errs = append(errs, math.Abs(e.Safe/truth-1))
+				if truth < e.Low || truth > e.High {
+					outside++
+				}
+			}
+			slices.Sort(errs)
+			if len(errs) > 0 {
+				b.ReportMetric(100*quantile(errs, 0.5), "%error-p50")
+				b.ReportMetric(100*quantile(errs, 0.9), "%error-p90")
+				b.ReportMetric(100*float64(outside)/float64(len(errs)), "%outside")
+			}
+			b.ReportMetric(100*float64(unknown)/float64(unknown+len(errs)), "%unknown")
+		})
+	}
+}

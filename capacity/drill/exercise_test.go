@@ -22,7 +22,6 @@ type zones struct {
 	share   map[string]int
 	least   map[string]int // the lowest share that each ever had
 	health  func() error
-	alerts  func() []drill.Alert
 	saved   []drill.Record
 	failing error // of Save
 	killed  bool

@@ -97,8 +97,10 @@ func TestPractice(t *testing.T) {
 				return drill.Record{State: drill.Refused}, drill.ErrRefused
 			}
 		}, []string{"60.0 h: missed: zone must not be drained", "228.0 h: missed: zone must not be drained", "396.0 h: missed: zone must not be drained"}},
-		"a run of before the start": {func(p *drill.Practice) { p.Since = p.Since.Add(-200 * time.Hour) },
-			[]string{"0.0 h: missed: the process did not run", "58.0 h: drill", "226.0 h: drill", "394.0 h: drill"}},
+		"a run of before the start": {
+			func(p *drill.Practice) { p.Since = p.Since.Add(-200 * time.Hour) },
+			[]string{"0.0 h: missed: the process did not run", "58.0 h: drill", "226.0 h: drill", "394.0 h: drill"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := practising(t, c.alter); !slices.Equal(got, c.want) {

@@ -61,7 +61,7 @@ func models(bins []Sample, dealers int) []model {
 		if highest >= overload*m.capacity() {
 			return math.Inf(-1)
 		}
-		s := w.prior - 0.5*math.Pow(logHeld/heldSpread, 2)
+		s := w.prior - 0.5*(logHeld/heldSpread)*(logHeld/heldSpread)
 		for _, b := range bins {
 			s -= m.misfit(b) / 2
 		}

@@ -71,7 +71,7 @@ func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 	r.Proven = round(l.proven)
 	r.Safe = round(min(e.Low, max(l.proven, l.passed)))
 	if math.IsInf(min(l.broke, l.refused), 1) {
-		r.warn(c, l, e)
+		r.warn(c, l)
 		return
 	}
 	r.Estimate = round(e.Rate)
@@ -80,10 +80,10 @@ func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 		r.High = max(r.High, 1.01*l.broke)
 	}
 	r.High = math.Ceil(r.High*10) / 10
-	r.warn(c, l, e)
+	r.warn(c, l)
 }
 
-func (r *Result) warn(c Config, l *ladder, e Estimate) {
+func (r *Result) warn(c Config, l *ladder) {
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	if l.passed == 0 && l.proven == 0 {
 		warn("even %.1f/s broke the objective: is it met without load, and was the pod warm?", c.Start)

@@ -143,7 +143,8 @@ func (s *System) firing(ctx context.Context) ([]drill.Alert, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // the context bounds it
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask for alerts: %w", err)
 	}

@@ -113,7 +113,7 @@ func (w *wsClient) hold(ctx context.Context, conn *websocket.Conn, d time.Durati
 		case err := <-ended:
 			return err
 		case <-timer.C:
-			defer func() { <-ended }() // that it is closed: by us
+			defer func() { <-ended }() //nolint:errcheck // that it is closed: by us
 		}
 	}
 	_ = conn.Close(websocket.StatusNormalClosure, "") // it has said everything

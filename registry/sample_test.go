@@ -17,7 +17,11 @@ import (
 	"github.com/kongdao/kongdao/internal/testkit"
 )
 
-const sample = "../deploy/sample/resources"
+const (
+	sample = "../deploy/sample/resources"
+	// loadSample has stress tests whose data files stand beside them.
+	loadSample = "../deploy/sample/load"
+)
 
 // TestSample: the shipped resources are right, and there is one of every kind.
 func TestSample(t *testing.T) {
@@ -33,18 +37,19 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestSampleShowsEveryKey: each key that a resource can have stands in the sample.
+// TestSampleShowsEveryKey: each key that a resource can have stands in the samples.
 func TestSampleShowsEveryKey(t *testing.T) {
 	var text strings.Builder
 	files, _ := filepath.Glob(sample + "/*.yaml")
-	for _, file := range files {
+	more, _ := filepath.Glob(loadSample + "/*.yaml")
+	for _, file := range append(files, more...) {
 		data, err := os.ReadFile(file)
 		testkit.Must(t, err)
 		text.Write(data)
 	}
 	for _, key := range keysOf(reflect.TypeFor[api.Set]()) {
 		if !regexp.MustCompile(`[\s{]` + key + `:\s`).MatchString(text.String()) {
-			t.Errorf("the key %s is not in %s", key, sample)
+			t.Errorf("the key %s is neither in %s nor in %s", key, sample, loadSample)
 		}
 	}
 }

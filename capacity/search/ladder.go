@@ -120,7 +120,7 @@ func (l *ladder) visit(e Estimate) Step {
 	if s.Rate >= l.config.MaxRate {
 		s.Rate = l.config.MaxRate
 	}
-	s.Duration, s.Harm = each, l.harm()-kept
+	s.Duration, s.Harm = max(each, l.shortest(s.Rate)), l.harm()-kept
 	l.visited++
 	return s
 }

@@ -134,6 +134,21 @@ func (t *trials) report(b *testing.B) {
 	b.ReportMetric(quantile(t.safe, .5), "safe")
 }
 
+// A search ends when its time is used up, or the requests that it may break; slow
+// pods need visits that are longer than others.
+func TestBudgetIsUsed(t *testing.T) {
+	for _, l := range podtest.Laws()[:4] {
+		for i := range 12 {
+			for _, budget := range []time.Duration{35 * time.Second, 40 * time.Second} {
+				x := trial(t, l, truthOf(l), budget, uint64(i))
+				if x.Load < 0.75*budget.Seconds() && x.Broke < DefaultConfig().MaxBroken*3/4 {
+					t.Errorf("%s, search %d: ended after %.1f of %v, %d requests broke the objective", l.Name, i, x.Load, budget, x.Broke)
+				}
+			}
+		}
+	}
+}
+
 // An earlier result saves the climb, and with it most of a short budget.
 func TestEarlierResultHelps(t *testing.T) {
 	p := podtest.Laws()[0]

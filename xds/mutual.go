@@ -15,8 +15,11 @@ import (
 	"strings"
 	"sync"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	"github.com/kongdao/kongdao/xds/certs"
 )
@@ -132,6 +135,19 @@ func admitCallerByCertificate(ctx context.Context, node, group string) error {
 	return certifiesCaller(c, node, group)
 }
 
+// admitAsking lets gateways alone ask what is no stream: Check says of a signature
+// whether it is good, and uses its nonce up.
+func admitAsking(ctx context.Context, request any, _ *grpc.UnaryServerInfo, answer grpc.UnaryHandler) (any, error) {
+	c, err := shown(ctx)
+	if err == nil && !isOf(c, "gateway") && (isOf(c, "caller") || len(c.DNSNames) == 0) {
+		err = errors.New("the certificate is that of no gateway: want a name spiffe://…/gateway/…, or a DNS name")
+	}
+	if err != nil {
+		return nil, status.Error(codes.PermissionDenied, err.Error())
+	}
+	return answer(ctx, request)
+}
+
 // shown is the certificate of whoever is on the connection.
 func shown(ctx context.Context) (*x509.Certificate, error) {
 	p, ok := peer.FromContext(ctx)
@@ -151,12 +167,14 @@ func shown(ctx context.Context) (*x509.Certificate, error) {
 //	spiffe://DOMAIN/gateway/GROUP        every gateway of the group
 //	NODE.GROUP                           this gateway, as a DNS name
 //	*.GROUP                              every gateway of the group
+//
+// DNS names of a caller's certificate are where it serves, and make it no gateway.
 func certifies(c *x509.Certificate, node, group string) error {
 	if node == "" || group == "" {
 		return errors.New("the gateway does not say which node of which group it is")
 	}
 	named := hasURI(c, "gateway", node, group) ||
-		slices.ContainsFunc(c.DNSNames, func(n string) bool {
+		!isOf(c, "caller") && slices.ContainsFunc(c.DNSNames, func(n string) bool {
 			return strings.EqualFold(n, node+"."+group) || strings.EqualFold(n, "*."+group)
 		})
 	if !named {
@@ -179,6 +197,13 @@ func certifiesCaller(c *x509.Certificate, node, group string) error {
 			node, group, group, node, group)
 	}
 	return nil
+}
+
+// isOf tells whether a certificate is a gateway's or a caller's by one of its URIs.
+func isOf(c *x509.Certificate, role string) bool {
+	return slices.ContainsFunc(c.URIs, func(u *url.URL) bool {
+		return u.Scheme == "spiffe" && strings.HasPrefix(u.Path, "/"+role+"/")
+	})
 }
 
 // hasURI compares whole segments, so that no name is the beginning of another.

@@ -54,6 +54,7 @@ func TestCertifies(t *testing.T) {
 		node, group string
 		ok          bool
 	}{
+		{uri: "spiffe://prod/caller/edge/gw-1", dns: "gw-1.edge", node: "gw-1", group: "edge"},
 		{uri: "spiffe://prod/gateway/edge/gw-1", node: "gw-1", group: "edge", ok: true},
 		{uri: "spiffe://prod/gateway/edge", node: "gw-1", group: "edge", ok: true},
 		{dns: "gw-1.edge", node: "gw-1", group: "edge", ok: true},

@@ -14,7 +14,6 @@ import (
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/kongdao/kongdao/xds/canary"
@@ -309,12 +308,8 @@ func packed[M proto.Message](messages map[string]M) map[string]*anypb.Any {
 
 // newRoutes leaves the fresh routes of a route configuration, in their hosts.
 func newRoutes(c *route.RouteConfiguration, fresh func(string) bool) *route.RouteConfiguration {
-	hosts := c.GetVirtualHosts()
-	part := proto.Clone(&route.RouteConfiguration{
-		Name: c.GetName(), RequestHeadersToRemove: c.GetRequestHeadersToRemove(), TypedPerFilterConfig: c.GetTypedPerFilterConfig(),
-		IgnorePortInHostMatching: c.GetIgnorePortInHostMatching(),
-	}).(*route.RouteConfiguration)
-	for _, v := range hosts {
+	part := canary.Frame(c)
+	for _, v := range c.GetVirtualHosts() {
 		var routes []*route.Route
 		for _, r := range v.GetRoutes() {
 			if fresh(r.GetName()) {
@@ -322,26 +317,10 @@ func newRoutes(c *route.RouteConfiguration, fresh func(string) bool) *route.Rout
 			}
 		}
 		if len(routes) > 0 {
-			// A shallow copy of a message is not allowed; these are all fields that
-			// translate sets.
-			part.VirtualHosts = append(part.VirtualHosts, withRoutes(v, routes))
+			part.VirtualHosts = append(part.VirtualHosts, canary.WithRoutes(v, routes))
 		}
 	}
 	return part
-}
-
-// withRoutes is a virtual host with other routes. Nothing of it may be changed: it
-// shares what it holds.
-func withRoutes(v *route.VirtualHost, routes []*route.Route) *route.VirtualHost {
-	out := &route.VirtualHost{}
-	v.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if f.Name() != "routes" {
-			out.ProtoReflect().Set(f, value)
-		}
-		return true
-	})
-	out.Routes = routes
-	return out
 }
 
 // refusalOf is a canary's refusal in terms of what was refused. Where no single

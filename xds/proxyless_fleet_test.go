@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	rpc "google.golang.org/genproto/googleapis/rpc/status"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds/certs/certstest"
 )
 
@@ -123,6 +125,31 @@ func TestCallersShowWhoTheyAre(t *testing.T) {
 	}
 	if err := r.ask(one, node); status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "/gateway/default/checkout") {
 		t.Errorf("a caller that would be a gateway: %v", err)
+	}
+}
+
+// TestGatewaysAloneAskAboutSignatures: a caller's certificate is of the same authority.
+func TestGatewaysAloneAskAboutSignatures(t *testing.T) {
+	r := newMutualRig(t)
+	gateway, caller := certstest.URI("spiffe://test/gateway/default/gw-1"), certstest.URI("spiffe://test/caller/default/checkout")
+	for _, c := range []struct {
+		name        string
+		certificate certstest.Pair
+		want        codes.Code
+	}{
+		{"a gateway's", r.gateways.Issue(nil, gateway), codes.OK},
+		{"a gateway's by DNS name", r.gateways.Issue([]string{"gw-1.default"}), codes.OK},
+		{"a caller's", r.gateways.Issue(nil, caller), codes.PermissionDenied},
+		{"a caller's that serves", r.gateways.Issue([]string{"gw-1.default"}, caller), codes.PermissionDenied},
+		{"nobody's", r.gateways.Issue(nil), codes.PermissionDenied},
+	} {
+		conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(r.as(c.certificate.TLS(t))))
+		testkit.Must(t, err)
+		_, err = auth.NewAuthorizationClient(conn).Check(testkit.Context(t), &auth.CheckRequest{})
+		if status.Code(err) != c.want {
+			t.Errorf("%s certificate: %v, want %s", c.name, err, c.want)
+		}
+		testkit.Must(t, conn.Close())
 	}
 }
 

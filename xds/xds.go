@@ -130,7 +130,7 @@ func (s *Server) Run(ctx context.Context) error {
 		grpc.WaitForHandlers(true), grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 	}
 	if s.handshakes != nil {
-		options = append(options, grpc.Creds(s.handshakes.credentials()))
+		options = append(options, grpc.Creds(s.handshakes.credentials()), grpc.UnaryInterceptor(admitAsking))
 	}
 	g := grpc.NewServer(options...)
 	s.serve.Register(g)

@@ -80,7 +80,7 @@ func (x *exercise) run(ctx context.Context) error {
 	}
 	x.record.State = Running
 	if err := x.fleet.Save(x.record); err != nil {
-		x.record.State = TakenBack
+		x.record.State = Planned
 		return fmt.Errorf("nothing was moved: %w", err)
 	}
 	fired := x.watchAlerts(ctx)

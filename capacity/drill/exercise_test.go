@@ -148,7 +148,7 @@ func TestExerciseIsTakenBack(t *testing.T) {
 			z.loads[0].Peak, z.loads[0].From = 1001, "declared"
 		}, drill.Refused, "1001.0/s at its peak (declared) on 4 pods", 100},
 		"pods that are not ours":      {func(_ *zones, o *drill.Order, _ func()) { o.Kill = true }, drill.Refused, "no test fleet", 100},
-		"nothing can be written down": {func(z *zones, _ *drill.Order, _ func()) { z.failing = errors.New("disk full") }, drill.TakenBack, "disk full", 100},
+		"nothing can be written down": {func(z *zones, _ *drill.Order, _ func()) { z.failing = errors.New("disk full") }, drill.Planned, "disk full", 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ type State string
 
 // The states of a drill; all but Running are final.
 const (
-	Planned     State = "planned" // a dry run: nothing was moved
+	Planned     State = "planned" // a dry run, or one that could not be begun: nothing was moved
 	Refused     State = "refused" // by the pre-check: nothing was moved
 	Running     State = "running"
 	Done        State = "done"

@@ -97,7 +97,7 @@ func (d *driver) takeUp() error {
 	}
 	switch {
 	case d.r.Going != 0 && has == d.r.Going: // it was done
-		d.r.Step, d.r.Since, d.r.Going = d.r.Step+1, time.Now(), 0
+		d.took(d.r.Going)
 	case has == d.r.percent():
 		d.r.Going = 0
 	default:
@@ -131,9 +131,14 @@ func (d *driver) next(ctx context.Context) error {
 	} else if err != nil {
 		return fmt.Errorf("move to %d %%: %w", to, err)
 	}
+	d.took(to)
+	return nil
+}
+
+// took notes that a step was taken.
+func (d *driver) took(to int) {
 	d.r.Step, d.r.Since, d.r.Going = d.r.Step+1, time.Now(), 0
 	d.note("%d %% moved", to)
-	return nil
 }
 
 // mine tells whether the traffic is still where this switch has moved it.

@@ -123,6 +123,10 @@ func TestDrive(t *testing.T) {
 		"taken up in the middle of a move that was not": {func(f *traffic, r *switchover.Record, _ chan struct{}, _ func()) {
 			f.percent, r.Step, r.Since, r.Going = 10, 1, time.Now(), 50
 		}, switchover.Expired, []int{50, 100, 5}, time.Hour},
+		"taken up in the middle of a move that was done, and left again": {func(f *traffic, r *switchover.Record, _ chan struct{}, stop func()) {
+			f.percent, r.Step, r.Since, r.Going = 50, 1, time.Now(), 50
+			time.AfterFunc(10*time.Second, stop)
+		}, switchover.Moving, nil, 10 * time.Second},
 		"taken up at the last step": {func(f *traffic, r *switchover.Record, _ chan struct{}, _ func()) {
 			f.percent, r.Step, r.Since, r.State = 100, 3, time.Now(), switchover.Standing
 		}, switchover.Expired, []int{5}, time.Hour},
@@ -146,8 +150,8 @@ func TestDrive(t *testing.T) {
 				if took := time.Since(began); took < c.after || took > c.after+3*time.Second {
 					t.Errorf("took %v, want %v", took, c.after)
 				}
-				if n := len(f.saved); n > 0 && f.saved[n-1].State != got.State {
-					t.Errorf("saved last: %s", f.saved[n-1].State)
+				if n := len(f.saved); n == 0 || f.saved[n-1].State != got.State || f.saved[n-1].Step != got.Step || f.saved[n-1].Going != got.Going {
+					t.Errorf("is %+v, saved %+v", got, f.saved)
 				}
 			})
 		})

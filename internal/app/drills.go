@@ -35,6 +35,7 @@ type drills struct {
 	fleet   *TestFleet
 	closed  bool
 	current *running
+	last    drill.Record         // that has ended, also where it could not be written down
 	done    map[string]time.Time // when zones were last drilled as planned
 	all     sync.WaitGroup
 }
@@ -44,7 +45,7 @@ type running struct {
 	zone   string
 	record drill.Record
 	end    context.CancelFunc
-	begun  chan struct{} // closed when the record has an id and a state
+	begun  chan struct{} // closed when the record is written down, or the drill was not begun
 	once   sync.Once
 }
 
@@ -136,8 +137,8 @@ func (s *System) UseTestFleet(f TestFleet) {
 // errBusy is for a second drill or switch.
 var errBusy = errors.New("not now")
 
-// begin starts a drill and returns its record as soon as it is under way, or has
-// ended.
+// begin starts a drill and returns its record as soon as it is under way, or why it
+// is not.
 func (d *drills) begin(o drill.Order) (drill.Record, error) {
 	ctx, end := context.WithCancel(context.Background())
 	r := &running{zone: o.Zone, end: end, begun: make(chan struct{})}
@@ -154,24 +155,21 @@ func (d *drills) begin(o drill.Order) (drill.Record, error) {
 		return drill.Record{}, fmt.Errorf("%w: a drill of zone %s is under way", errBusy, other)
 	}
 	d.current = r
-	d.mu.Unlock()
-	var failed error
+	var failed error // of a drill that was not begun
 	d.all.Go(func() {
 		defer end()
 		record, err := drill.Exercise(ctx, d.fleetFor(r), o)
 		d.mu.Lock()
-		if r.record = record; record.State == drill.Planned {
-			failed = err
-		}
-		d.current = nil
+		r.record, d.last, d.current = record, record, nil
 		if record.State == drill.Done {
 			d.done[record.Zone] = record.Ended
 		}
 		d.mu.Unlock()
 		d.metrics.count(record)
-		d.log.Info("drill ended", "zone", record.Zone, "by", record.By, "state", string(record.State), "error", record.Error)
-		r.once.Do(func() { close(r.begun) })
+		d.log.Info("drill ended", "zone", record.Zone, "by", record.By, "state", string(record.State), "error", err)
+		r.once.Do(func() { failed = err; close(r.begun) })
 	})
+	d.mu.Unlock()
 	<-r.begun
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,7 +202,9 @@ func (d *drills) fleetFor(r *running) drill.Fleet {
 			d.mu.Lock()
 			r.record = record
 			d.mu.Unlock()
-			r.once.Do(func() { close(r.begun) })
+			if err == nil && record.State == drill.Running {
+				r.once.Do(func() { close(r.begun) })
+			}
 			return err
 		},
 	}
@@ -281,7 +281,11 @@ func (d *drills) get(id string) (drill.Record, error) {
 		defer d.mu.Unlock()
 		return d.current.record, nil
 	}
+	last := d.last
 	d.mu.Unlock()
+	if last.ID == id {
+		return last, nil
+	}
 	return d.history.Get(id)
 }
 

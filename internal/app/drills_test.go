@@ -18,6 +18,7 @@ import (
 	"github.com/kongdao/kongdao/capacity/drill"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // patient is the function with an objective that a busy machine keeps.
@@ -106,6 +107,12 @@ func TestDrill(t *testing.T) {
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d calls failed", n)
 	}
+	t.Run("not written down", func(t *testing.T) {
+		defer fullDisk(t, filepath.Join(cfg.DataDir, "drills"))()
+		if status := c.api(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b"}, nil); status != http.StatusServiceUnavailable || c.share("zb-b") != 100 {
+			t.Errorf("status %d, the zone has %d %%", status, c.share("zb-b"))
+		}
+	})
 	t.Run("refused", func(t *testing.T) { c.refused(t, cfg) })
 	var list app.DrillList
 	c.api(http.MethodGet, "/drills", nil, &list)
@@ -115,6 +122,17 @@ func TestDrill(t *testing.T) {
 	}
 	if states[drill.Done] != 1 || states[drill.TakenBack] != 1 || states[drill.Refused] < 2 || states[drill.Interrupted] != 1 {
 		t.Errorf("history: %v", states)
+	}
+}
+
+// fullDisk makes a folder one that takes nothing, until back.
+func fullDisk(t *testing.T, dir string) (back func()) {
+	t.Helper()
+	testkit.Must(t, os.Rename(dir, dir+".aside"))
+	testkit.Must(t, os.WriteFile(dir, nil, 0o600))
+	return func() {
+		testkit.Must(t, os.Remove(dir))
+		testkit.Must(t, os.Rename(dir+".aside", dir))
 	}
 }
 

@@ -45,7 +45,12 @@ func (s *System) newSwitches() *switches {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.ctx = ctx
-	w.stop = func() { cancel(); w.all.Wait() }
+	w.stop = func() {
+		w.mu.Lock() // nobody begins meanwhile
+		cancel()
+		w.mu.Unlock()
+		w.all.Wait()
+	}
 	files, err := filepath.Glob(filepath.Join(w.dir, "*.json"))
 	if err != nil {
 		w.log.Error("switches of before", "error", err)
@@ -85,7 +90,10 @@ func (w *switches) drive(r switchover.Record) {
 		ended := switchover.Drive(w.ctx, w.fleetFor(r.Spec), r, abort)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.aborts, r.Name)
+		if w.aborts[r.Name] == abort { // else it has been begun anew
+			delete(w.aborts, r.Name)
+			w.records[r.Name] = ended // also where it could not be written down
+		}
 		w.log.Info("switch", "switch", r.Name, "state", string(ended.State), "step", ended.Step, "error", ended.Error)
 	})
 }
@@ -227,6 +235,8 @@ func (w *switches) apply(ctx context.Context, t *api.TrafficSwitch) (switchover.
 	}
 	r.State = switchover.Moving
 	w.records[r.Name] = r // nobody else begins it
+	w.all.Add(1)          // stop waits for what is begun here
+	defer w.all.Done()
 	w.mu.Unlock()
 	if err := w.save(r); err != nil {
 		w.mu.Lock()

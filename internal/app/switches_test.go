@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestSwitches(t *testing.T) {
 	if status := c.api(http.MethodDelete, "/switches/nobody", nil, nil); status != http.StatusNotFound {
 		t.Errorf("status %d", status)
 	}
-	c.revisions(t)
+	c.revisions(t, filepath.Join(cfg.DataDir, "switches"))
 	c.peakTooHigh(t)
 	end(c)
 }
@@ -90,8 +91,9 @@ func (c caller) switched(name string) (r switchover.Record, ok bool) {
 	return r, false
 }
 
-// revisions moves a function's traffic to another revision and back.
-func (c caller) revisions(t *testing.T) {
+// revisions moves a function's traffic to another revision and back, the latter
+// without being able to write it down.
+func (c caller) revisions(t *testing.T, dir string) {
 	weight := func() int {
 		var f app.Function
 		c.api(http.MethodGet, "/functions/two", nil, &f)
@@ -104,7 +106,11 @@ func (c caller) revisions(t *testing.T) {
 		c.api(http.MethodPost, "/switches", app.SwitchOrder{Text: switchText("to-r2", "function: two\n  revision: r2", "{percent: 60, wait: 10m}")}, &text)
 		t.Fatalf("status %d: %s", status, text)
 	}
-	c.eventually("r2 has 60 %", func() bool { return weight() == 60 })
+	c.eventually("r2 has 60 %", func() bool {
+		state, _ := c.switched("to-r2")
+		return state.Step == 1 && weight() == 60
+	})
+	defer fullDisk(t, dir)()
 	c.api(http.MethodDelete, "/switches/to-r2", nil, nil)
 	c.eventually("what was before is back", func() bool {
 		state, _ := c.switched("to-r2")

@@ -212,7 +212,7 @@ func (s *secrets) url(address string) (string, []Field) {
 
 // field finds values of JSON's and of form's fields.
 var (
-	jsonField = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"(\s*:\s*)"((?:[^"\\]|\\.)*)"`)
+	jsonField = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"(\s*:\s*)(?:"((?:[^"\\]|\\.)*)"|(-?[0-9][0-9.eE+-]*))`)
 	formField = regexp.MustCompile(`(^|&)([^=&\s{}"]+)=([^&]*)`)
 )
 
@@ -228,13 +228,17 @@ func (s *secrets) replace(text string, fields *regexp.Regexp, name, value int) s
 	var b strings.Builder
 	last := 0
 	for _, m := range fields.FindAllStringSubmatchIndex(text, -1) {
-		key, secret := text[m[2*name]:m[2*name+1]], text[m[2*value]:m[2*value+1]]
+		at := m[2*value:]
+		if at[0] < 0 { // a number of JSON is the group after
+			at = at[2:]
+		}
+		key, secret := text[m[2*name]:m[2*name+1]], text[at[0]:at[1]]
 		if secret == "" || !suspicious.MatchString(key) {
 			continue
 		}
-		b.WriteString(escape(text[last:m[2*value]]))
+		b.WriteString(escape(text[last:at[0]]))
 		b.WriteString(s.reference("field", key, secret))
-		last = m[2*value+1]
+		last = at[1]
 	}
 	b.WriteString(escape(text[last:]))
 	return b.String()

@@ -25,11 +25,8 @@ func trial(configurations []*route.RouteConfiguration) *route.RouteConfiguration
 	out := &route.RouteConfiguration{Name: trialName}
 	seen, hosts := map[string]bool{}, map[string]*route.VirtualHost{}
 	for _, c := range configurations {
-		frame := proto.Clone(&route.RouteConfiguration{
-			RequestHeadersToRemove: c.GetRequestHeadersToRemove(), RequestHeadersToAdd: c.GetRequestHeadersToAdd(),
-			ResponseHeadersToAdd: c.GetResponseHeadersToAdd(), ResponseHeadersToRemove: c.GetResponseHeadersToRemove(),
-			TypedPerFilterConfig: c.GetTypedPerFilterConfig(), IgnorePortInHostMatching: c.GetIgnorePortInHostMatching(),
-		}).(*route.RouteConfiguration)
+		frame := Frame(c)
+		frame.Name = ""
 		key := string(frame.ProtoReflect().Descriptor().FullName()) + frame.String()
 		if !seen[key] { // repeated fields would only pile up
 			seen[key] = true
@@ -38,7 +35,7 @@ func trial(configurations []*route.RouteConfiguration) *route.RouteConfiguration
 		for _, v := range c.GetVirtualHosts() {
 			host := hosts[v.GetName()]
 			if host == nil {
-				host = withoutRoutes(v)
+				host = WithRoutes(v, nil)
 				hosts[v.GetName()] = host
 				out.VirtualHosts = append(out.VirtualHosts, host)
 			}
@@ -48,15 +45,26 @@ func trial(configurations []*route.RouteConfiguration) *route.RouteConfiguration
 	return out
 }
 
-// withoutRoutes shares what it holds with v.
-func withoutRoutes(v *route.VirtualHost) *route.VirtualHost {
-	out := &route.VirtualHost{}
+// Frame is a configuration without its hosts. It shares what it holds with c.
+func Frame(c *route.RouteConfiguration) *route.RouteConfiguration {
+	return &route.RouteConfiguration{
+		Name:                   c.GetName(),
+		RequestHeadersToRemove: c.GetRequestHeadersToRemove(), RequestHeadersToAdd: c.GetRequestHeadersToAdd(),
+		ResponseHeadersToAdd: c.GetResponseHeadersToAdd(), ResponseHeadersToRemove: c.GetResponseHeadersToRemove(),
+		TypedPerFilterConfig: c.GetTypedPerFilterConfig(), IgnorePortInHostMatching: c.GetIgnorePortInHostMatching(),
+	}
+}
+
+// WithRoutes is a host with other routes. It shares what it holds with v.
+func WithRoutes(v *route.VirtualHost, routes []*route.Route) *route.VirtualHost {
+	out := &route.VirtualHost{} // a copy of the message itself is not allowed
 	v.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if f.Name() != "routes" {
 			out.ProtoReflect().Set(f, value)
 		}
 		return true
 	})
+	out.Routes = routes
 	return out
 }
 
@@ -73,18 +81,15 @@ func scope() *route.ScopedRouteConfiguration {
 func only(configurations []*route.RouteConfiguration, wanted map[string]bool) []*route.RouteConfiguration {
 	var out []*route.RouteConfiguration
 	for _, c := range configurations {
-		part := &route.RouteConfiguration{
-			RequestHeadersToRemove: c.GetRequestHeadersToRemove(), TypedPerFilterConfig: c.GetTypedPerFilterConfig(),
-			IgnorePortInHostMatching: c.GetIgnorePortInHostMatching(),
-		}
+		part := Frame(c)
 		for _, v := range c.GetVirtualHosts() {
-			host := &route.VirtualHost{Name: v.GetName(), Domains: v.GetDomains(), TypedPerFilterConfig: v.GetTypedPerFilterConfig()}
+			var routes []*route.Route
 			for _, r := range v.GetRoutes() {
 				if wanted[r.GetName()] {
-					host.Routes = append(host.Routes, r)
+					routes = append(routes, r)
 				}
 			}
-			part.VirtualHosts = append(part.VirtualHosts, host)
+			part.VirtualHosts = append(part.VirtualHosts, WithRoutes(v, routes))
 		}
 		out = append(out, part)
 	}

@@ -53,3 +53,9 @@ func Laws() []Law {
 		{Name: "noisy neighbour", Workers: 4, Service: Lognormal(0.0133, 1), Limit: 120 * ms, Noise: 0.10, NoiseOn: 2 * time.Second, NoiseOff: 6 * time.Second},
 	}
 }
+
+// Slow is a pod whose service takes long beside what the machine, a gateway and timers
+// add to it: exponential, 100 ms, 4 workers; it saturates at 40/s.
+func Slow() Law {
+	return Law{Name: "exponential, 4 slow workers", Workers: 4, Service: Exponential(0.1), Limit: 800 * time.Millisecond}
+}

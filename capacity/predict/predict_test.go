@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/kongdao/kongdao/capacity/podtest"
 )
 
 // between are n rates from a to b.
@@ -17,39 +19,36 @@ func between(a, b float64, n int) (all []float64) {
 	return all
 }
 
-var laws = map[string]struct {
-	places  int
-	service func(*rand.Rand) float64
-}{
-	"M/M/1":               {1, exponential(0.004)},
-	"M/M/4":               {4, exponential(0.013)},
-	"M/M/16":              {16, exponential(0.05)},
-	"M/G/4 lognormal":     {4, lognormal(0.0133, 1)},
-	"M/G/1 little varied": {1, lognormal(0.005, 0.3)},
-	"M/D/2":               {2, constant(0.01)},
-	"M/G/8 heavy":         {8, lognormal(0.03, 1.5)},
+var laws = map[string]podtest.Law{
+	"M/M/1":               {Workers: 1, Service: podtest.Exponential(0.004)},
+	"M/M/4":               {Workers: 4, Service: podtest.Exponential(0.013)},
+	"M/M/16":              {Workers: 16, Service: podtest.Exponential(0.05)},
+	"M/G/4 lognormal":     {Workers: 4, Service: podtest.Lognormal(0.0133, 1)},
+	"M/G/1 little varied": {Workers: 1, Service: podtest.Lognormal(0.005, 0.3)},
+	"M/D/2":               {Workers: 2, Service: podtest.Fixed(0.01)},
+	"M/G/8 heavy":         {Workers: 8, Service: podtest.Lognormal(0.03, 1.5)},
 }
 
 // trial is the past of six pods, one hour of a day's slope, a zone of two that is
 // lost, and what was predicted and came.
-func trial(r *rand.Rand, places int, service func(*rand.Rand) float64, inTurn bool, steady float64) (e Estimate, seen float64) {
+func trial(r *rand.Rand, law podtest.Law, inTurn bool, steady float64) (e Estimate, seen float64) {
 	mean := 0.0
 	for range 20000 {
-		mean += service(r) / 20000
+		mean += law.Service(r) / 20000
 	}
-	full := float64(places) / mean
-	f := fleet{6, places, inTurn, service}
+	full := float64(law.Workers) / mean
+	f := podtest.Fleet{Law: law, Pods: 6, InTurn: inTurn}
 	dealers := 0
 	if inTurn {
 		dealers = 1
 	}
-	curve, err := Fit(f.past(r, between(0.55*steady*full, steady*full, 40)...), dealers)
+	curve, err := Fit(past(f, r, between(0.55*steady*full, steady*full, 40)...), dealers)
 	if err != nil {
 		panic(err)
 	}
-	left := fleet{4, places, inTurn, service}
+	left := podtest.Fleet{Law: law, Pods: 4, InTurn: inTurn}
 	after := 1.5 * steady * full
-	return curve.At(after, 4), quantile(left.run(r, after, 200_000), 0.99)
+	return curve.At(after, 4), quantile(left.Run(r, after, 200_000), 0.99)
 }
 
 // TestLossOfAZone: the p99 after the loss, of queues whose law is known, from a past
@@ -60,7 +59,7 @@ func TestLossOfAZone(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(laws)) {
 		inTurn := i%2 == 0
 		law := laws[name]
-		e, seen := trial(rand.New(rand.NewPCG(0, 7)), law.places, law.service, inTurn, 0.5)
+		e, seen := trial(rand.New(rand.NewPCG(0, 7)), law, inTurn, 0.5)
 		off := e.P99.Seconds()/seen - 1
 		t.Logf("%-20s in turn %-5v load 50 %% → 75 %%: predicted %6.1f ms (%5.1f to %5.1f), seen %6.1f ms: %+.0f %%",
 			name, inTurn, e.P99.Seconds()*1e3, e.Low.Seconds()*1e3, e.High.Seconds()*1e3, seen*1e3, 100*off)
@@ -82,8 +81,8 @@ func TestLossOfAZone(t *testing.T) {
 // TestWhatWasSeenCounts: within the rates of the past the answer is the past.
 func TestWhatWasSeenCounts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	f := fleet{6, 4, false, exponential(0.013)}
-	curve, err := Fit(f.past(r, between(60, 260, 60)...), 0)
+	f := podtest.Fleet{Law: laws["M/M/4"], Pods: 6}
+	curve, err := Fit(past(f, r, between(60, 260, 60)...), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func TestWhatWasSeenCounts(t *testing.T) {
 		}
 		last = e.P99.Seconds()
 	}
-	seen := quantile(f.run(r, 220, 400_000), 0.99)
+	seen := quantile(f.Run(r, 220, 400_000), 0.99)
 	if e := curve.At(220, 6); math.Abs(e.P99.Seconds()/seen-1) > 0.15 || e.Low.Seconds() > seen || e.High.Seconds() < seen {
 		t.Errorf("got %+v, want %v", e, seen)
 	}
@@ -153,9 +152,9 @@ func bucket(r *rand.Rand, offered, limit, burst float64) float64 {
 func TestMoreLoadIsNeverFaster(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for _, places := range []int{1, 3, 12} {
-		f := fleet{6, places, false, lognormal(0.01, 0.8)}
+		f := podtest.Fleet{Law: podtest.Law{Workers: places, Service: podtest.Lognormal(0.01, 0.8)}, Pods: 6}
 		full := float64(places) / 0.01
-		curve, err := Fit(f.past(r, between(0.2*full, 0.45*full, 30)...), 2)
+		curve, err := Fit(past(f, r, between(0.2*full, 0.45*full, 30)...), 2)
 		if err != nil {
 			t.Fatal(err)
 		}

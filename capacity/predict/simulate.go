@@ -3,34 +3,28 @@ package predict
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/kongdao/kongdao/internal/queue"
 )
 
 // simulated is how many calls a pod gets in a simulation: 200 of them are above p99.
 const simulated = 20_000
-
-// pod is what a simulation of one pod knows: calls wait in line for the place that is
-// free first.
-type pod struct {
-	free  []float64 // when each place is free; a heap, the first one on top
-	table [8192]float64
-}
 
 // simulate are the durations of calls at a rate of one pod, in the order in which they
 // came. The same model has the same chances each time, so that models differ by what
 // they are.
 func (m model) simulate(rate, pods float64, calls int) []float64 {
 	r := rand.New(rand.NewPCG(1, 2))
-	p := pod{free: make([]float64, m.places)}
-	m.service.fill(&p.table)
+	line := queue.NewLine(m.places, 0)
+	var table [8192]float64
+	m.service.fill(&table)
 	from := newArrivals(r, rate, m.dealers, int(math.Round(pods)))
 	warm := calls / 4
 	took := make([]float64, 0, calls)
 	for n := range calls + warm {
 		now := from.next()
-		service := p.table[r.Uint32()>>19]
-		begin := max(now, p.free[0])
-		p.free[0] = begin + m.held*service
-		p.sink()
+		service := table[r.Uint32()>>19]
+		begin := line.Serve(now, m.held*service)
 		if n >= warm {
 			took = append(took, begin-now+service)
 		}
@@ -75,24 +69,6 @@ func (a *arrivals) next() float64 {
 		a.after[first] += a.step * a.r.ExpFloat64()
 	}
 	return now
-}
-
-// sink puts the place that was on top where it belongs.
-func (p *pod) sink() {
-	for i := 0; ; {
-		next := 2*i + 1
-		if next >= len(p.free) {
-			return
-		}
-		if next+1 < len(p.free) && p.free[next+1] < p.free[next] {
-			next++
-		}
-		if p.free[i] <= p.free[next] {
-			return
-		}
-		p.free[i], p.free[next] = p.free[next], p.free[i]
-		i = next
-	}
 }
 
 // fill spreads the law evenly over a table, so that any entry is as likely as another.

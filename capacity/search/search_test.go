@@ -63,11 +63,7 @@ func (t *trials) String() string {
 		quantile(t.peak, .5), quantile(t.peak, .9), quantile(t.load, .5))
 }
 
-// truthOf is what podtest.Truth finds with seed 1, which takes some seconds.
-func truthOf(l podtest.Law) float64 {
-	known := map[string]float64{"lognormal, 4 workers": 243, "deterministic, 1 worker": 193.2, "exponential, 2 workers": 189.3, "heavy tail, 16 workers": 367.6, "pauses": 231.5, "slow leak": 217.9, "noisy neighbour": 239.8}
-	return known[l.Name]
-}
+func truthOf(l podtest.Law) float64 { return podtest.Known(l) }
 
 // What the search promises, in a size for every day; BenchmarkFind has the figures.
 func TestSimulatedPods(t *testing.T) {

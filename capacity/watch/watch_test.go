@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"container/heap"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -11,67 +10,29 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/podtest"
 	"github.com/kongdao/kongdao/capacity/predict"
 )
 
-// pod is of known law: calls wait in line for one of its places.
-type pod struct {
-	name    string
-	places  int
-	service func(*rand.Rand) float64
-}
-
-func exponential(mean float64) func(*rand.Rand) float64 {
-	return func(r *rand.Rand) float64 { return mean * r.ExpFloat64() }
-}
-
-func lognormal(mean, cv float64) func(*rand.Rand) float64 {
-	s2 := math.Log(1 + cv*cv)
-	return func(r *rand.Rand) float64 { return mean * math.Exp(math.Sqrt(s2)*r.NormFloat64()-s2/2) }
-}
+// pod is of known law: calls wait in line for one of its workers.
+type pod struct{ podtest.Law }
 
 func pods() []pod {
 	return []pod{
-		{"M/M/1", 1, exponential(0.004)},
-		{"M/M/4", 4, exponential(0.013)},
-		{"M/M/16", 16, exponential(0.05)},
-		{"M/G/4 lognormal", 4, lognormal(0.0133, 1)},
-		{"M/G/8 lognormal", 8, lognormal(0.03, 0.5)},
+		{podtest.Law{Name: "M/M/1", Workers: 1, Service: podtest.Exponential(0.004)}},
+		{podtest.Law{Name: "M/M/4", Workers: 4, Service: podtest.Exponential(0.013)}},
+		{podtest.Law{Name: "M/M/16", Workers: 16, Service: podtest.Exponential(0.05)}},
+		{podtest.Law{Name: "M/G/4 lognormal", Workers: 4, Service: podtest.Lognormal(0.0133, 1)}},
+		{podtest.Law{Name: "M/G/8 lognormal", Workers: 8, Service: podtest.Lognormal(0.03, 0.5)}},
 	}
-}
-
-type free []float64
-
-func (f free) Len() int           { return len(f) }
-func (f free) Less(i, j int) bool { return f[i] < f[j] }
-func (f free) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
-func (f *free) Push(x any)        { *f = append(*f, x.(float64)) }
-func (f *free) Pop() any {
-	last := (*f)[len(*f)-1]
-	*f = (*f)[:len(*f)-1]
-	return last
 }
 
 // run are the durations of calls that come by chance.
 func (p pod) run(r *rand.Rand, rate float64, calls int) []float64 {
-	places := make(free, p.places)
-	now := 0.0
-	took := make([]float64, 0, calls)
-	for n := range calls + calls/4 {
-		now += r.ExpFloat64() / rate
-		places[0] = max(now, places[0]) + p.service(r)
-		if n >= calls/4 {
-			took = append(took, places[0]-now)
-		}
-		heap.Fix(&places, 0)
-	}
-	slices.Sort(took)
-	return took
+	return podtest.Fleet{Law: p.Law, Pods: 1, InTurn: true}.Run(r, rate, calls)
 }
 
-func quantile(sorted []float64, p float64) float64 {
-	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
-}
+func quantile(sorted []float64, p float64) float64 { return podtest.Quantile(sorted, p) }
 
 // past is ten seconds of three pods at each rate.
 func (p pod) past(r *rand.Rand, rates ...float64) (all []Stretch) {
@@ -90,7 +51,7 @@ func (p pod) past(r *rand.Rand, rates ...float64) (all []Stretch) {
 
 // truth is the highest rate at which p99 stays within the objective.
 func (p pod) truth(limit float64) float64 {
-	low, high := 0.0, 2*p.capacity()
+	low, high := 0.0, 2*p.Capacity()
 	for range 9 {
 		middle := (low + high) / 2
 		if quantile(p.run(rand.New(rand.NewPCG(5, 5)), middle, 150_000), 0.99) <= limit {
@@ -102,17 +63,9 @@ func (p pod) truth(limit float64) float64 {
 	return low
 }
 
-func (p pod) capacity() float64 {
-	r, mean := rand.New(rand.NewPCG(3, 3)), 0.0
-	for range 20000 {
-		mean += p.service(r) / 20000
-	}
-	return float64(p.places) / mean
-}
-
 // objective is 1.8 times the p99 of an idle pod.
 func (p pod) objective() (api.Objective, float64) {
-	limit := 1.8 * quantile(p.run(rand.New(rand.NewPCG(4, 4)), 0.02*p.capacity(), 100_000), 0.99)
+	limit := 1.8 * quantile(p.run(rand.New(rand.NewPCG(4, 4)), 0.02*p.Capacity(), 100_000), 0.99)
 	return api.Objective{Latency: api.LatencyObjective{P99: api.Duration(limit * float64(time.Second))}}, limit
 }
 
@@ -132,10 +85,10 @@ func TestSafeRate(t *testing.T) {
 		truth := p.truth(limit)
 		e := Of(p.past(rand.New(rand.NewPCG(uint64(i), 8)), between(0.2*truth, 0.6*truth, 90)...), o, 0, 3)
 		off := e.Safe/truth - 1
-		t.Logf("%-16s truth %.1f/s, said %+v: %+.1f %%", p.name, truth, e, 100*off)
+		t.Logf("%-16s truth %.1f/s, said %+v: %+.1f %%", p.Name, truth, e, 100*off)
 		switch {
-		case p.places > 4 && e.Known && math.Abs(off) > 0.25, p.places <= 4 && (!e.Known || math.Abs(off) > 0.15):
-			t.Errorf("%s: truth %.1f/s, got %+v", p.name, truth, e)
+		case p.Workers > 4 && e.Known && math.Abs(off) > 0.25, p.Workers <= 4 && (!e.Known || math.Abs(off) > 0.15):
+			t.Errorf("%s: truth %.1f/s, got %+v", p.Name, truth, e)
 		}
 	}
 }
@@ -186,8 +139,8 @@ func TestFailures(t *testing.T) {
 
 // slower is the same pod with calls that take k times as long.
 func (p pod) slower(k float64) pod {
-	service := p.service
-	p.service = func(r *rand.Rand) float64 { return k * service(r) }
+	service := p.Service
+	p.Service = func(r *rand.Rand) float64 { return k * service(r) }
 	return p
 }
 
@@ -199,16 +152,16 @@ func TestRelease(t *testing.T) {
 	for n := range trials {
 		p := pods()[n%len(pods())]
 		r := rand.New(rand.NewPCG(uint64(n), 11))
-		full := p.capacity()
+		full := p.Capacity()
 		old := p.past(r, between(0.2*full, 0.4*full, 60)...)
 		if c := Compare("r1", old, p.past(r, between(0.15*full, 0.35*full, 30)...)); !c.Known || c.Worse {
 			alarms++
-			t.Logf("%s: the same is said to be %+v", p.name, c)
+			t.Logf("%s: the same is said to be %+v", p.Name, c)
 		}
 		if c := Compare("r1", old, p.slower(1.33).past(r, between(0.15*full, 0.35*full, 30)...)); c.Worse && c.Low < 1.6 && c.High > 1.3 {
 			found++
 		} else {
-			t.Logf("%s: a third slower (and more, where calls wait) is said to be %+v", p.name, c)
+			t.Logf("%s: a third slower (and more, where calls wait) is said to be %+v", p.Name, c)
 		}
 	}
 	if alarms > 0 || found < trials-2 {
@@ -223,7 +176,7 @@ func TestRelease(t *testing.T) {
 // BenchmarkEstimate: pods that reached 60 % of their rate, against the truth.
 func BenchmarkEstimate(b *testing.B) {
 	for _, p := range pods() {
-		b.Run(strings.ReplaceAll(p.name, " ", "-"), func(b *testing.B) {
+		b.Run(strings.ReplaceAll(p.Name, " ", "-"), func(b *testing.B) {
 			o, limit := p.objective()
 			truth := p.truth(limit)
 			var errs []float64

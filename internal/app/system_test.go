@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/podtest"
 	"github.com/kongdao/kongdao/deploy/embedded/embeddedtest"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
@@ -27,7 +28,12 @@ import (
 	"github.com/kongdao/kongdao/xds/explain"
 )
 
-func TestMain(m *testing.M) { embeddedtest.Main(m) }
+func TestMain(m *testing.M) {
+	if podtest.IsChild() {
+		os.Exit(podtest.RunChild())
+	}
+	embeddedtest.Main(m)
+}
 
 // deadline bounds what a loaded machine may take; nothing is judged by time.
 const deadline = time.Minute

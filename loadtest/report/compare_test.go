@@ -10,7 +10,7 @@ import (
 
 // shop is a server at about 60 % of what it can take, whose requests therefore wait
 // for each other now and then.
-func shop() queue { return queue{rate: 200, workers: 4, service: 12 * time.Millisecond} }
+func shop() server { return server{rate: 200, workers: 4, service: 12 * time.Millisecond} }
 
 // Equal runs differ in 5 % of comparisons at most; a tenth more time for every request
 // is seen.

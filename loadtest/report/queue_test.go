@@ -2,18 +2,18 @@ package report_test
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/kongdao/kongdao/internal/queue"
 	"github.com/kongdao/kongdao/loadtest/report"
 	"github.com/kongdao/kongdao/loadtest/sketch"
 )
 
-// queue is a server with c workers and exponential service times at Poisson
+// server has a line: with c workers and exponential service times at Poisson
 // arrivals: M/M/c. What follows a slow request is slow, too.
-type queue struct {
+type server struct {
 	rate    float64 // requests a second
 	workers int
 	service time.Duration // mean
@@ -21,15 +21,12 @@ type queue struct {
 }
 
 // run is what a load test of so many seconds would report.
-func (q queue) run(seed uint64, seconds int) report.Result {
+func (q server) run(seed uint64, seconds int) report.Result {
 	r := rand.New(rand.NewPCG(seed, 7))
 	h := hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3)
 	out := report.Result{Run: "sim", Valid: true, Seconds: float64(seconds), OfferedRate: q.rate}
-	free := make([]float64, q.workers)
 	at := -30.0 // the queue has its law when we begin to look
-	for i := range free {
-		free[i] = at
-	}
+	line := queue.NewLine(q.workers, at)
 	var now *sketch.Recorder
 	second := -1
 	var current report.Interval
@@ -44,9 +41,8 @@ func (q queue) run(seed uint64, seconds int) report.Result {
 		if at >= float64(seconds) {
 			break
 		}
-		i := slices.Index(free, slices.Min(free))
-		begin := max(at, free[i])
-		free[i] = begin + r.ExpFloat64()*q.service.Seconds()
+		service := r.ExpFloat64() * q.service.Seconds()
+		done := line.Serve(at, service) + service
 		if at < 0 {
 			continue
 		}
@@ -55,7 +51,7 @@ func (q queue) run(seed uint64, seconds int) report.Result {
 			second = int(at)
 			now, current = sketch.NewRecorder(), report.Interval{At: float64(second), Length: 1}
 		}
-		latency := time.Duration((free[i] - at) * float64(time.Second))
+		latency := time.Duration((done - at) * float64(time.Second))
 		now.Add(latency)
 		_ = h.RecordValue(max(1, latency.Microseconds()))
 		current.Planned++

@@ -1,0 +1,127 @@
+package app_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/podtest"
+	"github.com/kongdao/kongdao/loadtest"
+	"github.com/kongdao/kongdao/loadtest/attack"
+)
+
+// realRun is what a load test of a pod in a process of its own saw, sorted, in seconds.
+type realRun struct {
+	seen    []float64 // by the generator, from the planned time
+	law     []float64 // by the pod's law, from the arrival
+	late    []float64 // how much later its workers woke
+	invalid []string
+}
+
+// onRealPod offers a rate to a fresh pod, at Poisson times.
+func onRealPod(tb testing.TB, law podtest.Law, rate float64, d time.Duration, seed uint64) (r realRun) {
+	tb.Helper()
+	pods, stop := podtest.Start(tb, law, 1)
+	defer stop()
+	spec := api.ScenarioSpec{
+		Targets: []api.Target{{Method: "GET", URL: "http://" + pods[0] + "/"}},
+		Stages:  []api.Stage{{Rate: rate, Duration: api.Duration(d)}},
+		Workers: 256, Timeout: api.Duration(time.Minute), Arrivals: "poisson",
+	}
+	got, err := loadtest.Run(tb.Context(), spec, loadtest.Options{Seed: seed, Observe: func(o attack.Observation) bool {
+		if o.Status == 200 {
+			r.seen = append(r.seen, o.Latency.Seconds())
+		}
+		return false
+	}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.invalid = got.InvalidReasons
+	f := podtest.FiguresOf(tb, pods[0])
+	r.law, r.late = inSeconds(f.Law), inSeconds(f.Late)
+	slices.Sort(r.seen)
+	if n := uint64(len(r.seen)); n != got.Sent || len(r.law) != len(r.seen) {
+		tb.Fatalf("%d sent, %d answers, %d requests at the pod", got.Sent, n, len(r.law))
+	}
+	return r
+}
+
+func inSeconds(all []time.Duration) (out []float64) {
+	for _, d := range all {
+		out = append(out, d.Seconds())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// compared are the quantiles at which real pods are held against simulated ones.
+var compared = []float64{0.5, 0.9, 0.99}
+
+// simulated are quantiles of as many runs of simulated pods: for each of compared its
+// values, sorted.
+func simulated(law podtest.Law, rate float64, d time.Duration, runs int) [][]float64 {
+	all := make([][]float64, len(compared))
+	for n := range runs {
+		var took []float64
+		podtest.New(law, rand.New(rand.NewPCG(uint64(n), 31))).Load(rate, d, func(l time.Duration) bool {
+			took = append(took, l.Seconds())
+			return false
+		})
+		slices.Sort(took)
+		for i, q := range compared {
+			all[i] = append(all[i], podtest.Quantile(took, q))
+		}
+	}
+	for _, v := range all {
+		slices.Sort(v)
+	}
+	return all
+}
+
+// TestSimulatedPodsAreLikeRealOnes: pods in processes of their own under load of the
+// generator take as long as simulated ones, by a two-sample test: what a run shows is
+// among what as many seconds of simulated ones show. What a busy machine adds comes on
+// top of the law, and never makes a call faster.
+func TestSimulatedPodsAreLikeRealOnes(t *testing.T) {
+	const d, runs, attempts = 6 * time.Second, 400, 3
+	for law, rate := range map[int]float64{0: 190, 2: 150, 4: 180} { // 4 workers, 2 workers, pauses
+		law := podtest.Laws()[law]
+		t.Run(law.Name, func(t *testing.T) {
+			t.Parallel()
+			sim := simulated(law, rate, d, runs)
+			for n := range uint64(attempts) {
+				wrong := unlike(onRealPod(t, law, rate, d, n+1), sim)
+				if len(wrong) == 0 {
+					return
+				}
+				t.Logf("attempt %d: %q", n+1, wrong)
+			}
+			t.Errorf("not like the simulation, %d times", attempts)
+		})
+	}
+}
+
+// unlike says what a simulation does not explain.
+func unlike(r realRun, sim [][]float64) (wrong []string) {
+	const chance = 1.05 // beyond what the runs of a simulation cover
+	for i, q := range compared {
+		low, high := sim[i][0]/chance, sim[i][len(sim[i])-1]*chance
+		law, seen := podtest.Quantile(r.law, q), podtest.Quantile(r.seen, q)
+		if law < low || law > high {
+			wrong = append(wrong, fmt.Sprintf("p%.0f by the law %.1f ms, simulated %.1f to %.1f ms", 100*q, 1e3*law, 1e3*low, 1e3*high))
+		}
+		if seen < law {
+			wrong = append(wrong, fmt.Sprintf("p%.0f seen %.1f ms, less than the law's %.1f ms", 100*q, 1e3*seen, 1e3*law))
+		}
+	}
+	// Three processes' timers are late on the way of a call, and this is one of them.
+	slack := 0.005 + 6*podtest.Quantile(r.late, 0.5)
+	if law, seen := podtest.Quantile(r.law, 0.5), podtest.Quantile(r.seen, 0.5); seen > law+slack {
+		wrong = append(wrong, fmt.Sprintf("p50 seen %.1f ms, by the law %.1f ms, timers explain %.1f ms", 1e3*seen, 1e3*law, 1e3*slack))
+	}
+	return wrong // a generator that was late has sent requests in bunches: three attempts allow for that
+}

@@ -40,15 +40,17 @@ func (p *Pod) Load(rate float64, d time.Duration, observe func(latency time.Dura
 			p.now = begin + d.Seconds()
 			break
 		}
-		if observe(p.serve()) {
+		if observe(p.Serve(p.now)) {
 			break
 		}
 	}
 	return time.Duration((p.now - begin) * float64(time.Second))
 }
 
-// serve is one request that comes now.
-func (p *Pod) serve() time.Duration {
+// Serve is one request that comes at a time in seconds, not before the one before it.
+// It returns how long the request takes.
+func (p *Pod) Serve(now float64) time.Duration {
+	p.now = now
 	service := p.law.Service(p.r) * p.slowness()
 	end := p.stops.clock(p.line.Serve(p.stops.worked(p.now), service) + service)
 	return time.Duration((end - p.now) * float64(time.Second))

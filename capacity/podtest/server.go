@@ -29,8 +29,10 @@ type Server struct {
 	figures Figures
 }
 
-// Figures are what a Server knows of its requests that left their worker.
+// Figures are what a Server knows of its requests that left their worker, in that
+// order.
 type Figures struct {
+	Came []time.Duration // since the server began
 	Law  []time.Duration // from the request's arrival to when its worker was to end, by the law
 	Late []time.Duration // how much later the worker woke
 }
@@ -91,6 +93,7 @@ func (s *Server) work() {
 		woke := time.Now()
 		close(x.end)
 		s.mu.Lock()
+		s.figures.Came = append(s.figures.Came, x.came.Sub(s.began))
 		s.figures.Law = append(s.figures.Law, free.Sub(x.came))
 		s.figures.Late = append(s.figures.Late, woke.Sub(free))
 		s.mu.Unlock()

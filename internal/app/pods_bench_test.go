@@ -66,7 +66,8 @@ func BenchmarkRealPods(b *testing.B) {
 		for _, part := range []float64{0.5, 0.75, 0.95} {
 			everyLaw(func(l podtest.Law) {
 				rate := part * podtest.Known(l)
-				real, sim := onRealPod(b, l, rate, d, 7), simulated(l, rate, d, 200)
+				real := onRealPod(b, l, rate, d, 7)
+				sim := simulated(l, 200, func(p *podtest.Pod, observe func(time.Duration) bool) { p.Load(rate, d, observe) })
 				row := fmt.Sprintf("%s\t%.0f %%\t%.0f/s", l.Name, 100*part, rate)
 				mu.Lock()
 				defer mu.Unlock()

@@ -17,6 +17,7 @@ import (
 type realRun struct {
 	seen    []float64 // by the generator, from the planned time
 	law     []float64 // by the pod's law, from the arrival
+	came    []float64 // when they reached the pod, since it began
 	late    []float64 // how much later its workers woke
 	invalid []string
 }
@@ -42,7 +43,7 @@ func onRealPod(tb testing.TB, law podtest.Law, rate float64, d time.Duration, se
 	}
 	r.invalid = got.InvalidReasons
 	f := podtest.FiguresOf(tb, pods[0])
-	r.law, r.late = inSeconds(f.Law), inSeconds(f.Late)
+	r.came, r.law, r.late = inSeconds(f.Came), inSeconds(f.Law), inSeconds(f.Late)
 	slices.Sort(r.seen)
 	if n := uint64(len(r.seen)); n != got.Sent || len(r.law) != len(r.seen) {
 		tb.Fatalf("%d sent, %d answers, %d requests at the pod", got.Sent, n, len(r.law))
@@ -61,13 +62,13 @@ func inSeconds(all []time.Duration) (out []float64) {
 // compared are the quantiles at which real pods are held against simulated ones.
 var compared = []float64{0.5, 0.9, 0.99}
 
-// simulated are quantiles of as many runs of simulated pods: for each of compared its
-// values, sorted.
-func simulated(law podtest.Law, rate float64, d time.Duration, runs int) [][]float64 {
+// simulated are quantiles of as many runs of simulated pods, each a function of the
+// run's pod: for each of compared its values, sorted.
+func simulated(law podtest.Law, runs int, run func(p *podtest.Pod, observe func(time.Duration) bool)) [][]float64 {
 	all := make([][]float64, len(compared))
 	for n := range runs {
 		var took []float64
-		podtest.New(law, rand.New(rand.NewPCG(uint64(n), 31))).Load(rate, d, func(l time.Duration) bool {
+		run(podtest.New(law, rand.New(rand.NewPCG(uint64(n), 31))), func(l time.Duration) bool {
 			took = append(took, l.Seconds())
 			return false
 		})
@@ -84,21 +85,26 @@ func simulated(law podtest.Law, rate float64, d time.Duration, runs int) [][]flo
 
 // TestSimulatedPodsAreLikeRealOnes: pods in processes of their own under load of the
 // generator take as long as simulated ones, by a two-sample test: what a run shows is
-// among what as many seconds of simulated ones show. What a busy machine adds comes on
-// top of the law, and never makes a call faster.
+// among what simulated pods show that get the same requests at the same times. So a
+// generator that was late on a busy machine is no fault of the law. What the machine
+// adds to a call comes on top, and never makes one faster.
 func TestSimulatedPodsAreLikeRealOnes(t *testing.T) {
-	const d, runs, attempts = 6 * time.Second, 400, 3
-	for law, rate := range map[int]float64{0: 190, 2: 150, 4: 180} { // 4 workers, 2 workers, pauses
+	const d, runs, attempts = 8 * time.Second, 400, 3
+	for law, rate := range map[int]float64{0: 225, 2: 170, 4: 210} { // 4 workers, 2 workers, pauses
 		law := podtest.Laws()[law]
 		t.Run(law.Name, func(t *testing.T) {
 			t.Parallel()
-			sim := simulated(law, rate, d, runs)
 			for n := range uint64(attempts) {
-				wrong := unlike(onRealPod(t, law, rate, d, n+1), sim)
+				real := onRealPod(t, law, rate, d, n+1)
+				wrong := unlike(real, simulated(law, runs, func(p *podtest.Pod, observe func(time.Duration) bool) {
+					for _, at := range real.came {
+						observe(p.Serve(at))
+					}
+				}))
 				if len(wrong) == 0 {
 					return
 				}
-				t.Logf("attempt %d: %q", n+1, wrong)
+				t.Logf("attempt %d: %q; %q", n+1, wrong, real.invalid)
 			}
 			t.Errorf("not like the simulation, %d times", attempts)
 		})
@@ -118,10 +124,11 @@ func unlike(r realRun, sim [][]float64) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("p%.0f seen %.1f ms, less than the law's %.1f ms", 100*q, 1e3*seen, 1e3*law))
 		}
 	}
-	// Three processes' timers are late on the way of a call, and this is one of them.
+	// Several timers are late on the way of a call, and this is one of them.
 	slack := 0.005 + 6*podtest.Quantile(r.late, 0.5)
-	if law, seen := podtest.Quantile(r.law, 0.5), podtest.Quantile(r.seen, 0.5); seen > law+slack {
+	law, seen := podtest.Quantile(r.law, 0.5), podtest.Quantile(r.seen, 0.5)
+	if seen > law+slack && len(r.invalid) == 0 {
 		wrong = append(wrong, fmt.Sprintf("p50 seen %.1f ms, by the law %.1f ms, timers explain %.1f ms", 1e3*seen, 1e3*law, 1e3*slack))
 	}
-	return wrong // a generator that was late has sent requests in bunches: three attempts allow for that
+	return wrong
 }

@@ -1,12 +1,11 @@
 package search
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
 	"time"
+
+	"github.com/kongdao/kongdao/capacity/usage"
 )
 
 // Result is a pod's safe rate and how far to trust it. In JSON times are seconds and
@@ -22,7 +21,11 @@ type Result struct {
 	Load      float64      `json:"load_s"`          // time under load
 	Peak      float64      `json:"peak_rate"`       // highest rate tried
 	Steps     []StepResult `json:"steps"`
-	Warnings  []string     `json:"warnings,omitempty"` // what the search does not know
+	Warnings  []string     `json:"warnings,omitempty"` // why to trust the answer less
+	Notes     []Note       `json:"notes,omitempty"`    // what the answer depends on, and what nobody knows
+	Scaling   *Scaling     `json:"scaling,omitempty"`  // the limit as requests at once
+	// Pod is what the pod used meanwhile; nil: nobody looked, or nothing was there to see.
+	Pod *usage.Summary `json:"pod,omitempty"`
 }
 
 // StepResult is one probe.
@@ -34,6 +37,13 @@ type StepResult struct {
 	Proof    bool    `json:"proof"`
 	Kept     bool    `json:"kept"`
 	Invalid  string  `json:"invalid,omitempty"` // the probe says nothing about the pod
+
+	Seen
+	// Estimate and Low are what was known after it: where the limit is most likely, and
+	// its lower bound; 0: nothing.
+	Estimate float64     `json:"estimate_so_far,omitempty"`
+	Low      float64     `json:"low_so_far,omitempty"`
+	Pod      *usage.Step `json:"pod,omitempty"` // what the pod used; nil: not known
 }
 
 // String is one line of progress.
@@ -114,28 +124,3 @@ func round(rate float64) float64 {
 
 // Duration is the time under load.
 func (r Result) Duration() time.Duration { return time.Duration(r.Load * float64(time.Second)) }
-
-// WriteText writes the result for people.
-func (r Result) WriteText(w io.Writer) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "safe rate  %.1f/s a pod, under %s\n", r.Safe, r.Objective)
-	high := "not found"
-	if r.High > 0 {
-		high = fmt.Sprintf("%.1f/s", r.High)
-	}
-	fmt.Fprintf(&b, "interval   %.1f/s to %s; proven %.1f/s\n", r.Safe, high, r.Proven)
-	fmt.Fprintf(&b, "cost       %d requests in %.1f s, %d broke the objective, peak %.1f/s\n", r.Requests, r.Load, r.Broke, r.Peak)
-	for _, text := range r.Warnings {
-		fmt.Fprintf(&b, "warning    %s\n", text)
-	}
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "step\trate\tseconds\trequests\tbroke\tverdict\t")
-	for i, s := range r.Steps {
-		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%d\t%d\t%s\t\n", i+1, s.Rate, s.Seconds, s.Requests, s.Broke, s.verdict())
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("format steps: %w", err)
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}

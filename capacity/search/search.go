@@ -13,7 +13,7 @@ import (
 // Config says what is searched for and at what cost.
 type Config struct {
 	Objective Objective
-	Start     float64       // first rate, requests a second; 0: 0.6 of Earlier
+	Start     float64       // first rate, requests a second; 0: EarlierShare of Earlier
 	Earlier   float64       // safe rate of an earlier search; 0: none
 	Factor    float64       // step of the climb
 	MaxRate   float64       // never tried beyond, requests a second
@@ -75,10 +75,11 @@ var ErrLimited = errors.New("requests were refused by a rate limit: lift it for 
 const maxStarved = 3
 
 // Run searches with probe. report, if not nil, gets every step when it has ended.
-// Together with an error it returns what was found so far, without conclusion.
+// Together with an error it returns what was found so far. When ctx has ended that is
+// concluded from, with a warning; after other errors it is not.
 func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (Result, error) {
 	if c.Start == 0 {
-		c.Start = 0.6 * c.Earlier
+		c.Start = c.First()
 	}
 	if err := c.Validate(); err != nil {
 		return Result{}, err
@@ -90,14 +91,24 @@ func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (R
 		if !ok {
 			break
 		}
-		if err := x.step(ctx, s, probe, report); err != nil {
+		if err := x.step(ctx, s, probe); err != nil {
+			if ctx.Err() != nil {
+				x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("ended early, after %.0f s of %v", x.result.Load, c.Budget))
+				x.conclude()
+			}
 			return x.result, fmt.Errorf("probe at %.1f/s: %w", s.Rate, err)
 		}
+		x.tell(report)
 		if x.starved > maxStarved {
 			x.result.Warnings = append(x.result.Warnings, "ended early: the generator did not send what was asked for")
 			break
 		}
 	}
+	x.conclude()
+	return x.result, nil
+}
+
+func (x *run) conclude() {
 	e := x.estimate()
 	if !x.ladder.confirmed {
 		e.Low *= 1 - unconfirmed
@@ -106,8 +117,8 @@ func Run(ctx context.Context, c Config, probe Probe, report func(StepResult)) (R
 		e.Low *= 1 - unconfirmed
 		x.result.Warnings = append(x.result.Warnings, "the generator disturbed itself, so the limit may be higher: "+x.disturbed)
 	}
-	x.result.conclude(c, x.ladder, e)
-	return x.result, nil
+	x.result.conclude(x.config, x.ladder, e)
+	x.result.scale()
 }
 
 // run drives the ladder with real probes.
@@ -132,12 +143,12 @@ func (x *run) estimate() Estimate {
 	return x.knowledge.estimate(x.ladder.refused)
 }
 
-func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepResult)) error {
+func (x *run) step(ctx context.Context, s Step, probe Probe) error {
 	if err := x.drain(ctx, s, probe); err != nil {
 		return err
 	}
-	j := newJudge(x.config.Objective, s)
-	o, err := probe(ctx, s.Rate, s.Duration, j.observe)
+	j, m := newJudge(x.config.Objective, s), newMeter(s.Rate)
+	o, err := probe(ctx, s.Rate, s.Duration, m.around(j.observe))
 	if err = cmp.Or(err, ctx.Err()); err != nil {
 		return err
 	}
@@ -150,7 +161,11 @@ func (x *run) step(ctx context.Context, s Step, probe Probe, report func(StepRes
 	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), held: !j.surelyBroken() && !j.any((*criterion).exceeded), near: j.near(), byChance: j.byChance(), used: o.Elapsed, broke: j.broke}
 	invalid := x.invalid(s, j, o, f)
 	x.flooded = f.surely
-	x.add(s, j, o, f, invalid, report)
+	x.add(s, j, o, f, invalid)
+	x.result.Steps[len(x.result.Steps)-1].Seen = m.seen(o.Elapsed, s.Duration)
+	if len(x.result.Steps) == 1 {
+		x.result.Notes = append(x.result.Notes, m.cold(s.Rate))
+	}
 	if invalid != "" {
 		x.ladder.discard(s, f)
 		x.doubt(s.Rate, j)
@@ -232,7 +247,7 @@ func (x *run) invalid(s Step, j *judge, o Outcome, f finding) string {
 	return ""
 }
 
-func (x *run) add(s Step, j *judge, o Outcome, f finding, invalid string, report func(StepResult)) {
+func (x *run) add(s Step, j *judge, o Outcome, f finding, invalid string) {
 	r := &x.result
 	r.Requests += j.seen
 	r.Broke += j.broke
@@ -242,7 +257,14 @@ func (x *run) add(s Step, j *judge, o Outcome, f finding, invalid string, report
 		Rate: s.Rate, Seconds: o.Elapsed.Seconds(), Requests: j.seen, Broke: j.broke,
 		Proof: s.Prove, Kept: f.verdict == kept && invalid == "", Invalid: invalid,
 	})
+}
+
+// tell reports the last step with what is known after it.
+func (x *run) tell(report func(StepResult)) {
+	s := &x.result.Steps[len(x.result.Steps)-1]
+	e := x.estimate()
+	s.Estimate, s.Low = round(e.Rate), round(e.Low)
 	if report != nil {
-		report(r.Steps[len(r.Steps)-1])
+		report(*s)
 	}
 }

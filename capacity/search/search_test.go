@@ -340,7 +340,7 @@ func TestLimitAndCancelAreErrors(t *testing.T) {
 			cancel()
 		}
 	})
-	if !errors.Is(err, context.Canceled) || len(x.Steps) != 3 || x.Safe != 0 {
+	if !errors.Is(err, context.Canceled) || len(x.Steps) != 3 || !warned(x, "ended early, after ") || x.Safe <= 0 || x.Safe > x.Peak {
 		t.Errorf("got %+v, %v", x, err)
 	}
 }

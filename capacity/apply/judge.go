@@ -15,6 +15,7 @@ import (
 type Found struct {
 	Function string    `json:"function"`
 	Revision string    `json:"revision,omitempty" doc:"whose pod it was; empty: not known"`
+	Image    string    `json:"image,omitempty" doc:"of that revision"`
 	Pod      string    `json:"pod,omitempty"`
 	Run      string    `json:"run" doc:"id that marks its calls"`
 	Started  time.Time `json:"started"`

@@ -17,7 +17,7 @@ const LongCalls = 1.0
 // Scaling is the limit on the other axis: requests that are in the pod at once.
 type Scaling struct {
 	Concurrency float64  `json:"concurrency_at_safe_rate"` // on average; 0: not known
-	Better      bool     `json:"better_axis"`              // calls take LongCalls or more: concurrency is the limit to give
+	Better      string   `json:"better_axis,omitempty"`    // why concurrency is the limit to give, and not a rate; empty: it is not
 	Law         *usl.Fit `json:"usl,omitempty"`
 	None        string   `json:"no_usl,omitempty"` // why there is no fit
 }
@@ -27,7 +27,9 @@ func (r *Result) scale() {
 	var s Scaling
 	steady := r.steady()
 	if len(steady) > 0 {
-		s.Better = steady[0].Mean >= LongCalls
+		if took := steady[0].Mean; took >= LongCalls {
+			s.Better = fmt.Sprintf("calls take %v", short(took))
+		}
 		s.Concurrency = math.Round(100*r.Safe*meanAt(steady, r.Safe)) / 100
 	}
 	var points []usl.Point
@@ -87,8 +89,8 @@ func meanAt(steps []StepResult, rate float64) float64 {
 func (s Scaling) lines() (all []string) {
 	if s.Concurrency > 0 {
 		text := fmt.Sprintf("%.3g at once at the safe rate", s.Concurrency)
-		if s.Better {
-			text += "; calls take long, so that this is the better limit: spec.concurrency"
+		if s.Better != "" {
+			text += "; " + s.Better + ", so that this is the better limit: spec.concurrency"
 		}
 		all = append(all, text)
 	}

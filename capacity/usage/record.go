@@ -96,8 +96,14 @@ func (r *Reading) complete(o Reading) {
 		mine *float64
 		its  float64
 	}{
-		{&r.Started, o.Started}, {&r.CPU, o.CPU}, {&r.Memory, o.Memory}, {&r.MemoryLimit, o.MemoryLimit},
-		{&r.Throttled, o.Throttled}, {&r.Periods, o.Periods}, {&r.Steal, o.Steal}, {&r.Machine, o.Machine},
+		{&r.Started, o.Started},
+		{&r.CPU, o.CPU},
+		{&r.Memory, o.Memory},
+		{&r.MemoryLimit, o.MemoryLimit},
+		{&r.Throttled, o.Throttled},
+		{&r.Periods, o.Periods},
+		{&r.Steal, o.Steal},
+		{&r.Machine, o.Machine},
 	} {
 		if math.IsNaN(*p.mine) {
 			*p.mine = p.its

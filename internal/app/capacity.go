@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/search"
+	"github.com/kongdao/kongdao/capacity/usage"
 	"github.com/kongdao/kongdao/loadtest"
 	"github.com/kongdao/kongdao/loadtest/attack"
 	"github.com/kongdao/kongdao/loadtest/scenario"
@@ -24,31 +26,59 @@ type Find struct {
 	Budget   time.Duration
 	Limits   scenario.Limits
 	Report   func(search.StepResult) // every step when it has ended; nil: none
-	Tick     func(attack.Progress)   // once a second; nil: none
+	Tick     func(FindProgress)      // once a second; nil: none
+	Begin    Begin                   // what is known before; zero: nothing
+	Metrics  []usage.Source          // of the pod; none: its CPU and memory are not known
+}
+
+// FindProgress is how a probe is doing.
+type FindProgress struct {
+	Rate float64       // requests a second that are offered
+	For  time.Duration // at most
+	Load attack.Progress
 }
 
 // FindCapacity searches. While it runs, users are served by the other pods: nobody
-// but the test sees the pod at its knee.
+// but the test sees the pod at its knee. When ctx ends it says what it found until then.
 func FindCapacity(ctx context.Context, f Find) (search.Result, error) {
-	c := search.DefaultConfig()
-	c.Objective = search.ObjectiveOf(f.Function.Spec.Objective)
-	c.Start, c.MaxRate, c.Budget = f.Start, f.MaxRate, f.Budget
-	if m := f.Function.Spec.Capacity.Measured; m != nil && c.Start == 0 {
-		c.Earlier = m.Low
-	}
-	if c.Start == 0 && c.Earlier == 0 {
-		c.Start = f.MaxRate / 10
-	}
 	target, err := f.target()
 	if err != nil {
 		return search.Result{}, err
 	}
+	look := lookBeside(ctx, f.Metrics)
 	probes := 0
-	probe := func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (search.Outcome, error) {
+	probe := look.around(func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (search.Outcome, error) {
 		probes++
 		return f.probe(ctx, target, rate, d, uint64(probes), observe)
+	})
+	r, err := search.Run(ctx, f.Config(), probe, func(s search.StepResult) {
+		look.step(&s)
+		if f.Report != nil {
+			f.Report(s)
+		}
+	})
+	look.finish(&r)
+	if len(r.Steps) > 0 {
+		f.notes(&r, target)
 	}
-	return search.Run(ctx, c, probe, f.Report)
+	if n := f.Function.Spec.Concurrency; n > 0 && r.Scaling != nil && r.Scaling.Better == "" {
+		r.Scaling.Better = fmt.Sprintf("the function is limited to %d at once", n)
+	}
+	return r, err
+}
+
+// Config is how the search will be: its First is where it begins.
+func (f Find) Config() search.Config {
+	c := search.DefaultConfig()
+	c.Objective = search.ObjectiveOf(f.Function.Spec.Objective)
+	c.Start, c.MaxRate, c.Budget = f.Start, f.MaxRate, f.Budget
+	if c.Start == 0 {
+		c.Earlier, c.Start = f.Begin.Earlier, f.Begin.Start
+	}
+	if c.Start == 0 && c.Earlier == 0 {
+		c.Start = f.MaxRate / 10
+	}
+	return c
 }
 
 func (f Find) target() (api.Target, error) {
@@ -83,7 +113,7 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 	}
 	limited := 0
 	r, err := loadtest.Run(ctx, spec, loadtest.Options{
-		Name: "capacity/" + f.Function.Name, Run: f.Run, Seed: seed, Limits: f.Limits, Progress: f.Tick,
+		Name: "capacity/" + f.Function.Name, Run: f.Run, Seed: seed, Limits: f.Limits, Progress: f.tick(rate, d),
 		Observe: func(o attack.Observation) bool {
 			if o.Status == 429 {
 				limited++
@@ -99,6 +129,13 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 		out.Invalid = strings.Join(r.InvalidReasons, "; ")
 	}
 	return out, nil
+}
+
+func (f Find) tick(rate float64, d time.Duration) func(attack.Progress) {
+	if f.Tick == nil {
+		return nil
+	}
+	return func(p attack.Progress) { f.Tick(FindProgress{rate, d, p}) }
 }
 
 func (s *System) zonesWithPods() []string {

@@ -42,6 +42,7 @@ type Offered struct {
 func (s *System) foundRoutes(h huma.API) {
 	huma.Post(h, "/api/v1/capacity/found", s.postFound)
 	huma.Get(h, "/api/v1/capacity/found", s.getFound)
+	huma.Get(h, "/api/v1/capacity/begin/{name}", s.getBegin)
 	huma.Get(h, "/api/v1/capacity/offered/{name}", s.getOffered)
 	huma.Get(h, "/api/v1/capacity/watch", s.getWatch)
 }

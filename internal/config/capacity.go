@@ -3,10 +3,12 @@ package config
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 	_ "time/tzdata" // so that timeZone means the same on every machine
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/capacity/usage"
 )
 
 // Capacity says how capacity is planned and what a release has to show.
@@ -18,6 +20,7 @@ type Capacity struct {
 	PodHourPrice float64      `yaml:"podHourPrice" want:"a price, 0 or more"`         // of a pod for an hour, in any currency; 0: plans say nothing of costs
 	TimeZone     string       `yaml:"timeZone" want:"a name such as Asia/Shanghai"`   // where the days of events begin at midnight
 	Events       []Event      `yaml:"events"`                                         // promotions and holidays that forecasts know
+	Metrics      []string     `yaml:"metrics"`                                        // where a pod's CPU and memory are read in a search; {host} is its address; none: nowhere
 }
 
 // Event is a promotion or a holiday.
@@ -37,7 +40,7 @@ func DefaultCapacity() Capacity {
 	const day = 24 * time.Hour
 	return Capacity{
 		Gate: "off", MaxAge: api.Duration(90 * day), Horizon: api.Duration(14 * day), Risk: 0.01,
-		TimeZone: "Asia/Shanghai", Events: []Event{},
+		TimeZone: "Asia/Shanghai", Events: []Event{}, Metrics: []string{},
 	}
 }
 
@@ -65,6 +68,11 @@ func (k *check) capacity(c Capacity) {
 	}
 	if !(c.PodHourPrice >= 0) || math.IsInf(c.PodHourPrice, 0) {
 		k.add("capacity.podHourPrice", "is %v, want a price, 0 or more", c.PodHourPrice)
+	}
+	for i, text := range c.Metrics {
+		if err := (usage.Source{URL: strings.ReplaceAll(text, "{host}", "pod")}).Validate(); err != nil {
+			k.add(fmt.Sprintf("capacity.metrics[%d]", i), "want a URL such as http://{host}:9090/metrics")
+		}
 	}
 	if _, err := c.Location(); err != nil || c.TimeZone == "" {
 		k.add("capacity.timeZone", "is %q, want a name such as Asia/Shanghai, UTC or Local", c.TimeZone)

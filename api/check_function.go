@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,7 @@ func (f *Function) check(r *report) {
 	f.Spec.Access.check(r)
 	f.checkHandling(r)
 	f.checkLimits(r)
+	f.checkLoadTests(r)
 }
 
 func (f *Function) checkRoutes(r *report) {
@@ -80,18 +82,11 @@ func (f *Function) checkTraffic(r *report) {
 	if len(f.Spec.Traffic) == 0 {
 		return
 	}
-	known := map[string]bool{}
-	names := make([]string, 0, len(f.Spec.Revisions))
-	for _, rev := range f.Spec.Revisions {
-		if rev.Name != "" && !known[rev.Name] {
-			known[rev.Name] = true
-			names = append(names, rev.Name)
-		}
-	}
+	names := f.revisionNames()
 	sum, ranged := 0, true
 	for i, t := range f.Spec.Traffic {
 		at := fmt.Sprintf("spec.traffic[%d]", i)
-		if !known[t.Revision] && len(names) > 0 {
+		if !slices.Contains(names, t.Revision) && len(names) > 0 {
 			r.add(at+".revision", "%s, want %s", isOrMissing(t.Revision), oneOf(names))
 		}
 		if t.Weight < 0 || t.Weight > 100 {

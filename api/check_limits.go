@@ -15,7 +15,7 @@ const (
 )
 
 // limitKinds are what x-kongdao-limited-by says of the gateway's own limits.
-var limitKinds = []string{"capacity", "priority", "concurrency"}
+var limitKinds = []string{"capacity", "priority", "concurrency", "load-test"}
 
 func (l *Limit) check(r *report) {
 	r.metadata(&l.Metadata)

@@ -81,6 +81,7 @@ type FunctionSpec struct {
 	Priority    string        `yaml:"priority" json:"priority,omitempty" want:"high, normal or low"`             // of requests whose route and consumer say nothing; empty: normal
 	Limits      []CallerLimit `yaml:"limits" json:"limits,omitempty"`                                            // rates that callers are held to, each on its own
 	Concurrency int           `yaml:"concurrency" json:"concurrency,omitempty" want:"a whole number, 0 or more"` // requests in flight over all gateways; 0: not limited
+	LoadTest    *LoadTests    `yaml:"loadTest" json:"loadTest,omitempty"`                                        // calls of stress tests; nil: as all others
 
 	Handling // of every route that says nothing else
 }

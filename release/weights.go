@@ -107,10 +107,11 @@ func written(f *api.Function) (w Weights) {
 	return w
 }
 
-// missing is a revision that the weights name and the function has not, or "".
+// missing is a revision that the weights name and the function has not, or has for
+// stress tests alone; or "".
 func (w Weights) missing(f *api.Function) string {
 	for _, x := range w {
-		if !slices.ContainsFunc(f.Spec.Revisions, func(r api.Revision) bool { return r.Name == x.Revision }) {
+		if !slices.ContainsFunc(f.Spec.Revisions, func(r api.Revision) bool { return r.Name == x.Revision }) || f.Spec.LoadTest.Takes(x.Revision) {
 			return x.Revision
 		}
 	}

@@ -30,7 +30,7 @@ var headerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // secretParts are parts of the names of headers that carry secrets.
 var secretParts = []string{
 	"cookie", "auth", "token", "secret", "passw", "credential", "signature", "session", "csrf", "xsrf",
-	"api-key", "apikey", "access-key", "private-key", "kongdao-key",
+	"api-key", "apikey", "access-key", "private-key", "kongdao-key", "kongdao-pod",
 }
 
 // stored are headers that have a column, and attributes that are no headers.

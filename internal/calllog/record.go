@@ -71,6 +71,7 @@ const (
 	LimitedByCapacity    = "capacity"    // more than the ready pods can take (flag RL)
 	LimitedByPriority    = "priority"    // the same, and too little is left for what is less important (flag RL)
 	LimitedByConcurrency = "concurrency" // too many in flight to the pods (flag UO)
+	LimitedByLoadTest    = "load-test"   // a stress test's, which are refused for the moment, or by the function
 )
 
 // Reset makes r empty, with a sample weight of 1, and keeps its memory.
@@ -141,10 +142,16 @@ func (r *Record) Limit(by []byte) {
 		r.LimitedBy = LimitedByPriority
 	case LimitedByConcurrency:
 		r.LimitedBy = LimitedByConcurrency
+	case LimitedByLoadTest:
+		r.LimitedBy = LimitedByLoadTest
 	default:
 		r.LimitedBy = strings.ToValidUTF8(string(by[:min(len(by), maxLimit)]), "\uFFFD")
 	}
 }
+
+// detailsLoadTest are the details of calls that LimitedByLoadTest refused: no flag
+// says it.
+const detailsLoadTest = "rbac_access_denied_matched_policy[" + LimitedByLoadTest + "]"
 
 // maxLimit bounds the name of a limit, in bytes.
 const maxLimit = 64
@@ -171,6 +178,8 @@ func (r *Record) Finish(details, requestID []byte) {
 		r.LimitedBy = cmp.Or(r.LimitedBy, LimitedByCapacity)
 	case hasFlag(r.Flags, "UO"):
 		r.LimitedBy = LimitedByConcurrency
+	case string(details) == detailsLoadTest:
+		r.LimitedBy = LimitedByLoadTest
 	default:
 		r.LimitedBy = "" // the gateway refused nothing
 	}

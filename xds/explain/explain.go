@@ -63,8 +63,14 @@ func Explain(w *model.World, r Request) Answer {
 	f := rule.Function
 	a.Function, a.Route, a.Source, a.Match = f.Name, rule.Name, rule.Source.String(), describe(rule)
 	if f.Invalid == "" && rule.Preflight(r.Method, path, r.query(), r.values) {
+		if !rule.CORS.Allows(r.Headers.Get("origin")) && a.refuseMarked(w, f) {
+			return a
+		}
 		a.Filters = append(a.Filters, filterLimit, filterRouter)
 		a.preflight(rule)
+		return a
+	}
+	if a.refuseMarked(w, f) {
 		return a
 	}
 	v := f.Decide(r.values, r.caller(w))
@@ -123,7 +129,7 @@ func (a *Answer) follow(rule *model.Rule, v model.Verdict) {
 		return
 	}
 	a.share(v.Shares)
-	a.Why = v.Why
+	a.Why, a.Shadow = v.Why, v.Shadow
 	a.limit(rule, v)
 }
 

@@ -51,6 +51,9 @@ func (a *Answer) handle(rule *model.Rule, path string) {
 		return
 	}
 	h.Retries = retries(f)
+	if a.Shadow {
+		return
+	}
 	for _, m := range f.Mirrors {
 		h.Mirrors = append(h.Mirrors, fmt.Sprintf("%s of calls to %s", percent(m.Percent/100), m.Cluster()))
 	}

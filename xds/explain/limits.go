@@ -18,6 +18,22 @@ const filterCallers = "kongdao.callers"
 // the order in which they are asked, and the filters that ask.
 func (a *Answer) limit(rule *model.Rule, v model.Verdict) {
 	f := rule.Function
+	if v.Shadow {
+		a.shadowLimit(f, v)
+	} else {
+		a.ordinaryLimits(rule, v)
+	}
+	if f.Concurrency > 0 {
+		a.Limits = append(a.Limits, Limit{
+			Name: "concurrency", InFlight: f.Concurrency, Source: f.Source.String(),
+			Follows: "requests in flight at all gateways together, each has its even part",
+		})
+	}
+}
+
+// ordinaryLimits are those of callers, and the function's.
+func (a *Answer) ordinaryLimits(rule *model.Rule, v model.Verdict) {
+	f := rule.Function
 	var filters []string
 	for slot, l := range f.Callers {
 		if len(filters) == 0 {
@@ -40,12 +56,6 @@ func (a *Answer) limit(rule *model.Rule, v model.Verdict) {
 			l.Follows += reserved(class, f.Tier.Burst, v.Cost)
 		}
 		a.Limits = append(a.Limits, l)
-	}
-	if f.Concurrency > 0 {
-		a.Limits = append(a.Limits, Limit{
-			Name: "concurrency", InFlight: f.Concurrency, Source: f.Source.String(),
-			Follows: "requests in flight at all gateways together, each has its even part",
-		})
 	}
 }
 

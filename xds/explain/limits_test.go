@@ -35,6 +35,12 @@ func (c chance) limits(f *api.Function) {
 		}
 		f.Spec.Limits = append(f.Spec.Limits, l)
 	}
+	switch n := len(f.Spec.Revisions); int(f.Name[1]-'0') % 4 { // draws nothing
+	case 1:
+		f.Spec.LoadTest = &api.LoadTests{Revision: fmt.Sprintf("r%d", n-1)} // which may get other calls, too
+	case 3:
+		f.Spec.LoadTest = &api.LoadTests{Revision: "r0", Refuse: n == 1}
+	}
 	f.Spec.Concurrency = pick(c, 0, 0, 1000)
 	f.Spec.Priority = pick(c, "", "", api.PriorityHigh, api.PriorityLow)
 	for i := range f.Spec.Routes {

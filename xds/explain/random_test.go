@@ -109,6 +109,7 @@ func (c chance) input(functions int, pods []api.Endpoint, dead map[string]bool) 
 	}
 	in.Views = []string{"za"}
 	in.Fleet = model.EvenFleet(map[string]int{"za": 1, "zb": c.IntN(3), "zc": c.IntN(2)}, 1)
+	in.NoMarked = in.Fleet.Gateways == 2
 	if c.IntN(2) == 0 {
 		in.Group = &model.Group{
 			Name: "g", AnyMethod: c.IntN(2) == 0, Access: pick(c, nil, &api.Access{Public: true}),

@@ -39,6 +39,9 @@ func (a *Answer) verdict(filter string) string {
 	case filterCORS:
 		return a.corsVerdict()
 	case filterRevision:
+		if a.LimitedBy != "" {
+			return a.Reason
+		}
 		return "names a revision: " + strings.Join(a.request.values(model.RevisionHeader), ", ")
 	case filterAddresses:
 		return a.addressVerdict()

@@ -49,6 +49,9 @@ func (a *Answer) upgraded(w *model.World, path string) {
 		return
 	}
 	v := f.Decide(r.values, r.caller(w))
+	if !shut(f, v) && a.refuseMarked(w, f) {
+		return
+	}
 	switch {
 	case v.Status != 0 && v.Admitted.Status == 0:
 		refuse(v.Reason)
@@ -62,6 +65,12 @@ func (a *Answer) upgraded(w *model.World, path string) {
 	a.accessFilters(rule, v)
 	a.follow(rule, v)
 	a.handle(rule, path)
+}
+
+// shut tells whether the route that a request takes is the answer of a closed
+// function, which takes no upgrade: that is found out before all filters.
+func shut(f *model.Function, v model.Verdict) bool {
+	return f.Access.Shut(model.Call) && v.Status != 0 && (v.Admitted.Status == 0 || v.Admitted.Error == model.ErrorClosed)
 }
 
 // upgradeRule is the rule that takes the request: with a handshake's header one for

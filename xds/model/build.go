@@ -37,7 +37,7 @@ func Build(in Input) *World {
 
 // all makes a World by looking at every function.
 func (b *builder) all() *World {
-	w := &World{Views: b.in.Views, TLS: b.in.TLS, group: b.in.Group, self: &identity{}}
+	w := &World{Views: b.in.Views, TLS: b.in.TLS, MarkedRefused: b.in.NoMarked, group: b.in.Group, self: &identity{}}
 	functions := w.functions.edit()
 	for _, spec := range b.in.Set.Functions {
 		f := b.previous(spec.Name)
@@ -200,6 +200,7 @@ func (b *builder) function(spec *api.Function) *Function {
 		access: b.in.Group.access(s.Access),
 	}
 	f.Callers = b.callers(spec, f.fleet)
+	f.MarkedRefused = s.LoadTest != nil && s.LoadTest.Refuse
 	for _, r := range s.Revisions {
 		f.Revisions = append(f.Revisions, b.revision(f.Name, r))
 	}
@@ -208,6 +209,7 @@ func (b *builder) function(spec *api.Function) *Function {
 	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s), accessProblem(f.Access))
 	if f.Invalid == "" {
 		addTraffic(f, s)
+		addLoadTests(f)
 	}
 	b.limit(f, s.Capacity.Rate())
 	f.rules = b.rulesOf(f, spec)
@@ -319,6 +321,9 @@ func firstProblem(f *Function, s api.FunctionSpec) string {
 		if t.Match != nil && emptyMatch(t.Match) {
 			return fmt.Sprintf("traffic of revision %q matches without a condition", t.Revision)
 		}
+	}
+	if l := s.LoadTest; l != nil && l.Revision != "" && f.Revision(l.Revision) == nil {
+		return fmt.Sprintf("loadTest names revision %q, which does not exist", l.Revision)
 	}
 	if f.Timeout < 0 || f.TryTimeout < 0 || f.Timeout > 24*time.Hour {
 		return "a timeout is out of range"

@@ -134,7 +134,7 @@ func ruleClass(route api.Route, spec *api.Function) Class {
 
 // ClassOf is the class of a request that the rule took.
 func (r *Rule) ClassOf(consumer string, values Values) Class {
-	if len(values(LoadTestHeader)) > 0 {
+	if Marked(values) {
 		return LoadTest
 	}
 	return r.Class(consumer)

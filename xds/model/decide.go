@@ -14,14 +14,20 @@ type Verdict struct {
 	Shares   []Share    // else it goes to one of these
 	Cost     uint32     // what it takes from the function's bucket
 	Matched  bool       // by Function.Matches or by name, and not by weight
+	Shadow   bool       // a stress test's: to the revision for them, without callers' limits
 	Why      string     // what chose among the revisions, for people
 }
 
 // Decide tells what happens to a request with these headers. The order is the one
-// that the translator gives Envoy: broken, named, pinned, access, match, weight.
+// that the translator gives Envoy: broken, a stress test's, named, pinned, access,
+// match, weight. Whether stress tests are refused is asked before, see
+// World.RefusesMarked.
 func (f *Function) Decide(values Values, caller Caller) Verdict {
 	if f.Invalid != "" {
 		return Verdict{Status: http.StatusServiceUnavailable, Reason: f.Invalid}
+	}
+	if f.Shadow != nil && Marked(values) {
+		return f.shadow(values, caller)
 	}
 	if names := values(RevisionHeader); len(names) > 0 {
 		return f.choose(names, values, caller)

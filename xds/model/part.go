@@ -70,6 +70,7 @@ func (f *Function) repriced(part float64) *Function {
 	for i := range own.Matches {
 		own.Matches[i].Revision = revisions[own.Matches[i].Revision]
 	}
+	own.Shadow = revisions[f.Shadow]
 	own.charge(1 / part)
 	return &own
 }

@@ -43,6 +43,7 @@ type Input struct {
 	Weighted    map[string]*Fleet   // of functions whose limit is not shared evenly, by function; comes first
 	Views       []string            // zones in which the group has gateways, sorted
 	TLS         *TLS                // nil: gateways do not listen for it
+	NoMarked    bool                // gateways refuse all requests of stress tests
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
 
 	// Touched are the addresses whose readiness may be another than it was for
@@ -68,6 +69,8 @@ type World struct {
 	Callers   *Callers
 	Tokens    map[string][]*Issuer // sets of issuers whose tokens a function takes, by Access.TokenSet
 	Services  map[string]Service   // that gateways themselves call, by cluster
+
+	MarkedRefused bool // gateways refuse all requests of stress tests
 
 	functions index[*Function]
 	hosts     index[*Host]
@@ -123,6 +126,11 @@ type Function struct {
 	Callers []CallerLimit
 	// Ranked tells that requests have classes: see Class.
 	Ranked bool
+	// Shadow is the revision that requests of stress tests go to, and nothing else;
+	// nil: they go where all go.
+	Shadow *Revision
+	// MarkedRefused tells that requests of stress tests are refused.
+	MarkedRefused bool
 	// Concurrency is how many requests may be in flight at all gateways together; 0:
 	// not limited. Each has its even part.
 	Concurrency int

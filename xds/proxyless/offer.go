@@ -15,7 +15,7 @@ func Refusal(f *model.Function) string {
 	if f.Invalid != "" {
 		return "it is not served: " + f.Invalid
 	}
-	for _, reason := range []string{accessRefusal(f.Access), limitRefusal(f), trafficRefusal(f)} {
+	for _, reason := range []string{accessRefusal(f.Access), limitRefusal(f), trafficRefusal(f), loadTestRefusal(f)} {
 		if reason != "" {
 			return reason
 		}
@@ -56,6 +56,14 @@ func limitRefusal(f *model.Function) string {
 	}
 	if len(f.Callers) > 0 {
 		return "limits: callers' rates are held by gateways alone"
+	}
+	return ""
+}
+
+// loadTestRefusal is empty for functions that take stress tests as all else.
+func loadTestRefusal(f *model.Function) string {
+	if f.Shadow != nil || f.MarkedRefused {
+		return "loadTest: only a gateway tells stress tests apart"
 	}
 	return ""
 }

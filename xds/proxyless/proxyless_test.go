@@ -85,6 +85,10 @@ func TestWhatIsOffered(t *testing.T) {
 		{func(s *api.FunctionSpec) { s.RequestHeaders.Remove = []string{"x-admin"} }, "route feed/0 changes headers"},
 		{func(s *api.FunctionSpec) { s.Routes[0].ResponseHeaders.Remove = []string{"x-pod"} }, "route feed/0 changes headers"},
 		{func(s *api.FunctionSpec) { s.MaxRequestBytes = 100 }, "route feed/0 bounds"},
+		{func(s *api.FunctionSpec) { s.LoadTest = &api.LoadTests{Refuse: true} }, "loadTest: "},
+		{func(s *api.FunctionSpec) {
+			s.LoadTest, s.Traffic = &api.LoadTests{Revision: "r2"}, []api.Traffic{{Revision: "r1", Weight: 100}}
+		}, "loadTest: "},
 		{func(s *api.FunctionSpec) { s.Mirror = []api.Mirror{{Revision: "r1", Percent: 1}} }, ""},
 	} {
 		f := function()

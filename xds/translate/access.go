@@ -53,6 +53,7 @@ func (t *translator) accessChain() []*hcm.HttpFilter {
 }
 
 const (
+	rbacType   = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 	luaType    = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 	tokensType = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 )
@@ -74,6 +75,9 @@ func (t *translator) accessExtensions(before, w *model.World) map[string]*core.T
 	all := map[string]*core.TypedExtensionConfig{}
 	if before == nil || before.Callers != w.Callers {
 		all[accessFilter] = t.extension(accessFilter, script(w.Callers))
+	}
+	if before == nil || before.MarkedRefused != w.MarkedRefused {
+		all[revisionFilter] = t.extension(revisionFilter, chosenRevisions(w))
 	}
 	if before == nil || !sameNames(before.Tokens, w.Tokens) {
 		all[tokensFilter] = t.extension(tokensFilter, t.tokens(before, w))

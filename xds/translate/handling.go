@@ -54,6 +54,9 @@ func (t *translator) carry(r *model.Rule, out *route.Route, to *route.RouteActio
 	if to.RetryPolicy != nil && r.TryTimeout > 0 {
 		to.RetryPolicy.PerTryTimeout = durationpb.New(r.TryTimeout)
 	}
+	if isShadow(out) {
+		return // copies would reach pods of production
+	}
 	to.RequestMirrorPolicies = mirrorPolicies(r.Function)
 }
 

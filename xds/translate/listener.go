@@ -91,7 +91,7 @@ func (t *translator) filter(name string, config proto.Message) *hcm.HttpFilter {
 // httpFilters are all filters, in the order of requests. Whatever a function may
 // ask for is here from the start and off; its routes switch it on.
 func (t *translator) httpFilters(share uint32) []*hcm.HttpFilter {
-	filters := append(t.anyHostFilters(), t.filter(filterCORS, &cors.Cors{}), t.chosenRevisions())
+	filters := append(t.anyHostFilters(), t.filter(filterCORS, &cors.Cors{}), discovered(revisionFilter, rbacType))
 	filters = append(filters, t.accessChain()...)
 	filters = append(filters, t.callerFilters(share)...)
 	filters = append(filters, t.limits(share), t.bodies())

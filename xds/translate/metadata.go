@@ -57,6 +57,9 @@ func routeMetadata(f *model.Function, c charge, more ...string) *core.Metadata {
 		keyFunction, f.Name,
 		keyTenant, f.Tenant,
 	)
+	if f.MarkedRefused {
+		pairs = append(pairs, keyRefuseMarked, "1")
+	}
 	if c.reserve > 0 {
 		pairs = append(pairs,
 			reserveOf+c.tier.Key, c.bucket,

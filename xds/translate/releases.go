@@ -20,7 +20,8 @@ import (
 	"github.com/kongdao/kongdao/xds/model"
 )
 
-// revisionFilter refuses requests that name a revision without the right to.
+// revisionFilter refuses requests that name a revision without the right to, and
+// those of stress tests that nobody wants.
 const revisionFilter = "kongdao.revision"
 
 // keyChosen marks routes that may be reached with model.RevisionHeader.
@@ -59,19 +60,18 @@ func choosable(r *route.Route) {
 
 // chosenRevisions is one filter for all functions, so that those without any right
 // need no routes for it: a request that has model.RevisionHeader and took a route
-// of a function, but not a choosable one, is refused.
-func (t *translator) chosenRevisions() *hcm.HttpFilter {
-	present := &route.HeaderMatcher{Name: model.RevisionHeader, HeaderMatchSpecifier: &route.HeaderMatcher_PresentMatch{PresentMatch: true}}
-	header := &rbacconfig.Permission{Rule: &rbacconfig.Permission_Header{Header: present}}
+// of a function, but not a choosable one, is refused. So are requests of stress
+// tests where none are taken, see marked.go.
+func chosenRevisions(w *model.World) *rbac.RBAC {
+	header := &rbacconfig.Permission{Rule: &rbacconfig.Permission_Header{Header: presentHeader(model.RevisionHeader)}}
 	chosen := &rbacconfig.Permission{Rule: &rbacconfig.Permission_NotRule{NotRule: routeHas(keyChosen)}}
-	rules := &rbacconfig.Permission_Set{Rules: []*rbacconfig.Permission{header, routeHas(keyFunction), chosen}}
-	return t.filter(revisionFilter, &rbac.RBAC{Rules: &rbacconfig.RBAC{
+	return &rbac.RBAC{Rules: &rbacconfig.RBAC{
 		Action: rbacconfig.RBAC_DENY,
-		Policies: map[string]*rbacconfig.Policy{"revision": {
-			Permissions: []*rbacconfig.Permission{{Rule: &rbacconfig.Permission_AndRules{AndRules: rules}}},
-			Principals:  []*rbacconfig.Principal{{Identifier: &rbacconfig.Principal_Any{Any: true}}},
-		}},
-	}})
+		Policies: map[string]*rbacconfig.Policy{
+			revisionPolicy: policy(header, routeHas(keyFunction), chosen),
+			markedPolicy:   markedRefusals(w),
+		},
+	}}
 }
 
 // routeHas is true for routes with this key in their metadata.

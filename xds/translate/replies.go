@@ -51,6 +51,7 @@ func (t *translator) localReplies() *hcm.LocalReplyConfig {
 		"request_id":       "%REQ(x-request-id)%",
 	}
 	return &hcm.LocalReplyConfig{Mappers: []*hcm.ResponseMapper{
+		t.markedRefused(),
 		revisionRefused(),
 		{
 			Filter:             tooMany(),

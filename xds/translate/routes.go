@@ -75,7 +75,7 @@ func configuration(name string) *route.RouteConfiguration {
 	return &route.RouteConfiguration{
 		Name:                     name,
 		IgnorePortInHostMatching: true,
-		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader, model.LetInHeader),
+		RequestHeadersToRemove:   append(callerHeaders(), ScopeHeader, model.LetInHeader, model.PodHeader),
 		// Of what pods answer; only the gateway says that it refused.
 		ResponseHeadersToRemove: []string{LimitedByHeader},
 	}
@@ -131,7 +131,7 @@ func (t *translator) ruleRoutes(r *model.Rule) (routes []*route.Route) {
 	if r.Quarantined() != "" {
 		return invalidRoutes(r)
 	}
-	routes = append(routes, t.revisionRoutes(r)...)
+	routes = append(t.shadowRoutes(r), t.revisionRoutes(r)...)
 	for _, p := range f.Pinned {
 		routes = append(routes, pinnedRoute(r, p))
 	}
@@ -181,7 +181,6 @@ func pinnedRoute(r *model.Rule, p *model.PinnedPod) *route.Route {
 			ClusterSpecifier: &route.RouteAction_Cluster{Cluster: p.Cluster()},
 			Timeout:          durationpb.New(f.Timeout),
 		}},
-		RequestHeadersToRemove: []string{model.PodHeader},
 	}
 }
 

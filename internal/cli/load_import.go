@@ -33,7 +33,7 @@ to set. Look at the scenario before it is carried out: what no name tells is cop
 FILE may be - for standard input. Exit code 2 when FILE cannot be read.`,
 		Example: `  kongdao load import --from curl requests.sh --rate 50 > shop.yaml
   kongdao load import --from har session.har --duration 5m --out shop.yaml
-  kongdao load import --from vegeta targets.txt && kongdao load check targets.yaml`,
+  kongdao load import --from vegeta targets.txt --out targets.yaml && kongdao load check targets.yaml`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			read, ok := importers[from]

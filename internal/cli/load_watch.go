@@ -152,7 +152,7 @@ started on this data directory. They are silent within a second.`,
 
 func (e *env) loadActiveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "active", Short: "stress tests that are under way", Args: usage(cobra.NoArgs),
+		Use: "active", Short: "stress tests that are under way", Example: "  kongdao load active", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := e.connect()
 			if err != nil {

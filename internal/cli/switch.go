@@ -186,6 +186,7 @@ func (e *env) switchAbortCommand() *cobra.Command {
 func (e *env) switchStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status [NAME]", Short: "all switches, or one with its course", Args: usage(cobra.MaximumNArgs(1)),
+		Example: "  kongdao switch status\n  kongdao switch status leave-zb-b -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := e.connect()
 			if err != nil {

@@ -10,7 +10,7 @@ import (
 
 func (e *env) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "the version of this program", Args: usage(cobra.NoArgs),
+		Use: "version", Short: "the version of this program", Example: "  kongdao version -o json", Args: usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			v := map[string]string{"version": e.version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 			return e.print(v, func(w io.Writer) {

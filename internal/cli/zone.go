@@ -24,7 +24,7 @@ func (e *env) zoneCommand() *cobra.Command {
 
 func (e *env) zoneListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "all zones", Args: usage(cobra.NoArgs),
+		Use: "list", Short: "all zones", Example: "  kongdao zone list", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := e.connect()
 			if err != nil {

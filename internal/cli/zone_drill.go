@@ -133,6 +133,7 @@ func (e *env) zoneDrillsCommand() *cobra.Command {
 func (e *env) zoneDrillsListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "all drills that are remembered, the newest first", Args: usage(cobra.NoArgs),
+		Example: "  kongdao zone drills list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all, err := e.allDrills(cmd.Context())
 			if err != nil {

@@ -220,6 +220,29 @@ func TestTargetsAreSentInTurnWithFilesAndSecrets(t *testing.T) {
 	}
 }
 
+// What an address holds is not in the errors of its requests.
+func TestSecretsOfAddressesAreNotToldByErrors(t *testing.T) {
+	for name, c := range map[string]struct{ target, want string }{
+		"without a path":        {"url: 'ws://127.0.0.1:1?key=${env:API_KEY}'", "connection refused"},
+		"that is no address":    {"method: GET, url: 'http://127.0.0.1:1/{{.items.id}}?key=${env:API_KEY}'", "what the templates make of http://127.0.0.1:1/{{.items.id}}?key=${env:API_KEY} is no address"},
+		"with a path and query": {"url: 'ws://127.0.0.1:1/a?key=${env:API_KEY}'", "connection refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := parse(t, "", fmt.Sprintf("\n  data: {items: {file: i.csv}}\n  targets: [{%s}]\n  stages: [{rate: 50, duration: 100ms}]\n", c.target))
+			o := loadtest.Options{Files: files(t, map[string]string{"i.csv": "id\n%zz\n"})}
+			o.Files.Env = func(string) (string, bool) { return "s3cret", true }
+			var results bytes.Buffer
+			o.Results = &results
+			run(t, spec, o)
+			for text, n := range texts(t, &results) {
+				if n != 5 || strings.Contains(text, "s3cret") || !strings.Contains(text, c.want) {
+					t.Errorf("%d times: %s", n, text)
+				}
+			}
+		})
+	}
+}
+
 // Generators that share a run have rows and numbers of their own.
 func TestSharesTakeOtherRows(t *testing.T) {
 	s, url := serveShop(t)

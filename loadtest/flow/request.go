@@ -135,6 +135,9 @@ func (r *Request) send(ctx context.Context, c Config, s *state) attack.Reply {
 	if err != nil {
 		reply.URL = r.Name
 		refuse(&reply, err)
+		if r.Shown != "" && reply.Fault == KindRender {
+			reply.Text = "what the templates make of " + r.Shown + " is no address"
+		}
 		return reply
 	}
 	switch {
@@ -147,7 +150,11 @@ func (r *Request) send(ctx context.Context, c Config, s *state) attack.Reply {
 	}
 	a := r.by.exchange(ctx, r, u, s, &reply)
 	if r.Shown != "" && reply.Text != "" {
-		reply.Text = strings.ReplaceAll(reply.Text, u.RequestURI(), "…")
+		for _, secret := range []string{u.RequestURI(), "?" + u.RawQuery} { // the latter of an address without a path
+			if len(secret) > 1 {
+				reply.Text = strings.ReplaceAll(reply.Text, secret, "…")
+			}
+		}
 	}
 	if reply.Fault == "" {
 		r.judge(a, s, &reply)

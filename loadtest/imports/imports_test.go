@@ -138,7 +138,7 @@ curl -d user=ann -d password=pa55 http://127.0.0.1/login -H 'X-Empty;' -H 'Accep
 const session = `{"log":{"version":"1.2","entries":[
  {"request":{"method":"POST","url":"https://shop.example.com/login","httpVersion":"http/2.0",
   "headers":[{"name":":authority","value":"shop.example.com"},{"name":"Host","value":"shop.example.com"},{"name":"X-CSRF-Token","value":"t1"},{"name":"Accept","value":"*/*"},{"name":"Content-Length","value":"9"}],
-  "postData":{"mimeType":"application/json","text":"{\"user\":\"ann\",\"password\":\"pw\"}"}}},
+  "postData":{"mimeType":"application/json","text":"{\"user\":\"ann\",\"password\":\"pw\",\"otp\":-4.7e1}"}}},
  {"_resourceType":"websocket","request":{"method":"GET","url":"wss://shop.example.com/live","headers":[]}},
  {"request":{"method":"GET","url":"https://shop.example.com/cart","headers":[{"name":"Cookie","value":"sid=1"}]}},
  {"request":{"method":"POST","url":"https://shop.example.com/form","headers":[],"postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"a","value":"1"},{"name":"pin","value":"1234"}]}}}
@@ -147,7 +147,7 @@ const session = `{"log":{"version":"1.2","entries":[
 func TestHAR(t *testing.T) {
 	s, i := read(t, imports.HAR, session)
 	same(t, show(s.Steps), []string{
-		`POST https://shop.example.com/login [accept=*/* x-csrf-token=${env:X_CSRF_TOKEN}] {"user":"ann","password":"${env:PASSWORD}"}`,
+		`POST https://shop.example.com/login [accept=*/* x-csrf-token=${env:X_CSRF_TOKEN}] {"user":"ann","password":"${env:PASSWORD}","otp":${env:OTP}}`,
 		`GET https://shop.example.com/cart [cookie=${env:COOKIE}]`,
 		`POST https://shop.example.com/form a=1&pin=${env:PIN}`,
 	})

@@ -21,7 +21,7 @@ import (
 //	[Low, High] = the k-th smallest and the k-th largest of them
 //	k = m·n/2 − z·√(m·n·(m+n+1)/12 · v)
 //
-//	where  m, n  batches of A and B, 30 at most
+//	where  m, n  batches of A and B, 20 at most
 //	       z     1−α/2 quantile of the normal distribution; α = 5 % / number of figures compared
 //	       v     max(1, (1+r)/(1−r)), r the correlation of neighbouring batches that is left
 //

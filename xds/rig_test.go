@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds/envoy"
 )
 
@@ -311,17 +312,10 @@ func freeAddr(t testing.TB) string {
 	return addr
 }
 
-// eventually waits for a condition.
+// eventually is a short name: most tests here wait.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", patience, what)
+	testkit.Eventually(t, what, ok)
 }
 
 // What a pod does in place of an answer, as its status.

@@ -20,9 +20,6 @@ type Policy struct {
 	MaxAge time.Duration // of a measured capacity
 }
 
-// DefaultPolicy lets a measurement count for 90 days: code and machines change.
-func DefaultPolicy() Policy { return Policy{MaxAge: 90 * 24 * time.Hour} }
-
 // Facts are what the gate is told beside the function's resource.
 type Facts struct {
 	Revision string         // that is to go live

@@ -10,6 +10,8 @@ import (
 	"github.com/kongdao/kongdao/capacity/plan"
 )
 
+var policy = gate.Policy{MaxAge: 90 * 24 * time.Hour}
+
 // ready passes every check.
 func ready() (api.Function, gate.Facts) {
 	f := api.Function{Metadata: api.Metadata{Name: "feed", Owner: "@li.na", Source: api.Source{File: "feed.yaml"}}}
@@ -28,7 +30,7 @@ func ready() (api.Function, gate.Facts) {
 
 func TestReadyFunctionMayGoLive(t *testing.T) {
 	f, x := ready()
-	v := gate.Judge(gate.DefaultPolicy(), f, x)
+	v := gate.Judge(policy, f, x)
 	if !v.OK || len(v.Checks) != 13 || v.Revision != "r13" || v.Text() != "" {
 		t.Errorf("got %+v", v)
 	}
@@ -42,7 +44,7 @@ func TestReadyFunctionMayGoLive(t *testing.T) {
 	} {
 		f, x := ready()
 		other(&f, &x)
-		if v := gate.Judge(gate.DefaultPolicy(), f, x); !v.OK {
+		if v := gate.Judge(policy, f, x); !v.OK {
 			t.Errorf("%s: %s", name, v.Text())
 		}
 	}
@@ -183,7 +185,7 @@ func TestEachCheckRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, x := ready()
 			c.spoil(&f, &x)
-			v := gate.Judge(gate.DefaultPolicy(), f, x)
+			v := gate.Judge(policy, f, x)
 			var failed []string
 			for _, check := range v.Missing() {
 				failed = append(failed, check.Name)
@@ -202,7 +204,7 @@ func TestText(t *testing.T) {
 	f, x := ready()
 	f.Spec.Access = nil
 	var b strings.Builder
-	if err := gate.WriteText(&b, []gate.Verdict{gate.Judge(gate.DefaultPolicy(), f, x)}); err != nil {
+	if err := gate.WriteText(&b, []gate.Verdict{gate.Judge(policy, f, x)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"feed r13", "may not go live", "ok capacity", "NO access", "-> write spec.access in feed.yaml"} {

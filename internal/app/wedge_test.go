@@ -16,6 +16,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/config"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds"
 )
 
@@ -88,7 +89,7 @@ func TestSilenceOfTheOwnEnvoy(t *testing.T) {
 	s := &System{cfg: config.Default(), xds: server}
 
 	stall(t, server.Addr(), "another")
-	within(t, "the other gateway is silent", func() bool {
+	testkit.Eventually(t, "the other gateway is silent", func() bool {
 		all := server.Gateways()
 		return len(all) == 1 && all[0].Faulty
 	})
@@ -96,23 +97,10 @@ func TestSilenceOfTheOwnEnvoy(t *testing.T) {
 		t.Errorf("silent for %v over %v, which is another gateway", took, names)
 	}
 	own := stall(t, server.Addr(), s.cfg.Envoy.Node)
-	within(t, "the own Envoy is silent", func() bool { took, _ := s.ownSilence(); return took > 0 })
+	testkit.Eventually(t, "the own Envoy is silent", func() bool { took, _ := s.ownSilence(); return took > 0 })
 	if _, names := s.ownSilence(); !slices.ContainsFunc(names, func(name string) bool { return name == "feed/r1" }) {
 		t.Errorf("silent over %v", names)
 	}
 	own.answer()
-	within(t, "it has answered", func() bool { took, _ := s.ownSilence(); return took == 0 })
-}
-
-// within waits for a condition; nothing is judged by time.
-func within(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within a minute: %s", what)
+	testkit.Eventually(t, "it has answered", func() bool { took, _ := s.ownSilence(); return took == 0 })
 }

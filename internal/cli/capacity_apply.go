@@ -20,6 +20,7 @@ import (
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/apply"
 	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/registry"
 )
 
@@ -80,9 +81,6 @@ The result is the last one that was found of the function, that of --run, or tha
 	fl.BoolVar(&f.force, "force", false, "whatever speaks against it")
 	return cmd
 }
-
-// defaultMaxAge holds where no system says capacity.maxAge.
-const defaultMaxAge = 90 * 24 * time.Hour
 
 func (e *env) apply(ctx context.Context, name string, f applyFlags) error {
 	c, err := e.connect()
@@ -197,7 +195,7 @@ func written(ctx context.Context, c *client, name, dir string) (*api.Function, e
 
 // facts are what the result is held against.
 func (a *applied) facts(ctx context.Context, c *client, fn *api.Function, f applyFlags) (apply.Facts, error) {
-	x := apply.Facts{Now: time.Now(), MaxAge: defaultMaxAge, Offered: math.NaN(), Headroom: fn.Spec.Capacity.Headroom, Images: map[string]string{}}
+	x := apply.Facts{Now: time.Now(), MaxAge: config.Default().Capacity.MaxAge.Std(), Offered: math.NaN(), Headroom: fn.Spec.Capacity.Headroom, Images: map[string]string{}}
 	for _, r := range fn.Spec.Revisions {
 		x.Images[r.Name] = r.Image
 	}

@@ -12,20 +12,6 @@ import (
 	"github.com/kongdao/kongdao/loadtest/attack"
 )
 
-// timesOf are the times of a pacer's requests, in plan time.
-func timesOf(p vegeta.Pacer) []time.Duration {
-	var all []time.Duration
-	var at time.Duration
-	for {
-		wait, stop := p.Pace(at, uint64(len(all)))
-		if stop {
-			return all
-		}
-		at += wait
-		all = append(all, at)
-	}
-}
-
 // The shares of all generators are the plan: no request less, none more, none at
 // another time.
 func TestSharesAreThePlan(t *testing.T) {
@@ -46,10 +32,10 @@ func TestSharesAreThePlan(t *testing.T) {
 		for name, pacer := range pacers {
 			var together []time.Duration
 			for i := range generators {
-				together = append(together, timesOf(attack.Share{Index: i, Of: generators}.Pacer(pacer()))...)
+				together = append(together, planned(attack.Share{Index: i, Of: generators}.Pacer(pacer()))...)
 			}
 			slices.Sort(together)
-			if diff := cmp.Diff(timesOf(pacer()), together); diff != "" {
+			if diff := cmp.Diff(planned(pacer()), together); diff != "" {
 				t.Fatalf("%s, %v, %d generators: -plan +shares\n%s", name, stages, generators, diff)
 			}
 		}

@@ -80,9 +80,6 @@ func New(c Config, log *slog.Logger) (*Coordinator, error) {
 // Addr is where agents join.
 func (c *Coordinator) Addr() string { return c.listener.Addr().String() }
 
-// Close is for a coordinator that is not run.
-func (c *Coordinator) Close() error { return c.listener.Close() }
-
 // ErrRefused means that an agent may not do what the scenario asks for.
 var ErrRefused = errors.New("refused")
 

@@ -23,9 +23,6 @@ func (p Plan) Hosts() []string {
 	return out
 }
 
-// Limits are the caps that the plan was checked against.
-func (p Plan) Limits() Limits { return p.limits }
-
 // WriteText writes the plan for people: its figures, what is sent, and the rate over
 // time as a chart.
 func (p Plan) WriteText(w io.Writer) error {

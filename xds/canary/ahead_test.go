@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds/envoy"
 )
 
@@ -109,17 +110,7 @@ func TestAheadEndsItsEnvoy(t *testing.T) {
 		if refused, err := c.Try(context.Background(), Change{Clusters: all}); err != nil || len(refused) > 0 {
 			t.Errorf("refused %+v %v", refused, err)
 		}
-		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			c.ahead.mu.Lock()
-			there := c.ahead.there
-			c.ahead.mu.Unlock()
-			if !there {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("the Envoy stays")
-			}
-		}
+		testkit.Eventually(t, "the Envoy has gone", func() bool { c.ahead.mu.Lock(); defer c.ahead.mu.Unlock(); return !c.ahead.there })
 	}
 }
 

@@ -18,20 +18,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const patience = 30 * time.Second
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(5 * time.Millisecond) // the pause of a poll
-	}
-}
 
 // fixture is a gateway with its control plane.
 type fixture struct {
@@ -173,7 +164,7 @@ func TestKilledEnvoyIsStartedAgain(t *testing.T) {
 		if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "another process", func() bool { pid := f.PID(); return pid != 0 && pid != old })
+		testkit.Eventually(t, "another process", func() bool { pid := f.PID(); return pid != 0 && pid != old })
 		f.ready(t)
 		if status, err := get(f.Addr()); err != nil || status != 200 {
 			t.Fatalf("round %d: status %d, %v", round, status, err)
@@ -208,7 +199,7 @@ func TestRestartedControlPlaneIsFound(t *testing.T) {
 	// A snapshot of the same version would not be sent: the status tells that the
 	// new control plane was heard.
 	_, f.stopXDS = mustServeXDS(t, f.cfg.XDSAddr, f.Addr(), f.calls, 201)
-	eventually(t, "an answer by the new configuration", func() bool {
+	testkit.Eventually(t, "an answer by the new configuration", func() bool {
 		status, _ := get(f.Addr())
 		return status == 201
 	})
@@ -226,7 +217,7 @@ func TestReopenLogs(t *testing.T) {
 	if _, err := get(f.Addr()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a line in the new file", func() bool {
+	testkit.Eventually(t, "a line in the new file", func() bool {
 		log, _ := os.ReadFile(f.calls)
 		return strings.Count(string(log), "\n") == 1
 	})

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // beParent runs a gateway, prints Envoy's process id when it is ready, and waits
@@ -86,7 +88,7 @@ func TestEnvoyDiesWithItsKilledParent(t *testing.T) {
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end of envoy", func() bool { return !alive(pid) })
+	testkit.Eventually(t, "the end of envoy", func() bool { return !alive(pid) })
 }
 
 func TestHungOrphanIsEndedByTheNextOwner(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 const patience = 30 * time.Second
@@ -264,20 +265,9 @@ func TestTargetsComeAndGo(t *testing.T) {
 	w.SetTargets([]Target{a, b})
 	w.untilReady(t, b.Address, false)
 	w.SetTargets(nil)
-	eventually(t, "no pod is counted", func() bool {
+	testkit.Eventually(t, "no pod is counted", func() bool {
 		return testutil.ToFloat64(w.metrics.pods.WithLabelValues("ready"))+testutil.ToFloat64(w.metrics.pods.WithLabelValues("unready")) == 0
 	})
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(time.Millisecond) // the pause of a poll
-	}
 }
 
 func TestZoneOfManyPodsIsAFewBatches(t *testing.T) {
@@ -316,7 +306,7 @@ func TestZoneOfManyPodsIsAFewBatches(t *testing.T) {
 	if w.batches > pods/4 {
 		t.Errorf("%d batches for %d pods", w.batches, pods)
 	}
-	eventually(t, "the gauge follows", func() bool {
+	testkit.Eventually(t, "the gauge follows", func() bool {
 		return testutil.ToFloat64(w.metrics.pods.WithLabelValues("unready")) == pods
 	})
 }
@@ -325,9 +315,9 @@ func TestNobodyListensToChanges(t *testing.T) {
 	pod := listen(t, "127.0.0.1:0")
 	w := watch(t, quick(), Target{Address: pod.Addr().String()})
 	probes := w.metrics.probes.WithLabelValues("passed")
-	eventually(t, "probes go on", func() bool { return testutil.ToFloat64(probes) > 5 })
+	testkit.Eventually(t, "probes go on", func() bool { return testutil.ToFloat64(probes) > 5 })
 	pod.Close()
-	eventually(t, "refusals", func() bool { return testutil.ToFloat64(w.metrics.probes.WithLabelValues("refused")) > 2 })
+	testkit.Eventually(t, "refusals", func() bool { return testutil.ToFloat64(w.metrics.probes.WithLabelValues("refused")) > 2 })
 	w.untilReady(t, pod.Addr().String(), false) // merged into the batch that waited
 	if w.batches != 1 {
 		t.Errorf("%d batches", w.batches)

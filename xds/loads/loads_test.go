@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,12 +98,7 @@ func TestReports(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	refused := func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.refused["gw-1"]["feed"] == 8 }
-	for deadline := time.Now().Add(patience); !refused(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("refusals were not counted")
-		}
-	}
+	testkit.Eventually(t, "refusals are counted", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.refused["gw-1"]["feed"] == 8 })
 	if err := stream.Send(&loadstats.LoadStatsRequest{ClusterStats: []*endpoint.ClusterStats{
 		{ClusterName: "feed/r1", LoadReportInterval: durationpb.New(2 * time.Second), UpstreamLocalityStats: []*endpoint.UpstreamLocalityStats{
 			{TotalIssuedRequests: 30}, {TotalIssuedRequests: 12},

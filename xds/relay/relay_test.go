@@ -30,6 +30,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/serve"
 )
@@ -209,18 +210,6 @@ func acked(t testing.TB, group *serve.Group) {
 	}
 }
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", patience, what)
-}
-
 // answer is what the gateway says; empty: nothing.
 func answer(addr string) string {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -246,7 +235,7 @@ func TestColdStartWithoutControlPlane(t *testing.T) {
 	r := start(t, dir, addr, at, nil)
 	ready(t, r.gateway)
 	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
-	eventually(t, "the change arrives", func() bool { return answer(addr) == "second" })
+	testkit.Eventually(t, "the change arrives", func() bool { return answer(addr) == "second" })
 	acked(t, group)
 	stop()
 	if got := answer(addr); got != "second" {
@@ -268,7 +257,7 @@ func TestColdStartWithoutControlPlane(t *testing.T) {
 	group.Update(resource.EndpointType, noPods(t, "f/r"), nil)
 	group.Update(resource.ListenerType, answering(t, addr, "third"), nil)
 	group.Open()
-	eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "third" })
+	testkit.Eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "third" })
 	calling().none(t, 0)
 	all := server.Gateways()
 	if len(all) != 1 || all[0].Disk == nil || all[0].Disk.Since.Before(begin) || !all[0].Disk.Until.After(all[0].Disk.Since) {
@@ -292,7 +281,7 @@ func TestTheControlPlaneIsAwayForAWhile(t *testing.T) {
 	ready(t, r.gateway)
 	calling := callsTo(addr)
 	stop()
-	eventually(t, "Envoy waits at the relay", func() bool {
+	testkit.Eventually(t, "Envoy waits at the relay", func() bool {
 		r.relay.mu.Lock()
 		defer r.relay.mu.Unlock()
 		for s := range r.relay.streams {
@@ -305,7 +294,7 @@ func TestTheControlPlaneIsAwayForAWhile(t *testing.T) {
 	group.Update(resource.EndpointType, noPods(t, "f/r"), nil)
 	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
 	group.Open()
-	eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "second" })
+	testkit.Eventually(t, "the control plane is heard again", func() bool { return answer(addr) == "second" })
 	calling().none(t, 0)
 	if all := server.Gateways(); len(all) != 1 || all[0].Disk != nil {
 		t.Errorf("%+v", all)
@@ -329,7 +318,7 @@ func TestAControlPlaneThatSaysNothing(t *testing.T) {
 	ready(t, again.gateway)
 	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
 	group.Open()
-	eventually(t, "the control plane is heard", func() bool { return answer(addr) == "second" })
+	testkit.Eventually(t, "the control plane is heard", func() bool { return answer(addr) == "second" })
 }
 
 // TestSlowIsNotSilent: what Envoy may take grows with the size of what it takes.
@@ -373,7 +362,7 @@ func TestWhatIsRefusedIsNotOnDisk(t *testing.T) {
 	bad := answering(t, addr, "second")
 	bad["gateway"] = pack(t, &listener.Listener{Name: "gateway"}) // no address
 	group.Update(resource.ListenerType, bad, nil)
-	eventually(t, "it is refused", func() bool { all := server.Gateways(); return len(all) == 1 && len(all[0].Rejected) == 1 })
+	testkit.Eventually(t, "it is refused", func() bool { all := server.Gateways(); return len(all) == 1 && len(all[0].Rejected) == 1 })
 	found, err := read(filepath.Join(dir, FileName))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/kongdao/kongdao/api"
+	"github.com/kongdao/kongdao/internal/testkit"
 	"github.com/kongdao/kongdao/xds/envoy"
 	"github.com/kongdao/kongdao/xds/serve"
 )
@@ -47,7 +48,7 @@ func poison(t testing.TB, group *serve.Group) {
 // stuck waits until an Envoy has met the poison.
 func stuck(t testing.TB, r *running) {
 	t.Helper()
-	eventually(t, "Envoy is stuck", func() bool {
+	testkit.Eventually(t, "Envoy is stuck", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		silent, _ := r.relay.silentAt(time.Now().Add(time.Minute))
@@ -146,15 +147,15 @@ func TestAWedgedEnvoyIsReplaced(t *testing.T) {
 	group.Update(resource.EndpointType, noPods(t, "good/r"), nil)
 	group.Update(resource.ClusterType, eds(t, "good/r", nil), nil)
 	mended.Done()
-	eventually(t, "another Envoy is there", func() bool { return r.gateway.PID() != old && r.gateway.PID() != 0 })
+	testkit.Eventually(t, "another Envoy is there", func() bool { return r.gateway.PID() != old && r.gateway.PID() != 0 })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	eventually(t, "the old one has ended", func() bool { return !r.gateway.Ended().IsZero() })
+	testkit.Eventually(t, "the old one has ended", func() bool { return !r.gateway.Ended().IsZero() })
 	if err := group.WaitAcked(ctx, resource.ClusterType); err != nil {
 		t.Fatal(err)
 	}
 	group.Update(resource.ListenerType, answering(t, addr, "second"), nil)
-	eventually(t, "the new Envoy takes changes", func() bool { return answer(addr) == "second" })
+	testkit.Eventually(t, "the new Envoy takes changes", func() bool { return answer(addr) == "second" })
 	const beingSetUp = 50
 	stop().none(t, beingSetUp)
 	if r.gateway.AdminAddr() == admin || r.gateway.Restarts() != 0 {
@@ -176,7 +177,7 @@ func TestAnEnvoyThatCannotBeReplacedServesOn(t *testing.T) {
 	stop := callsTo(addr)
 	poison(t, group)
 	stuck(t, r)
-	eventually(t, "it was tried", func() bool { return counted(t, r.reg, "kongdao_xds_envoy_wedged_total", "failed") == 1 })
+	testkit.Eventually(t, "it was tried", func() bool { return counted(t, r.reg, "kongdao_xds_envoy_wedged_total", "failed") == 1 })
 	stop().none(t, 0)
 	stuck(t, r)
 	if r.gateway.PID() != pid || r.gateway.AdminAddr() != admin || r.gateway.Restarts() != 0 || answer(addr) != "first" {

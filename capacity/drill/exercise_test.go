@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -284,35 +281,4 @@ func suffices(l drill.Load, zone string) bool {
 	}
 	carries := float64(left) * l.SafeRate
 	return l.QPS <= 0.9*carries && l.Peak <= carries
-}
-
-func TestHistory(t *testing.T) {
-	h := drill.History{Dir: filepath.Join(t.TempDir(), "drills"), Keep: 3}
-	if all, err := h.List(); err != nil || len(all) != 0 {
-		t.Errorf("got %v, %v", all, err)
-	}
-	for i := range 5 {
-		if err := h.Save(drill.Record{ID: fmt.Sprintf("2026010%d-000000-zb-a", i), Zone: "zb-a", State: drill.Done}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	all, err := h.List()
-	if err != nil || len(all) != 3 || all[0].ID != "20260104-000000-zb-a" {
-		t.Errorf("got %v, %v", all, err)
-	}
-	for _, id := range []string{"nobody", "../shifts", ""} {
-		if _, err := h.Get(id); !errors.Is(err, drill.ErrUnknown) {
-			t.Errorf("%q: %v", id, err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(h.Dir, "20260103-000000-zb-a.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	all, err = h.List()
-	if err == nil || !strings.Contains(err.Error(), "20260103") || len(all) != 2 {
-		t.Errorf("a damaged record: %v, %v", all, err)
-	}
-	if slices.ContainsFunc(all, func(r drill.Record) bool { return r.State != drill.Done }) {
-		t.Errorf("got %+v", all)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/capacity/kept"
 )
 
 // keptDrills is how many drills are remembered: four years of weekly ones.
@@ -27,7 +28,7 @@ type TestFleet struct {
 type drills struct {
 	system  *System
 	log     *slog.Logger
-	history drill.History
+	history kept.Folder[drill.Record]
 	closing chan struct{}
 	metrics *drillMetrics
 
@@ -89,7 +90,7 @@ func (s *System) newDrills() (*drills, error) {
 		return nil, err
 	}
 	d := &drills{
-		system: s, log: s.log.With("part", "drills"), history: drill.History{Dir: s.dir.sub("drills"), Keep: keptDrills},
+		system: s, log: s.log.With("part", "drills"), history: kept.Folder[drill.Record]{Dir: s.dir.sub("drills"), Keep: keptDrills},
 		closing: make(chan struct{}), metrics: m, done: map[string]time.Time{},
 	}
 	all, err := d.history.List()
@@ -121,7 +122,7 @@ func (d *drills) takeUp(r drill.Record) {
 	}
 	d.metrics.count(r)
 	d.log.Warn("drill was interrupted", "zone", r.Zone, "began", r.Began, "restored", r.Restored)
-	if err := d.history.Save(r); err != nil {
+	if err := d.history.Save(r.ID, r); err != nil {
 		d.log.Error("drill that was interrupted", "error", err)
 	}
 }
@@ -198,7 +199,7 @@ func (d *drills) fleetFor(r *running) drill.Fleet {
 		Health:  health.look,
 		Observe: d.observe,
 		Save: func(record drill.Record) error {
-			err := d.history.Save(record)
+			err := d.history.Save(record.ID, record)
 			d.mu.Lock()
 			r.record = record
 			d.mu.Unlock()

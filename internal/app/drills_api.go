@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -98,8 +99,8 @@ type drillInput struct {
 
 func (s *System) getDrill(_ context.Context, in *drillInput) (*body[drill.Record], error) {
 	r, err := s.drills.get(in.ID)
-	if errors.Is(err, drill.ErrUnknown) {
-		return nil, huma.Error404NotFound(err.Error())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, huma.Error404NotFound("there is no drill " + in.ID)
 	}
 	if err != nil {
 		return nil, huma.Error500InternalServerError(err.Error())

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/capacity/kept"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/internal/testkit"
@@ -139,10 +140,9 @@ func fullDisk(t *testing.T, dir string) (back func()) {
 // leaveBehind is what a process leaves that was killed in the middle of a drill.
 func leaveBehind(t *testing.T, cfg config.Config, zone string) {
 	t.Helper()
-	h := drill.History{Dir: filepath.Join(cfg.DataDir, "drills")}
-	if err := h.Save(drill.Record{ID: "20200101-000000-" + zone, Zone: zone, State: drill.Running, Began: time.Now()}); err != nil {
-		t.Fatal(err)
-	}
+	id := "20200101-000000-" + zone
+	h := kept.Folder[drill.Record]{Dir: filepath.Join(cfg.DataDir, "drills")}
+	testkit.Must(t, h.Save(id, drill.Record{ID: id, Zone: zone, State: drill.Running, Began: time.Now()}))
 	dir := filepath.Join(cfg.DataDir, "gateway")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)

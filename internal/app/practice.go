@@ -233,7 +233,7 @@ func (p *practice) missed(due time.Time, why string) {
 		Forecast: []drill.Forecast{}, Events: []drill.Event{}, Alerts: []drill.Outcome{},
 	}
 	p.drills.log.Warn("practice run was missed", "due", due, "why", why)
-	if err := p.drills.history.Save(r); err != nil {
+	if err := p.drills.history.Save(r.ID, r); err != nil {
 		p.drills.log.Error("practice run that was missed", "error", err)
 	}
 }

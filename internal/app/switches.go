@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/capacity/kept"
 	"github.com/kongdao/kongdao/capacity/objective"
 	"github.com/kongdao/kongdao/capacity/switchover"
 	"github.com/kongdao/kongdao/release"
@@ -27,7 +25,7 @@ import (
 type switches struct {
 	system *System
 	log    *slog.Logger
-	dir    string
+	folder kept.Folder[switchover.Record]
 	ctx    context.Context // ends when the system stops
 	stop   func()
 
@@ -40,7 +38,7 @@ type switches struct {
 // newSwitches reads those of before; resume drives them on.
 func (s *System) newSwitches() *switches {
 	w := &switches{
-		system: s, log: s.log.With("part", "switches"), dir: s.dir.sub("switches"),
+		system: s, log: s.log.With("part", "switches"), folder: kept.Folder[switchover.Record]{Dir: s.dir.sub("switches")},
 		records: map[string]switchover.Record{}, aborts: map[string]chan struct{}{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,20 +49,11 @@ func (s *System) newSwitches() *switches {
 		w.mu.Unlock()
 		w.all.Wait()
 	}
-	files, err := filepath.Glob(filepath.Join(w.dir, "*.json"))
+	all, err := w.folder.List()
 	if err != nil {
 		w.log.Error("switches of before", "error", err)
 	}
-	for _, file := range files {
-		var r switchover.Record
-		text, err := os.ReadFile(file)
-		if err == nil {
-			err = json.Unmarshal(text, &r)
-		}
-		if err != nil {
-			w.log.Error("switch of before", "file", file, "error", err)
-			continue
-		}
+	for _, r := range all {
 		w.records[r.Name] = r
 	}
 	return w
@@ -100,21 +89,7 @@ func (w *switches) drive(r switchover.Record) {
 
 // save writes a record down, and then knows it.
 func (w *switches) save(r switchover.Record) error {
-	if err := os.MkdirAll(w.dir, 0o700); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(w.dir, r.Name+".json")
-	if err := writeSynced(path+".new", text); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	if err := syncDir(w.dir); err != nil {
+	if err := w.folder.Save(r.Name, r); err != nil {
 		return err
 	}
 	w.mu.Lock()

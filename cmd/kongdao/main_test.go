@@ -75,9 +75,9 @@ func measures(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: measures code command…")
 	}
-	const attempts, busy = 10, 3
-	code := busy
-	for n := 0; code == busy && n < attempts; n++ {
+	const busy = 3
+	code := codeOf(ts, args[1:])
+	for end := time.Now().Add(4 * patience); code == busy && time.Now().Before(end); {
 		code = codeOf(ts, args[1:])
 	}
 	if strconv.Itoa(code) != args[0] {

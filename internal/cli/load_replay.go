@@ -36,7 +36,7 @@ func (e *env) loadReplayCommand() *cobra.Command {
 	f := replayFlags{from: ago(15 * time.Minute)}
 	cmd := &cobra.Command{
 		Use: "replay", Short: "send stored calls again, at their own times or faster",
-		Long: `Replay sends the stored calls of a time again, each when it arrived, at --speed 1
+		Long: `Replay sends the stored calls of a time again, each when it arrived, at --speed 0.1
 to 20 times as fast. It reads them from the running system while it sends, or from
 --calls-file, as kongdao logs -o json prints them.
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -113,15 +112,9 @@ func (e *env) follow(ctx context.Context, c *client, r drill.Record) (drill.Reco
 }
 
 // writeDrill prints a record, and writes its page where one is asked for.
-func (e *env) writeDrill(r drill.Record, page string) (err error) {
-	if page != "" {
-		f, err := os.Create(page)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(r.WriteHTML(f), f.Close()); err != nil {
-			return err
-		}
+func (e *env) writeDrill(r drill.Record, page string) error {
+	if err := writeTo(page, r.WriteHTML); err != nil {
+		return err
 	}
 	return e.print(r, func(w io.Writer) { _ = r.WriteText(w) })
 }

@@ -113,7 +113,7 @@ func (g *grpcClient) dial(u *url.URL) ([]*grpc.ClientConn, error) {
 	for range (g.config.Workers + workersPerConn - 1) / workersPerConn {
 		conn, err := grpc.NewClient("passthrough:///"+u.Host,
 			grpc.WithTransportCredentials(creds), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
-			grpc.WithDefaultCallOptions(grpc.ForceCodec(rawCodec{}), grpc.MaxCallRecvMsgSize(g.config.MaxAnswer)))
+			grpc.WithDefaultCallOptions(grpc.ForceCodec(rawCodec{})))
 		if err != nil {
 			return nil, err
 		}
@@ -157,11 +157,15 @@ func (g *grpcClient) exchange(ctx context.Context, r *Request, _ *url.URL, s *st
 	reply.Out = uint64(len(message))
 	conn := r.call.conns[int(s.values.Seq)%len(r.call.conns)]
 	var head, tail metadata.MD
-	messages, err := r.call.invoke(ctx, conn, message, &head, &tail)
+	messages, err := r.call.invoke(ctx, conn, message, g.config.MaxAnswer, &head, &tail)
 	for _, m := range messages {
 		reply.In += uint64(len(m))
 	}
 	st := status.Convert(err)
+	if isTooLarge(st, g.config.MaxAnswer) {
+		reply.Fault, reply.Text = KindTooLarge, tooLarge
+		return a
+	}
 	reply.Status = httpStatus[st.Code()]
 	if err != nil {
 		reply.Fault, reply.Text = g.faultOf(ctx, st), st.Message()
@@ -203,14 +207,21 @@ func (g *grpcClient) request(ctx context.Context, r *Request, s *state) (context
 	return ctx, message, err
 }
 
-// invoke returns all messages of the answer.
-func (c *grpcCall) invoke(ctx context.Context, conn *grpc.ClientConn, message []byte, head, tail *metadata.MD) ([][]byte, error) {
+// isTooLarge tells of an answer above the cap, which gRPC has a status of servers for,
+// and only words to tell it from theirs.
+func isTooLarge(st *status.Status, most int) bool {
+	return st.Code() == codes.ResourceExhausted && strings.HasSuffix(st.Message(), fmt.Sprintf(" vs. %d)", most))
+}
+
+// invoke returns all messages of the answer, with most bytes together.
+func (c *grpcCall) invoke(ctx context.Context, conn *grpc.ClientConn, message []byte, most int, head, tail *metadata.MD) ([][]byte, error) {
+	options := []grpc.CallOption{grpc.Header(head), grpc.Trailer(tail), grpc.MaxCallRecvMsgSize(most)}
 	if !c.stream {
 		var out []byte
-		err := conn.Invoke(ctx, c.path, &message, &out, grpc.Header(head), grpc.Trailer(tail))
+		err := conn.Invoke(ctx, c.path, &message, &out, options...)
 		return [][]byte{out}, err
 	}
-	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, c.path, grpc.Header(head), grpc.Trailer(tail))
+	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, c.path, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +232,7 @@ func (c *grpcCall) invoke(ctx context.Context, conn *grpc.ClientConn, message []
 		return nil, err
 	}
 	var all [][]byte
-	for {
+	for size := 0; ; {
 		var out []byte
 		if err := s.RecvMsg(&out); errors.Is(err, io.EOF) {
 			return all, nil
@@ -229,6 +240,9 @@ func (c *grpcCall) invoke(ctx context.Context, conn *grpc.ClientConn, message []
 			return all, err
 		}
 		all = append(all, out)
+		if size += len(out); size > most {
+			return all, status.Errorf(codes.ResourceExhausted, "%s (%d vs. %d)", tooLarge, size, most)
+		}
 	}
 }
 

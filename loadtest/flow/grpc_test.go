@@ -144,6 +144,28 @@ func TestGRPCFaults(t *testing.T) {
 }
 
 // What a service does not have is said before the first request.
+// An answer has at most maxAnswer bytes, which say nothing of the target.
+func TestGRPCAnswersAreCapped(t *testing.T) {
+	_, url := serveGRPC(t, true)
+	for name, c := range map[string]struct {
+		method string
+		most   int
+		fault  string
+	}{
+		"a message":                {"Check", 2, ""},
+		"a message that is larger": {"Check", 1, "too-large"},
+		"a stream":                 {"Watch", 4, ""},
+		"a stream that is larger":  {"Watch", 3, "too-large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, parse(t, url, fmt.Sprintf("\n  targets: [{url: $URL/%s}]\n  stages: [{rate: 50, duration: 100ms}]\n  maxAnswer: %d\n", c.method, c.most)), loadtest.Options{})
+			if r.Errors["too-large"] != 5 && c.fault != "" || c.fault == "" && r.Status[200] != 5 {
+				t.Errorf("status %v, errors %v", r.Status, r.Errors)
+			}
+		})
+	}
+}
+
 func TestGRPCSchema(t *testing.T) {
 	_, url := serveGRPC(t, true)
 	_, bare := serveGRPC(t, false)

@@ -96,7 +96,7 @@ func (h *httpClient) read(body io.Reader, r *Request, s *state, reply *attack.Re
 	}
 	reply.In = uint64(n)
 	if err == nil && n > int64(h.config.MaxAnswer) {
-		reply.Status, reply.Fault, reply.Text = 0, KindTooLarge, "the answer is above the cap of maxAnswer"
+		reply.Status, reply.Fault, reply.Text = 0, KindTooLarge, tooLarge
 	}
 	return kept, err
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/kongdao/kongdao/loadtest/attack"
 )
 
+const tooLarge = "the answer is above the cap of maxAnswer"
+
 // Check is what an answer must be: a status, or a text in its body, or a value at a
 // path of it.
 type Check struct {

@@ -39,7 +39,7 @@ func (l *leanClient) exchange(ctx context.Context, r *Request, _ *url.URL, s *st
 	got, err := l.client.Exchange(ctx, &s.lean, r.ready)
 	switch {
 	case errors.Is(err, lean.ErrTooLarge):
-		reply.Fault, reply.Text = KindTooLarge, "the answer is above the cap of maxAnswer"
+		reply.Fault, reply.Text = KindTooLarge, tooLarge
 	case err != nil:
 		reply.Fail(err)
 	default:

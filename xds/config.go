@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
@@ -46,6 +47,10 @@ type Config struct {
 	// Shards is how many parts the routes of exact hosts are spread over. A change
 	// costs what one part costs; changing the number reloads all routes once.
 	Shards int `yaml:"shards"`
+	// MarkHeader is the request header that a stress test's mark is believed with, and
+	// without which it is taken away; empty: everybody's is believed. Its name is a
+	// secret.
+	MarkHeader string `yaml:"-"`
 	// Gateways is how many gateways share every limit at least. When more are
 	// connected their number counts.
 	Gateways int `yaml:"gateways"`
@@ -125,6 +130,9 @@ func (c Config) Validate() error {
 		bad("trustedCA", "is empty, want a file")
 	}
 	c.Mutual.validate(c.Listen, bad)
+	if c.MarkHeader != "" && (len(c.MarkHeader) < 20 || !strings.HasPrefix(c.MarkHeader, "x-") || strings.ToLower(c.MarkHeader) != c.MarkHeader) {
+		bad("markHeader", "is no long name in lower case that begins with x-")
+	}
 	if c.Shards < 1 || c.Shards > 4096 {
 		bad("shards", "%d is not between 1 and 4096", c.Shards)
 	}

@@ -147,3 +147,37 @@ func marksLogged(t *testing.T, path string) map[string]int {
 	}
 	return by
 }
+
+// TestMarksNeedARight: where marks are signed, one without the right to it is taken
+// away before anything looks at the request, and the right reaches nobody.
+func TestMarksNeedARight(t *testing.T) {
+	const right = "x-kongdao-mark-0123456789abcdef"
+	production, shadow := newPod(t, "production", "zb-a"), newPod(t, "shadow", "zb-a")
+	feed, never := marks("feed", production, shadow), function("never", "/never", production)
+	never.Spec.LoadTest = &api.LoadTests{Refuse: true}
+	never.Spec.Routes[0].Hosts = []string{"*.never.test"}
+	calls := filepath.Join(t.TempDir(), "calls.log")
+	r := newRig(t, functions(feed, never), func(c *Config) {
+		c.AccessLog, c.AccessLogFormat, c.MarkHeader = calls, calllog.EnvoyTextFormat(), right
+	})
+	clean := func(p *pod, run string) {
+		t.Helper()
+		if h := r.header(p); h.Get("x-kongdao-load-test") != run || len(h.Values("x-kongdao-load-test")) > 1 || h.Get(right) != "" {
+			t.Errorf("pod %s sees %v, want the run %q", p.name, h, run)
+		}
+	}
+	r.want(r.call("GET", "any", "/feed"), 200, "production")
+	clean(production, "")
+	for _, forged := range [][]string{{mark}, {mark, "x-kongdao-mark-: 1"}, {mark, right[:len(right)-1] + ": 1"}, {mark, right + "0: 1"}, {mark, "x-kongdao-scope: *"}} {
+		r.want(r.call("GET", "any", "/feed", forged...), 200, "production")
+		clean(production, "")
+	}
+	r.want(r.call("GET", "any", "/feed", mark, right+": 1"), 200, "shadow")
+	clean(shadow, "run-1")
+	r.want(r.call("GET", "x.never.test", "/never", mark), 200, "production")
+	r.want(r.call("GET", "x.never.test", "/never", mark, right+": 1"), 429, "load-test")
+	eventually(t, "the call log knows what is believed", func() bool {
+		by := marksLogged(t, calls)
+		return by["run-1  200"] == 1 && by["run-1 load-test 429"] == 1 && by["  200"] == 7
+	})
+}

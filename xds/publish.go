@@ -223,5 +223,6 @@ func (c Config) translation() translate.Config {
 		AccessLog: c.AccessLog, AccessLogFormat: c.AccessLogFormat,
 		ALS: c.ALS, ALSHeaders: c.ALSHeaders, Shards: c.Shards, TLS: c.TLS.translation(),
 		TrustedHops: c.TrustedHops, TrustedProxies: c.proxies(), TrustedCA: c.TrustedCA,
+		MarkHeader: c.MarkHeader,
 	}
 }

@@ -86,7 +86,7 @@ func New(config Config, log *slog.Logger, reg prometheus.Registerer, resolve Res
 		moved: make(chan struct{}), kick: make(chan struct{}, 1), lines: map[string]*line{}, fleet: newFleet(config),
 		shares: newShares(),
 	}
-	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}}
+	s.in = model.Input{Ready: map[string]bool{}, ZoneWeights: map[string]int{}, MarkHeader: config.MarkHeader}
 	if config.Mutual.on() {
 		if s.handshakes, err = newHandshakes(config.Mutual, log); err != nil {
 			return nil, errors.Join(err, listener.Close())

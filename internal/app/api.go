@@ -64,6 +64,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		s.drillRoutes(h)
 		s.switchRoutes(h)
 		s.loadActiveRoutes(h)
+		s.markRoutes(whole)
 		huma.Get(h, "/api/v1/capacity/plan", s.getPlan)
 		huma.Get(h, "/api/v1/capacity/gate/{name}", s.getGate)
 		s.foundRoutes(h)

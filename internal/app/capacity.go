@@ -21,6 +21,7 @@ type Find struct {
 	Pin      Pin           // the pod, out of rotation for the time of the search
 	Path     string        // what is called; empty: the function's first route
 	Run      string        // id that marks the requests
+	Mark     string        // header that proves the mark; empty: none is needed
 	Start    float64       // first rate, requests a second; 0: a tenth of MaxRate
 	MaxRate  float64       // never tried beyond
 	Budget   time.Duration
@@ -90,6 +91,9 @@ func (f Find) target() (api.Target, error) {
 	t := api.Target{
 		Method: "GET", URL: "http://" + f.Gateway + path,
 		Header: map[string]string{f.Pin.Header: f.Pin.Value},
+	}
+	if f.Mark != "" {
+		t.Header[f.Mark] = "1"
 	}
 	if len(route.Methods) > 0 {
 		t.Method = route.Methods[0]

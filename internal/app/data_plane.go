@@ -59,6 +59,10 @@ func (s *System) startXDS() (err error) {
 	xc.TLS, xc.Mutual = s.cfg.Gateway.TLS.Entrance(secure), xds.Mutual(s.cfg.XDS.TLS)
 	xc.Gateways, xc.ShareByLoad, xc.GatewayGrace = s.cfg.XDS.Gateways, s.cfg.XDS.ShareByLoad, s.cfg.XDS.Grace
 	xc.Proxyless = s.cfg.XDS.Proxyless
+	if s.mark, err = s.markHeader(); err != nil {
+		return err
+	}
+	xc.MarkHeader = s.mark
 	xc.ALS, xc.ALSHeaders = s.cfg.Collector.Source == string(collector.SourceALS), headers.ALSRequestHeaders()
 	if !xc.ALS {
 		if err := makeDir(s.dir.sub("gateway")); err != nil {

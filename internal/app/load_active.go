@@ -22,7 +22,8 @@ type ActiveLoad struct {
 
 // ActiveLoadList is the answer to GET /load-active.
 type ActiveLoadList struct {
-	Runs []ActiveLoad `json:"runs"` // the oldest first
+	Runs    []ActiveLoad `json:"runs"`                    // the oldest first
+	Refused *time.Time   `json:"refused_until,omitempty"` // until when gateways refuse requests of stress tests; nil: they take them
 }
 
 // activeLoads are the stress tests that are under way: those whose generators are
@@ -62,10 +63,8 @@ const (
 
 func (s *System) loadActiveRoutes(h huma.API) {
 	huma.Get(h, "/api/v1/load-active", s.listLoadActive)
-	huma.Delete(h, "/api/v1/load-active", func(context.Context, *struct{}) (*struct{}, error) {
-		s.loads.stop("")
-		return nil, nil
-	})
+	huma.Delete(h, "/api/v1/load-active", s.stopAllLoad)
+	huma.Delete(h, "/api/v1/load-refused", s.allowLoad)
 	huma.Delete(h, "/api/v1/load-active/{run}", func(_ context.Context, in *struct {
 		Run string `path:"run"`
 	},
@@ -89,6 +88,9 @@ func (s *System) listLoadActive(context.Context, *struct{}) (*body[ActiveLoadLis
 	s.loads.mu.Lock()
 	defer s.loads.mu.Unlock()
 	list := ActiveLoadList{Runs: []ActiveLoad{}}
+	if until := s.moved.markedUntil(); !until.IsZero() {
+		list.Refused = &until
+	}
 	for _, r := range s.loads.runs {
 		list.Runs = append(list.Runs, *r)
 	}
@@ -144,6 +146,12 @@ func (s *System) watchLoad(ctx context.Context, in *loadWatchInput) (*huma.Strea
 	run, ok := s.loads.begin(in.Run, in.Scenario)
 	if !ok {
 		return nil, huma.Error409Conflict("the stress test " + in.Run + " is under way already")
+	}
+	if why := s.moved.refusal(); why != "" {
+		select {
+		case run.stop <- why:
+		default: // somebody has stopped it already
+		}
 	}
 	production := s.newProduction(loadWindow, in.Functions...)
 	every := loadLook

@@ -122,4 +122,39 @@ func TestProductionStopsAStressTest(t *testing.T) {
 			t.Errorf("stopped: %+v", got)
 		}
 	}
+	c.refuses(t)
+}
+
+// refuses looks at what load stop --all leaves behind: no generator gets through,
+// and none begins.
+func (c caller) refuses(t *testing.T) {
+	t.Helper()
+	marked := func() int { _, status := c.call("x-kongdao-load-test", "forgotten"); return status }
+	if status := marked(); status != http.StatusTooManyRequests {
+		t.Errorf("a forgotten generator gets %d", status)
+	}
+	if _, status := c.call(); status != http.StatusOK {
+		t.Errorf("production gets %d", status)
+	}
+	var list app.ActiveLoadList
+	if c.api(http.MethodGet, "/load-active", nil, &list); list.Refused == nil || time.Until(*list.Refused) > 10*time.Minute {
+		t.Errorf("refused until %v", list.Refused)
+	}
+	_, stop := c.watch(t, "lt-5")
+	if got := stop(); !strings.Contains(got.Reason, "kongdao load allow") {
+		t.Errorf("a test that begins: %+v", got)
+	}
+	if status := c.api(http.MethodDelete, "/load-refused", nil, nil); status != http.StatusNoContent {
+		t.Errorf("load allow: %d", status)
+	}
+	if status := marked(); status != http.StatusInternalServerError { // the pod's
+		t.Errorf("after load allow: %d", status)
+	}
+	if status := c.api(http.MethodDelete, "/load-active?refuse=1", nil, nil); status != http.StatusNoContent {
+		t.Errorf("status %d", status)
+	}
+	c.eventually("it ends by itself", func() bool { return marked() == http.StatusInternalServerError })
+	if c.api(http.MethodDelete, "/load-active?refuse=0", nil, nil); marked() != http.StatusInternalServerError {
+		t.Error("refused, though that was not wanted")
+	}
 }

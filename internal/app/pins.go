@@ -22,7 +22,8 @@ func (m *moved) take(function, address string, ttl time.Duration) (string, xds.P
 		return "", pin, err
 	}
 	id, lease := rand.Text(), pinLease{Pin: pin, Until: time.Now().Add(ttl)}
-	next := shifts{Zones: m.shifts.Zones, Pins: maps.Clone(m.shifts.Pins)}
+	next := m.shifts
+	next.Pins = maps.Clone(m.shifts.Pins)
 	next.Pins[id] = lease
 	if err := m.file.save(next); err != nil {
 		m.xds.Unpin(pin)
@@ -52,7 +53,8 @@ func (m *moved) give(id string) {
 	}
 	m.expire("pin/"+id, time.Time{}, nil)
 	m.xds.Unpin(lease.Pin)
-	next := shifts{Zones: m.shifts.Zones, Pins: maps.Clone(m.shifts.Pins)}
+	next := m.shifts
+	next.Pins = maps.Clone(m.shifts.Pins)
 	delete(next.Pins, id)
 	m.shifts = next
 	if err := m.file.save(next); err != nil {

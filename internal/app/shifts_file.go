@@ -20,6 +20,8 @@ import (
 type shifts struct {
 	Zones map[string]zoneShift `json:"zones"`
 	Pins  map[string]pinLease  `json:"pins"` // by id
+
+	Marked time.Time `json:"marked,omitzero"` // until when requests of stress tests are refused; zero: they are not
 }
 
 // zoneShift is a zone with less than its share.

@@ -73,6 +73,7 @@ type System struct {
 	drills    *drills
 	switches  *switches
 	loads     activeLoads     // stress tests under way
+	mark      string          // header that proves a stress test's mark; empty: all are believed
 	ledger    *release.Ledger // with the control plane alone, as releases
 	releases  *release.Controller
 	forecasts forecasts

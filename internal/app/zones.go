@@ -11,8 +11,8 @@ import (
 	"github.com/kongdao/kongdao/xds"
 )
 
-// moved is what has been moved by hand: the traffic of zones, and pods out of
-// rotation. Each is on disk before it is in force, and ends by itself.
+// moved is what has been moved by hand: the traffic of zones, pods out of
+// rotation, and that stress tests are refused. Each is on disk before it is in force, and ends by itself.
 type moved struct {
 	xds  *xds.Server
 	log  *slog.Logger
@@ -21,7 +21,7 @@ type moved struct {
 	mu     sync.Mutex
 	closed bool
 	shifts shifts
-	timers map[string]*time.Timer // by "zone/…" and "pin/…"
+	timers map[string]*time.Timer // by "zone/…", "pin/…" and "marked"
 }
 
 // errStopping is for what comes too late.
@@ -46,6 +46,7 @@ func newMoved(server *xds.Server, log *slog.Logger, path string) *moved {
 			log.Warn("zone is still drained", "zone", zone, "weight", s.Weight, "until", s.Until)
 		}
 	}
+	m.resumeMarked(found.Marked, now)
 	for id, lease := range found.Pins {
 		if lease.Until.After(now) {
 			m.shifts.Pins[id] = lease
@@ -78,7 +79,8 @@ func (m *moved) set(zone string, from, weight int, expiry time.Duration) error {
 	if has := m.weight(zone); from >= 0 && has != from {
 		return movedError{zone, has, from}
 	}
-	next := shifts{Zones: maps.Clone(m.shifts.Zones), Pins: m.shifts.Pins}
+	next := m.shifts
+	next.Zones = maps.Clone(m.shifts.Zones)
 	s := zoneShift{Weight: weight}
 	if expiry > 0 {
 		s.Until = time.Now().Add(expiry)

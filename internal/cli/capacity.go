@@ -117,6 +117,9 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: r.Run,
 		Start: f.start, MaxRate: f.maxRate, Budget: f.budget, Limits: limits,
 	}
+	if find.Mark, err = e.loadMark(ctx); err != nil {
+		return r, err
+	}
 	if err := e.begin(ctx, c, &find, r.Revision, f); err != nil {
 		return r, err
 	}

@@ -21,7 +21,7 @@ func (e *env) loadCommand() *cobra.Command {
 	return group("load", "stress tests", e.loadRunCommand(), e.loadCheckCommand(), e.loadImportCommand(), e.loadReplayCommand(),
 		e.loadReportCommand(), e.loadCompareCommand(),
 		e.loadListCommand(), e.loadShowCommand(), e.loadAgentCommand(), e.loadManifestsCommand(),
-		e.loadActiveCommand(), e.loadStopCommand())
+		e.loadActiveCommand(), e.loadStopCommand(), e.loadAllowCommand())
 }
 
 func (e *env) loadRunCommand() *cobra.Command {
@@ -121,6 +121,13 @@ func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, 
 		defer func() { err = errors.Join(err, f.Close()) }()
 		o.Results = f
 	}
+	mark, err := e.loadMark(ctx)
+	if err != nil {
+		return r, err
+	}
+	sent := *s
+	sent.Spec = marked(s.Spec, mark)
+	s = &sent
 	o.Run = loadtest.NewRunID()
 	ctx, watch := e.watchLoad(ctx, o.Run, s.Name)
 	defer func() { watch.end(&r) }()

@@ -103,6 +103,13 @@ func (e *env) replayCalls(cmd *cobra.Command, f replayFlags) error {
 	if !limits.Allows(c.Target.Host) { // before a call is read
 		return invalid(fmt.Errorf("--target: host %s is not on the list of hosts that may be load-tested: name it with --allow", c.Target.Host))
 	}
+	mark, err := e.loadMark(ctx)
+	if err != nil {
+		return err
+	}
+	if mark != "" {
+		c.Header = http.Header{http.CanonicalHeaderKey(mark): {"1"}}
+	}
 	calls, err := replay.New(ctx, c, source)
 	if err != nil {
 		return invalid(err)

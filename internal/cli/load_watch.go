@@ -122,10 +122,15 @@ func (w *loadWatch) end(r *report.Result) {
 
 func (e *env) loadStopCommand() *cobra.Command {
 	var all bool
+	var refuse time.Duration
 	cmd := &cobra.Command{
 		Use: "stop [RUN…]", Short: "stop stress tests that are under way, requests in flight included",
 		Long: `Stop ends stress tests that the running system knows of: those whose load run was
-started on this data directory. They are silent within a second.`,
+started on this data directory. They are silent within a second.
+
+With --all the gateways also refuse the requests of stress tests, whoever sends them,
+for as long as --refuse says or until kongdao load allow: generators that nobody
+remembers are silenced so.`,
 		Example: "  kongdao load stop --all\n  kongdao load stop lt-0123456789ab",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
@@ -136,7 +141,7 @@ started on this data directory. They are silent within a second.`,
 				return err
 			}
 			if all {
-				return c.do(cmd.Context(), http.MethodDelete, "/load-active", nil, nil, nil)
+				return stopAll(cmd.Context(), c, refuse)
 			}
 			for _, run := range args {
 				if err := c.do(cmd.Context(), http.MethodDelete, "/load-active/"+url.PathEscape(run), nil, nil, nil); err != nil {
@@ -147,6 +152,7 @@ started on this data directory. They are silent within a second.`,
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all of them")
+	cmd.Flags().DurationVar(&refuse, "refuse", 10*time.Minute, "with --all: how long gateways refuse requests of stress tests; 0: not at all")
 	return cmd
 }
 
@@ -162,6 +168,7 @@ func (e *env) loadActiveCommand() *cobra.Command {
 			if err := c.do(cmd.Context(), http.MethodGet, "/load-active", nil, nil, &list); err != nil {
 				return err
 			}
+			e.tellRefused(list.Refused)
 			return e.print(list.Runs, func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "RUN\tSCENARIO\tSINCE")

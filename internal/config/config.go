@@ -130,7 +130,14 @@ type LoadTest struct {
 	Allow       []string     `yaml:"allow"`                                    // hosts that may be attacked besides this machine
 	MaxRate     float64      `yaml:"maxRate" want:"requests a second above 0"` // requests a second
 	MaxDuration api.Duration `yaml:"maxDuration"`                              // of a whole test
+	Marks       string       `yaml:"marks" want:"any or signed"`               // whose x-kongdao-load-test gateways believe
 }
+
+// Whose marks are believed.
+const (
+	MarksAny    = "any"    // everybody's
+	MarksSigned = "signed" // of those who have the right from the control plane; others' are taken away
+)
 
 // Log is how the program logs.
 type Log struct {
@@ -173,7 +180,7 @@ func Default() Config {
 			Lang:               "zh",
 		},
 		LoadTest: LoadTest{
-			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour),
+			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour), Marks: MarksAny,
 		},
 		Capacity: DefaultCapacity(),
 		Practice: DefaultPractice(),

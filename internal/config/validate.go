@@ -215,6 +215,7 @@ func (k *check) loadTest(l LoadTest) {
 		k.add("loadtest.maxRate", "is %v, want requests a second above 0", l.MaxRate)
 	}
 	k.between("loadtest.maxDuration", l.MaxDuration, time.Second, 24*time.Hour)
+	k.oneOf("loadtest.marks", l.Marks, MarksAny, MarksSigned)
 }
 
 func (k *check) between(field string, d api.Duration, least, most time.Duration) {

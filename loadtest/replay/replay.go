@@ -43,6 +43,7 @@ type Config struct {
 	Speed   float64       // 1 is as it was
 	Methods []string      // that are sent; empty: GET and HEAD, which change nothing
 	Weights bool          // send each call as often as it stands for, spread over a second of the record
+	Header  http.Header   // that every call gets besides its own; nil: nothing
 	MaxRate float64       // calls within any second; more ends the run
 	Longest time.Duration // of the run; calls after it are not sent; 0: no end
 }
@@ -224,6 +225,9 @@ func (r *Replay) Target(t *vegeta.Target) error {
 		Header: http.Header{},
 	}
 	for k, v := range r.current.Header {
+		t.Header[k] = v
+	}
+	for k, v := range r.config.Header {
 		t.Header[k] = v
 	}
 	if r.current.Host != "" {

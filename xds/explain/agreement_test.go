@@ -57,7 +57,11 @@ func TestExplainAgreesWithEnvoy(t *testing.T) {
 	for i := range uint64(worlds) {
 		c := chance{rand.New(rand.NewPCG(seed, i)), grpcjsontest.Transcode(t)}
 		t.Run(fmt.Sprintf("world %d", i), func(t *testing.T) {
-			compare(t, c.request, c.world(12, pods, dead), requests)
+			in := c.input(12, pods, dead)
+			if i%2 == 1 {
+				in.MarkHeader = markRight
+			}
+			compare(t, c.request, model.Build(in), requests)
 		})
 	}
 }
@@ -251,7 +255,7 @@ func serveLoggedWorld(t testing.TB, w *model.World, format string, alter func(*t
 		t.Fatal(err)
 	}
 	resources, err := translate.Changes(translate.Config{
-		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: format, Shards: 4,
+		Address: "127.0.0.1", Port: uint32(httpPort), AccessLog: calls, AccessLogFormat: format, Shards: 4, MarkHeader: w.MarkHeader,
 	}, nil, w)
 	if err != nil {
 		t.Fatal(err)

@@ -15,16 +15,17 @@ type Answer struct {
 	Status int    `json:"status,omitempty"`
 	Reason string `json:"reason,omitempty"`
 
-	Match     string `json:"match,omitempty"`      // the route's conditions, for people
-	Access    string `json:"access,omitempty"`     // why the caller may call, for people
-	Error     string `json:"error,omitempty"`      // why the caller may not, for programs
-	Consumer  string `json:"consumer,omitempty"`   // who it is
-	Assumes   string `json:"assumes,omitempty"`    // what only a gateway can check, and is taken as good
-	Priority  string `json:"priority,omitempty"`   // its class, where the function has classes: high, normal, low or load-test
-	Websocket bool   `json:"websocket,omitempty"`  // the connection becomes one
-	Pinned    bool   `json:"pinned,omitempty"`     // the request goes to one pod that is being tested
-	Shadow    bool   `json:"shadow,omitempty"`     // a stress test's, which goes to a revision of its own
-	LimitedBy string `json:"limited_by,omitempty"` // load-test: stress tests are refused
+	Match      string `json:"match,omitempty"`      // the route's conditions, for people
+	Access     string `json:"access,omitempty"`     // why the caller may call, for people
+	Error      string `json:"error,omitempty"`      // why the caller may not, for programs
+	Consumer   string `json:"consumer,omitempty"`   // who it is
+	Assumes    string `json:"assumes,omitempty"`    // what only a gateway can check, and is taken as good
+	Priority   string `json:"priority,omitempty"`   // its class, where the function has classes: high, normal, low or load-test
+	Websocket  bool   `json:"websocket,omitempty"`  // the connection becomes one
+	Pinned     bool   `json:"pinned,omitempty"`     // the request goes to one pod that is being tested
+	Unbelieved bool   `json:"unbelieved,omitempty"` // its mark of a stress test is not believed: it lacks the right
+	Shadow     bool   `json:"shadow,omitempty"`     // a stress test's, which goes to a revision of its own
+	LimitedBy  string `json:"limited_by,omitempty"` // load-test: stress tests are refused
 
 	Handling *Handling `json:"handling,omitempty"` // nil where the gateway refuses
 

@@ -25,8 +25,10 @@ const limitName = "capacity"
 
 // Explain tells what a gateway of this world does with the request. It is pure.
 func Explain(w *model.World, r Request) Answer {
+	r, unbelieved := believed(w, r)
 	a := Answer{
-		Filters: []string{}, Limits: []Limit{}, Zones: map[string]Zone{}, Endpoints: []Endpoint{},
+		Unbelieved: unbelieved,
+		Filters:    []string{}, Limits: []Limit{}, Zones: map[string]Zone{}, Endpoints: []Endpoint{},
 		From: r.From, request: r,
 	}
 	if a.Reason = malformed(r); a.Reason != "" {

@@ -10,6 +10,9 @@ import (
 	"github.com/kongdao/kongdao/xds/model"
 )
 
+// markRight is what marks are believed with where they need a right.
+const markRight = "x-kongdao-mark-of-tests"
+
 // chance makes random worlds and requests that often meet: both draw from the
 // same few hosts, paths, methods and headers.
 type chance struct {
@@ -159,6 +162,9 @@ func (c chance) request() Request {
 	c.identify(&r)
 	if c.IntN(5) == 0 {
 		r.Headers.Set(model.LoadTestHeader, "run-1")
+		if r.Method != http.MethodGet {
+			r.Headers.Set(markRight, "1")
+		}
 	}
 	if c.IntN(8) == 0 {
 		r.Headers.Set(model.PodHeader, fmt.Sprintf("token-f%d", c.IntN(12)))

@@ -34,6 +34,9 @@ func (a Answer) story(t *tabwriter.Writer) {
 		line("route", "%s at %s: %s", a.Route, a.Source, a.Match)
 		line("function", "%s", a.Function)
 	}
+	if a.Unbelieved {
+		line("mark", "%s is not believed and taken away: the request lacks the right to it", model.LoadTestHeader)
+	}
 	if a.Access != "" {
 		line("access", "%s", a.Access)
 	}

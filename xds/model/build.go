@@ -37,7 +37,7 @@ func Build(in Input) *World {
 
 // all makes a World by looking at every function.
 func (b *builder) all() *World {
-	w := &World{Views: b.in.Views, TLS: b.in.TLS, MarkedRefused: b.in.NoMarked, group: b.in.Group, self: &identity{}}
+	w := &World{Views: b.in.Views, TLS: b.in.TLS, MarkedRefused: b.in.NoMarked, MarkHeader: b.in.MarkHeader, group: b.in.Group, self: &identity{}}
 	functions := w.functions.edit()
 	for _, spec := range b.in.Set.Functions {
 		f := b.previous(spec.Name)

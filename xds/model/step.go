@@ -101,7 +101,7 @@ func (b *builder) step() (*World, bool) {
 	if !ok {
 		return nil, false
 	}
-	w := &World{Views: b.in.Views, TLS: b.in.TLS, MarkedRefused: b.in.NoMarked, group: b.in.Group, self: &identity{}}
+	w := &World{Views: b.in.Views, TLS: b.in.TLS, MarkedRefused: b.in.NoMarked, MarkHeader: b.in.MarkHeader, group: b.in.Group, self: &identity{}}
 	w.difference.from = before.self
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		old, spec := before.Function(name), specs[name]

@@ -44,6 +44,7 @@ type Input struct {
 	Views       []string            // zones in which the group has gateways, sorted
 	TLS         *TLS                // nil: gateways do not listen for it
 	NoMarked    bool                // gateways refuse all requests of stress tests
+	MarkHeader  string              // that a stress test's mark is believed with; empty: it is without
 	Previous    *World              // the World before this one, whose buckets are kept; nil: none
 
 	// Touched are the addresses whose readiness may be another than it was for
@@ -70,7 +71,8 @@ type World struct {
 	Tokens    map[string][]*Issuer // sets of issuers whose tokens a function takes, by Access.TokenSet
 	Services  map[string]Service   // that gateways themselves call, by cluster
 
-	MarkedRefused bool // gateways refuse all requests of stress tests
+	MarkedRefused bool   // gateways refuse all requests of stress tests
+	MarkHeader    string // that a stress test's mark is believed with; empty: it is without
 
 	functions index[*Function]
 	hosts     index[*Host]

@@ -105,13 +105,13 @@ func scopedRoutes() *hcm.HttpConnectionManager_ScopedRoutes {
 // the gateway may say.
 func (t *translator) earlyHeaders() *core.TypedExtensionConfig {
 	return &core.TypedExtensionConfig{Name: "kongdao.early_headers", TypedConfig: t.pack(&early.HeaderMutation{
-		Mutations: append(toWebsockets(),
-			&mutation.HeaderMutation{Action: &mutation.HeaderMutation_Remove{Remove: model.ConsumerHeader}},
-			&mutation.HeaderMutation{Action: &mutation.HeaderMutation_Remove{Remove: model.LetInHeader}},
+		Mutations: append(append(toWebsockets(),
+			remove(model.ConsumerHeader),
+			remove(model.LetInHeader),
 			// Where these are, the call log takes them for what the caller sent.
-			&mutation.HeaderMutation{Action: &mutation.HeaderMutation_Remove{Remove: "x-envoy-original-path"}},
-			&mutation.HeaderMutation{Action: &mutation.HeaderMutation_Remove{Remove: "x-envoy-original-method"}},
-		),
+			remove("x-envoy-original-path"),
+			remove("x-envoy-original-method"),
+		), t.believedMarks()...),
 	})}
 }
 

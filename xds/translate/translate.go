@@ -60,6 +60,7 @@ type Config struct {
 	TrustedCA       string         // file of gateways' machines with the authorities of services that they call over TLS
 	Shards          int            // route configurations that exact hosts are spread over, above 0
 	TLS             *TLS           // nil: gateways do not listen for it
+	MarkHeader      string         // that a stress test's mark is believed with; empty: it is without
 }
 
 // ALSCluster is the name of the access log service in an Envoy's bootstrap.

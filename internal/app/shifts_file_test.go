@@ -21,6 +21,8 @@ func someShifts(i int) shifts {
 	return shifts{
 		Zones: map[string]zoneShift{"zb-a": {Weight: i % 100, Until: until}, "zb-b": {}},
 		Pins:  map[string]pinLease{"id": {Pin: xds.Pin{Function: "feed", Address: "127.0.0.1:1", Header: "h", Value: "v"}, Until: until}},
+
+		Marked: until,
 	}
 }
 

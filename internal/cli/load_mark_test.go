@@ -11,7 +11,9 @@ import (
 // TestMarkedScenario: every request has the right to its mark, and the scenario that
 // was read has it nowhere.
 func TestMarkedScenario(t *testing.T) {
-	target := func(header map[string]string) []api.Target { return []api.Target{{URL: "http://127.0.0.1", Header: header}} }
+	target := func(header map[string]string) []api.Target {
+		return []api.Target{{URL: "http://127.0.0.1", Header: header}}
+	}
 	scenario := func(with func(map[string]string) map[string]string) api.ScenarioSpec {
 		return api.ScenarioSpec{
 			Targets:   target(with(nil)),

@@ -34,6 +34,7 @@ type curve struct {
 type tally struct {
 	at     int // ln of the rate, in grid steps
 	n, bad float64
+	when   float64 // part of the budget that was over
 }
 
 // crossing is what is known about the rate at which the curve crosses.
@@ -55,6 +56,7 @@ const (
 	gridAbove  = 0.6   // and this far above the highest
 	priorSlope = 16.0  // median of the slope
 	priorWidth = 0.35  // of its logarithm
+	baseWidth  = 0.15  // of the base that the queue says
 	// dispersionPrior is the dispersion to begin with, worth dispersionWeight bad
 	// requests: what was measured at the limits of the simulated pods.
 	dispersionPrior, dispersionWeight = 10.0, 15.0
@@ -70,9 +72,8 @@ var (
 func newCurve(allowed float64) *curve {
 	c := &curve{allowed: allowed}
 	for _, s := range slopes {
-		for j, b := range bases {
-			z := math.Log(s/priorSlope) / priorWidth
-			c.shapes = append(c.shapes, newShape(allowed, s, b, math.Log(baseWeight[j])-z*z/2))
+		for _, b := range bases {
+			c.shapes = append(c.shapes, newShape(allowed, s, b))
 		}
 	}
 	return c
@@ -95,23 +96,36 @@ const fewFailures = 3
 
 // crossing is the posterior of x, after a climb that ended at a rate. Without any bad
 // request all that is known is that it is above the rates that were tried.
-func (c *curve) crossing(ended float64) crossing {
-	lo, hi := c.probes[0].at, c.probes[0].at
-	for _, p := range c.probes {
+func (c *curve) crossing(ended float64, queue belief, d drift) crossing {
+	all, blocks := shifted(c.probes, d), shifted(c.blocks, d)
+	lo, hi := all[0].at, all[0].at
+	for _, p := range all {
 		lo, hi = min(lo, p.at), max(hi, p.at)
 	}
 	lo = max(lo, hi-steps(1.2)) // what is that far below the highest says nothing about the crossing
-	g := grid{from: lo - steps(gridBelow), n: hi - lo + steps(gridBelow) + steps(gridAbove), shapes: c.shapes, ended: ended}
-	probes := merge(c.probes, lo-steps(0.3))
+	g := grid{from: lo - steps(gridBelow), n: hi - lo + steps(gridBelow) + steps(gridAbove), shapes: c.shapes, ended: ended, queue: queue}
+	probes := merge(all, lo-steps(0.3))
 	bursts := dispersionPrior
 	var s *shape
 	x := hi
 	for range 3 {
 		g.read(probes, func(t tally) float64 { return s.dispersion(t.at-x, bursts) })
 		s, x = g.fit()
-		bursts = max(c.bursts(s, x, c.blocks), c.bursts(s, x, c.probes))
+		bursts = max(c.bursts(s, x, blocks), c.bursts(s, x, all))
 	}
 	return g.posterior()
+}
+
+// shifted are tallies at the rates that they amount to at the end of the budget.
+func shifted(all []tally, d drift) []tally {
+	if d.down < gridStep/2 {
+		return all
+	}
+	out := slices.Clone(all)
+	for i := range out {
+		out[i].at -= int(math.Round(d.down * (1 - out[i].when) / gridStep))
+	}
+	return out
 }
 
 // merge joins the tallies of equal rates, from a step on.
@@ -160,7 +174,7 @@ func (s *shape) dispersion(distance int, bursts float64) float64 {
 // shape is a curve but for its crossing: the logarithms of the shares of bad and of
 // good requests, by the distance from the crossing.
 type shape struct {
-	prior     float64
+	slope     float64
 	base      float64 // share that is bad at any rate
 	bad, good []float64
 }
@@ -168,9 +182,9 @@ type shape struct {
 // shapeSpan is how far a shape reaches to both sides of its crossing.
 const shapeSpan = 3.0
 
-func newShape(allowed, slope, base, prior float64) *shape {
+func newShape(allowed, slope, base float64) *shape {
 	b := base * allowed
-	s := &shape{prior: prior, base: b}
+	s := &shape{slope: slope, base: b}
 	middle := logit((allowed - b) / (1 - b))
 	for d := -steps(shapeSpan); d <= steps(shapeSpan); d++ {
 		z := min(max(middle+slope*float64(d)*gridStep, -40), 40)
@@ -191,16 +205,18 @@ type grid struct {
 	from, n int // crossings, in steps
 	shapes  []*shape
 	ended   float64
+	queue   belief
 	log     [][]float64 // by shape, then crossing
 }
 
 // read takes in the requests at each rate, each for as much as it tells.
 func (g *grid) read(rates []tally, dispersion func(tally) float64) {
 	g.log = g.log[:0]
-	for _, s := range g.shapes {
+	for k, s := range g.shapes {
 		g.log = append(g.log, make([]float64, g.n))
-		for i := range g.log[len(g.log)-1] {
-			g.log[len(g.log)-1][i] = s.prior + g.priorAt(i)
+		prior := g.queue.shape(s.slope, k%len(bases))
+		for i := range g.log[k] {
+			g.log[k][i] = prior + g.priorAt(i)
 		}
 	}
 	for _, t := range rates {
@@ -215,9 +231,23 @@ func (g *grid) read(rates []tally, dispersion func(tally) float64) {
 	}
 }
 
+// shape is the logarithm of the prior of a slope and a base.
+func (b belief) shape(slope float64, base int) float64 {
+	if b.width == 0 {
+		z := math.Log(slope/priorSlope) / priorWidth
+		return math.Log(baseWeight[base]) - z*z/2
+	}
+	z, y := math.Log(slope/b.slope)/priorWidth, (bases[base]-b.base)/baseWidth
+	return -(z*z + y*y) / 2
+}
+
 // priorAt is what the end of the climb says about the crossing: it is about a tenth
 // below, seldom much further, and above it when a burst ended the climb too early.
 func (g *grid) priorAt(i int) float64 {
+	if g.queue.width > 0 { // Student's t with four degrees: pods may be of another kind
+		z := (gridStep*float64(g.from+i) - g.queue.at) / g.queue.width
+		return -2.5 * math.Log1p(z*z/4)
+	}
 	if math.IsInf(g.ended, 1) {
 		return 0
 	}

@@ -154,10 +154,12 @@ type judge struct {
 	harm     int // requests that may break the objective before the probe ends
 	seen     int // requests, warm-up included
 	broke    int // of these, those that broke the objective
+	took     *sketch
 }
 
 func newJudge(o Objective, s Step) *judge {
 	j := &judge{breaks: o.breaks, prove: s.Prove, warmup: int(s.Rate * s.Warmup.Seconds()), harm: s.Harm}
+	j.took = newSketch(o.Latency[len(o.Latency)-1].Limit)
 	block := max(20, int(s.Rate*blockSeconds))
 	for _, b := range o.Latency {
 		j.criteria = append(j.criteria, &criterion{
@@ -189,6 +191,9 @@ func (j *judge) observe(latency time.Duration, ok bool) (stop bool) {
 	for _, c := range j.criteria {
 		c.observe(latency, ok)
 	}
+	if ok {
+		j.took.observe(latency)
+	}
 	if j.broke >= j.harm {
 		return true
 	}
@@ -203,6 +208,7 @@ func (j *judge) observe(latency time.Duration, ok bool) (stop bool) {
 		for _, c := range j.criteria {
 			c.begin()
 		}
+		j.took = &sketch{unit: j.took.unit}
 	}
 	return false
 }

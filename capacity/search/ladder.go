@@ -17,17 +17,35 @@ type Step struct {
 // Shape of the search. The shares are those that kept the error, over-promises and
 // the peak low on the simulated pods, for budgets from 35 s to 5 min.
 const (
-	climbShare   = 0.6  // of the budget, at most, to find where it breaks
-	nearFactor   = 1.12 // step of the climb once bad requests appear
-	visits       = 20   // in a budget without a climb
-	climbHarm    = 4    // part of the bad requests that one step of the climb may take
-	confirmShare = 0.15 // of time and of bad requests, kept for the last visit at the lower bound
+	climbShare    = 0.6  // of the budget, at most, to find where it breaks
+	nearFactor    = 1.06 // step of the climb once bad requests appear
+	climbRequests = 1200 // of a step of the climb
+	visits        = 20   // in a budget without a climb
+	climbHarm     = 4    // part of the bad requests that one step of the climb may take
+	confirmShare  = 0.15 // of time and of bad requests, kept for the last visit at the lower bound
 )
 
-// around are the rates to visit, as parts of the estimate so far, in turn: what is
-// bad close below the limit tells the most for the harm it does, and rates apart
-// tell the slope.
-func around() []float64 { return []float64{0.95, 1.0, 0.92, 0.98} }
+// around are the rates to visit, in turn, as parts of the one that uses up the time
+// and the bad requests together: rates apart tell the slope.
+func around() []float64 { return []float64{1, 1.03, 0.96, 1.015, 0.98} }
+
+// pace is the rate, as a part of the estimate, at which the bad requests that are left
+// last for the time that is left. Each tells about as much wherever it is seen, and
+// more time below the limit tells of drift and asks for no peak.
+func (l *ladder) pace(e Estimate, left time.Duration, harm int) float64 {
+	allowed := min(e.allowed, l.config.Objective.strictest())
+	share := float64(harm) / (e.Rate * left.Seconds()) / allowed
+	byLoad := max((share-e.queue.base)/(1-e.queue.base), leastByLoad)
+	slope := priorSlope
+	if e.queue.width > 0 {
+		slope = e.queue.slope
+	}
+	return min(max(1+math.Log(byLoad)/slope, slowest), 1)
+}
+
+// A visit is at slowest of the estimate at least, and where the load makes leastByLoad
+// of the late requests that it may make: below there is nothing to see.
+const slowest, leastByLoad = 0.9, 0.3
 
 // finding is what a probe says to the ladder.
 type finding struct {
@@ -38,6 +56,7 @@ type finding struct {
 	byChance bool // broken by so few that it is worth another try
 	used     time.Duration
 	broke    int // requests
+	seen     int // requests of all
 }
 
 // ladder chooses the rates. It is pure: time is what the steps used.
@@ -48,6 +67,7 @@ type ladder struct {
 	climbing  bool
 	again     bool    // this climb step is the second at its rate
 	rate      float64 // of the climb
+	before    tally   // requests of the climb's steps that passed
 	passed    float64 // highest rate that passed in the climb
 	proven    float64 // highest rate that was proven
 	broke     float64 // lowest rate that broke beyond doubt; +Inf: none
@@ -69,6 +89,9 @@ func (l *ladder) next(at func() Estimate) (Step, bool) {
 		return Step{}, false
 	}
 	if l.climbing {
+		l.aim(at)
+	}
+	if l.climbing {
 		if s := l.climb(); l.used+s.Duration <= share(l.config.Budget, climbShare) {
 			return s, true
 		}
@@ -78,11 +101,25 @@ func (l *ladder) next(at func() Estimate) (Step, bool) {
 	return s, s.Duration >= l.shortest(s.Rate) && s.Rate > 0
 }
 
+// aim lowers the next step of the climb to where the limit seems to be. From close
+// below it visits go on, in steps of nearFactor.
+func (l *ladder) aim(at func() Estimate) {
+	if l.passed == 0 || l.again {
+		return
+	}
+	e := at()
+	if e.queue.width == 0 || e.Rate > l.rate {
+		return
+	}
+	l.rate = e.Rate
+	l.climbing = l.rate > nearFactor*l.passed
+}
+
 // harm is how many more requests may break the objective.
 func (l *ladder) harm() int { return l.config.MaxBroken - l.harmed }
 
 func (l *ladder) climb() Step {
-	d := min(max(l.config.Budget/40, 1250*time.Millisecond), 8*time.Second)
+	d := min(max(time.Duration(climbRequests/l.rate*float64(time.Second)), 1250*time.Millisecond), l.config.Budget/40, 8*time.Second)
 	if l.again {
 		d *= 2
 	}
@@ -107,13 +144,16 @@ func (l *ladder) visit(e Estimate) Step {
 	if left < reserved+each || l.harm() <= kept || precise {
 		l.done = true
 		s.Rate, s.Duration, s.Harm = min(e.Low, l.config.MaxRate), left, l.harm()
+		if l.harmed == 0 { // what nothing speaks against
+			s.Rate = max(s.Rate, l.passed)
+		}
 		if precise {
 			s.Duration = min(left, reserved)
 		}
 		return s
 	}
 	turn := around()[l.visited%len(around())]
-	s.Rate = snap(min(e.Rate*turn, 0.98*l.broke, l.highest()))
+	s.Rate = snap(min(e.Rate*turn*l.pace(e, left-reserved, l.harm()-kept), l.highest()))
 	if l.nothing() && !math.IsInf(min(l.refused, l.broke), 1) {
 		s.Rate = snap(downwards * min(l.refused, l.broke))
 	}
@@ -163,13 +203,20 @@ func (l *ladder) record(s Step, f finding) {
 		l.confirmed = l.done
 	case s.Prove:
 	case f.verdict == kept:
-		l.advance(f.near)
+		l.advance(f.near && l.more(f))
+		l.before.n, l.before.bad = l.before.n+float64(f.seen), l.before.bad+float64(f.broke)
 	case f.byChance && !l.again:
 		l.again = true
 	default:
 		l.refused = min(l.refused, s.Rate)
 		l.climbing = false
 	}
+}
+
+// more tells that more requests are bad than at lower rates: some pods have them at any
+// rate.
+func (l *ladder) more(f finding) bool {
+	return f.broke >= fewFailures && float64(f.broke)*l.before.n > 2*l.before.bad*float64(f.seen)
 }
 
 func (l *ladder) advance(near bool) {

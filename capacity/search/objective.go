@@ -78,3 +78,6 @@ func (o Objective) breaks(latency time.Duration, ok bool) bool {
 	strictest := o.Latency[len(o.Latency)-1] // bounds are in the order of their quantiles
 	return latency > strictest.Limit
 }
+
+// strictest is the least share of late requests that is allowed.
+func (o Objective) strictest() float64 { return 1 - o.Latency[len(o.Latency)-1].Quantile }

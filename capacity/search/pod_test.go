@@ -13,10 +13,11 @@ func objectiveOf(l podtest.Law) Objective {
 	return Objective{Latency: []Bound{{0.99, l.Limit}}, Success: 0.999}
 }
 
-func probeOf(l podtest.Law, r *rand.Rand) Probe {
-	p := podtest.New(l, r)
+func probeOf(l podtest.Law, r *rand.Rand) Probe { return subject{Law: l}.probe(r) }
+
+func (s subject) probeOf(p *podtest.Pod) Probe {
 	return func(_ context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (Outcome, error) {
-		return Outcome{Elapsed: p.Load(rate, d, func(l time.Duration) bool { return observe(l, true) })}, nil
+		return Outcome{Elapsed: p.Load(rate, d, func(l time.Duration) bool { return observe(l, s.timeout == 0 || l <= s.timeout) })}, nil
 	}
 }
 
@@ -28,15 +29,15 @@ type bisection struct {
 	broke            int
 }
 
-func bisect(l podtest.Law, start float64, r *rand.Rand) (x bisection) {
-	p := podtest.New(l, r)
+func bisect(l subject, start float64, r *rand.Rand) (x bisection) {
+	p := podtest.New(l.Law, r)
 	good, bad, rate := 0.0, math.Inf(1), start
 	for range 41 {
 		n, late := 0, 0
 		x.peak = max(x.peak, rate)
 		begun := p.Load(rate, time.Second, func(time.Duration) bool { return false })
 		x.load += (begun + p.Load(rate, 29*time.Second, func(t time.Duration) bool {
-			if n++; t > l.Limit {
+			if n++; t > l.objective.Latency[0].Limit {
 				late++
 			}
 			return false

@@ -80,7 +80,7 @@ func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 	r.Objective = c.Objective.String()
 	r.Proven = round(l.proven)
 	r.Safe = round(min(e.Low, max(l.proven, l.passed)))
-	if math.IsInf(min(l.broke, l.refused), 1) {
+	if math.IsInf(min(l.broke, l.refused), 1) && (e.bad < chance || e.High > 1.5*r.Peak) {
 		r.warn(c, l)
 		return
 	}

@@ -128,7 +128,8 @@ type run struct {
 	result  Result
 	starved int
 
-	knowledge knowledge
+	knowledge *knowledge
+	known     *Estimate // after the last step; nil: not asked for yet
 	doubts    []doubt
 	flooded   bool // the last probe broke beyond doubt
 
@@ -136,14 +137,21 @@ type run struct {
 	disturbed string  // why, the last time
 }
 
+// estimate is what is known after the last step.
 func (x *run) estimate() Estimate {
-	if x.ladder.nothing() {
-		return x.knowledge.estimate(math.Inf(1))
+	if x.known == nil {
+		ended := x.ladder.refused
+		if x.ladder.nothing() {
+			ended = math.Inf(1)
+		}
+		e := x.knowledge.estimate(ended)
+		x.known = &e
 	}
-	return x.knowledge.estimate(x.ladder.refused)
+	return *x.known
 }
 
 func (x *run) step(ctx context.Context, s Step, probe Probe) error {
+	x.known = nil
 	if err := x.drain(ctx, s, probe); err != nil {
 		return err
 	}
@@ -158,7 +166,8 @@ func (x *run) step(ctx context.Context, s Step, probe Probe) error {
 	if o.Elapsed <= 0 {
 		o.Elapsed = s.Duration
 	}
-	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), held: !j.surelyBroken() && !j.any((*criterion).exceeded), near: j.near(), byChance: j.byChance(), used: o.Elapsed, broke: j.broke}
+	when := (x.ladder.used + o.Elapsed/2).Seconds() / x.config.Budget.Seconds()
+	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), held: !j.surelyBroken() && !j.any((*criterion).exceeded), near: j.near(), byChance: j.byChance(), used: o.Elapsed, broke: j.broke, seen: j.seen}
 	invalid := x.invalid(s, j, o, f)
 	x.flooded = f.surely
 	x.add(s, j, o, f, invalid)
@@ -168,27 +177,27 @@ func (x *run) step(ctx context.Context, s Step, probe Probe) error {
 	}
 	if invalid != "" {
 		x.ladder.discard(s, f)
-		x.doubt(s.Rate, j)
+		x.doubt(s.Rate, when, j)
 		return nil
 	}
 	if o.Invalid != "" { // broken for the second time: take it as that, but not as certain
 		f.surely, f.byChance = false, false
 	}
-	x.knowledge.add(s.Rate, j)
+	x.knowledge.add(s.Rate, when, j)
 	x.ladder.record(s, f)
 	return nil
 }
 
 // doubt puts a discarded probe aside. One says nothing; of several, to count those that
 // were kept alone would turn luck into a promise.
-func (x *run) doubt(rate float64, j *judge) {
-	x.doubts = append(x.doubts, doubt{rate, j})
+func (x *run) doubt(rate, when float64, j *judge) {
+	x.doubts = append(x.doubts, doubt{rate, when, j})
 	if len(x.doubts) == 1 {
 		return
 	}
 	for _, d := range x.doubts {
 		if d.judge != nil {
-			x.knowledge.add(d.rate, d.judge)
+			x.knowledge.add(d.rate, d.when, d.judge)
 		}
 	}
 	x.doubts = []doubt{{}} // the next one is not the first
@@ -196,8 +205,8 @@ func (x *run) doubt(rate float64, j *judge) {
 
 // doubt is a probe that was discarded.
 type doubt struct {
-	rate  float64
-	judge *judge
+	rate, when float64
+	judge      *judge
 }
 
 // drain gives the pod a second of little load after a probe that broke it, so that

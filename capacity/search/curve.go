@@ -212,11 +212,15 @@ type grid struct {
 // read takes in the requests at each rate, each for as much as it tells.
 func (g *grid) read(rates []tally, dispersion func(tally) float64) {
 	g.log = g.log[:0]
+	prior := make([]float64, g.n)
+	for i := range prior {
+		prior[i] = g.priorAt(i)
+	}
 	for k, s := range g.shapes {
-		g.log = append(g.log, make([]float64, g.n))
-		prior := g.queue.shape(s.slope, k%len(bases))
+		g.log = append(g.log, slices.Clone(prior))
+		shape := g.queue.shape(s.slope, k%len(bases))
 		for i := range g.log[k] {
-			g.log[k][i] = prior + g.priorAt(i)
+			g.log[k][i] += shape
 		}
 	}
 	for _, t := range rates {

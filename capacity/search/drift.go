@@ -20,6 +20,7 @@ const (
 	leakPart  = 0.5
 	fewVisits = 6
 	byRate    = 2.0  // by how much the mean logarithm rises with that of the rate, give or take one
+	longVisit = 15.0 // seconds
 	oneVisit  = 0.06 // deviation of the mean logarithm of a visit
 )
 
@@ -35,14 +36,15 @@ func driftOf(probes []probed) drift {
 		return drift{}
 	}
 	// Least squares, by taking the means and the rate out.
-	var rate, when, took []float64
+	var weight, rate, when, took []float64
 	for _, v := range visits {
 		at := math.Log(v.rate)
+		weight = append(weight, math.Sqrt(float64(v.took.n)/v.rate/longVisit))
 		rate, when, took = append(rate, at), append(when, v.when), append(took, v.took.meanLog()-byRate*at)
 	}
-	center(rate)
-	center(when)
-	center(took)
+	center(rate, weight)
+	center(when, weight)
+	center(took, weight)
 	// What is believed of the slope by rate, as one visit more: rates are too close to
 	// each other, and follow the limit down too well, to tell it from the time.
 	rate, when, took = append(rate, oneVisit), append(when, 0), append(took, 0)
@@ -80,13 +82,15 @@ func dot(a, b []float64) (sum float64) {
 	return sum
 }
 
-func center(a []float64) {
-	mean := 0.0
-	for _, x := range a {
-		mean += x / float64(len(a))
+// center takes the mean out, and leaves of each as much as its weight.
+func center(a, weight []float64) {
+	sum, all := 0.0, 0.0
+	for i, w := range weight {
+		sum += w * w * a[i]
+		all += w * w
 	}
-	for i := range a {
-		a[i] -= mean
+	for i, w := range weight {
+		a[i] = w * (a[i] - sum/all)
 	}
 }
 

@@ -24,7 +24,7 @@ const lowRisk, highRisk = 0.005, 0.03
 // margin is what the lower bound is lowered by, as a share of it, for laws that the
 // curve does not fit; unconfirmed is more of it, where a last visit at the bound did
 // not keep the objective with confidence.
-const margin, unconfirmed = 0.03, 0.05
+const margin, unconfirmed = 0.05, 0.05
 
 // knowledge is a curve for each promise of the objective; the one that breaks first
 // is the limit.

@@ -19,9 +19,12 @@ type Step struct {
 const (
 	climbShare    = 0.6  // of the budget, at most, to find where it breaks
 	nearFactor    = 1.06 // step of the climb once bad requests appear
+	shortestStep  = 1250 * time.Millisecond
+	visitFactor   = 1.12 // of a visit, at most, above what was kept
 	climbRequests = 1200 // of a step of the climb
 	visits        = 20   // in a budget without a climb
 	climbHarm     = 4    // part of the bad requests that one step of the climb may take
+	agreeing      = 0.97 // of an earlier search's answer: a lower bound with which it is confirmed
 	confirmShare  = 0.15 // of time and of bad requests, kept for the last visit at the lower bound
 )
 
@@ -101,8 +104,8 @@ func (l *ladder) next(at func() Estimate) (Step, bool) {
 	return s, s.Duration >= l.shortest(s.Rate) && s.Rate > 0
 }
 
-// aim lowers the next step of the climb to where the limit seems to be. From close
-// below it visits go on, in steps of nearFactor.
+// aim lowers the next step of the climb to where the limit seems to be. From there
+// visits go on.
 func (l *ladder) aim(at func() Estimate) {
 	if l.passed == 0 || l.again {
 		return
@@ -119,7 +122,8 @@ func (l *ladder) aim(at func() Estimate) {
 func (l *ladder) harm() int { return l.config.MaxBroken - l.harmed }
 
 func (l *ladder) climb() Step {
-	d := min(max(time.Duration(climbRequests/l.rate*float64(time.Second)), 1250*time.Millisecond), l.config.Budget/40, 8*time.Second)
+	longest := max(min(l.config.Budget/40, 8*time.Second), shortestStep)
+	d := min(max(time.Duration(climbRequests/l.rate*float64(time.Second)), shortestStep), longest)
 	if l.again {
 		d *= 2
 	}
@@ -140,14 +144,14 @@ func (l *ladder) visit(e Estimate) Step {
 	reserved := share(l.config.Budget, confirmShare)
 	kept := int(confirmShare * float64(l.config.MaxBroken))
 	each := max(l.config.Budget/visits, l.shortest(e.Rate))
-	precise := l.config.Precision > 0 && e.Rate-e.Low < l.config.Precision*e.Rate && l.visited > 2
-	if left < reserved+each || l.harm() <= kept || precise {
+	agrees := l.config.Earlier > 0 && l.visited > 2 && e.Low >= agreeing*l.config.Earlier
+	if left < reserved+each || l.harm() <= kept || agrees {
 		l.done = true
 		s.Rate, s.Duration, s.Harm = min(e.Low, l.config.MaxRate), left, l.harm()
 		if l.harmed == 0 { // what nothing speaks against
 			s.Rate = max(s.Rate, l.passed)
 		}
-		if precise {
+		if agrees {
 			s.Duration = min(left, reserved)
 		}
 		return s
@@ -174,7 +178,7 @@ const downwards = 0.6
 // highest is the highest rate that is not a leap.
 func (l *ladder) highest() float64 {
 	if kept := max(l.passed, l.proven); kept > 0 {
-		return nearFactor * kept
+		return visitFactor * kept
 	}
 	return l.config.MaxRate
 }

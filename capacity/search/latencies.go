@@ -20,6 +20,7 @@ const (
 	fewestBase = 300 // requests without much load
 	fewestNear = 600 // requests close to the limit
 	baseShare  = 0.6 // of the highest rate: below, little waits
+	belowShare = 0.85
 )
 
 // queue is the model of what was seen; false when that is too little.
@@ -28,7 +29,7 @@ func (s *latencies) queue(d drift) (*queue, bool) {
 		return nil, false
 	}
 	unit := s.probes[0].took.unit
-	base, near := &sketch{unit: unit}, &sketch{unit: unit}
+	base, near, below := &sketch{unit: unit}, &sketch{unit: unit}, &sketch{unit: unit}
 	q := &queue{}
 	highest := 0.0
 	for _, p := range s.probes {
@@ -37,6 +38,9 @@ func (s *latencies) queue(d drift) (*queue, bool) {
 	groups := map[float64]*sketch{}
 	var rates []float64
 	for _, p := range s.probes {
+		if p.rate <= belowShare*highest {
+			below.add(p.took)
+		}
 		switch {
 		case p.rate <= baseShare*highest:
 			base.add(p.took)
@@ -59,16 +63,39 @@ func (s *latencies) queue(d drift) (*queue, bool) {
 		return nil, false
 	}
 	q.base /= float64(base.n)
-	q.unloaded(base.atoms())
+	q.unloaded(base.withTail(below).atoms())
 	edges := near.edges(cellShares())
 	for _, e := range edges {
 		q.thresholds = append(q.thresholds, near.edge(e))
 	}
 	for _, rate := range rates {
-		q.groups = append(q.groups, group{rate, groups[rate].cells(edges)})
+		q.groups = append(q.groups, group{rate, groups[rate], groups[rate].cells(edges)})
 	}
 	return q, true
 }
+
+// withTail is s with no more requests above the unit than there were in more requests at
+// higher rates, where only more can be.
+func (s *sketch) withTail(more *sketch) *sketch {
+	late, most := s.late(), more.late()
+	if late <= most || most == 0 {
+		return s
+	}
+	out := &sketch{unit: s.unit}
+	const fine = 16 // counts are whole
+	for i, n := range s.counts {
+		f := (1 - most) / (1 - late)
+		if i >= sketchBelow {
+			f = most / late
+		}
+		out.counts[i] = int32(math.Round(fine * f * float64(n)))
+		out.n += int(out.counts[i])
+	}
+	return out
+}
+
+// late is the share of requests above the unit.
+func (s *sketch) late() float64 { return s.above(s.unit) / float64(max(s.n, 1)) }
 
 // unloaded sets S.
 func (q *queue) unloaded(atoms []atom) {
@@ -89,7 +116,7 @@ func cellShares() []float64 {
 // edges are the bins that these shares are above.
 func (s *sketch) edges(shares []float64) (out []int) {
 	for _, share := range shares {
-		if e := s.above(share); len(out) == 0 || e > out[len(out)-1] {
+		if e := s.reached(share); len(out) == 0 || e > out[len(out)-1] {
 			out = append(out, e)
 		}
 	}

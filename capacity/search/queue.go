@@ -26,29 +26,27 @@ type queue struct {
 // group is what was seen at one rate: requests between thresholds.
 type group struct {
 	rate  float64
+	took  *sketch
 	cells []float64
 }
 
 // params are the logarithms of κ, β and ω.
 type params [3]float64
 
+// fullest is the load beyond which a probe ends before its queue is what it would become.
+const fullest = 0.99
+
 // waiting is a and w at a rate, beyond those at the base rate.
-func (q *queue) waiting(p params, rate float64) (a, w float64, ok bool) {
+func (q *queue) waiting(p params, rate float64) (a, w float64) {
 	k, b := math.Exp(p[0]), math.Exp(p[1])
-	rho := rate / k
-	if rho > 0.995 {
-		return 0, 0, false
-	}
+	rho := min(rate/k, fullest)
 	a = 1 - (1-math.Pow(rho, b))/(1-math.Pow(min(q.base/k, 0.9), b))
-	return max(a, 0), math.Exp(p[2]) / (1 - rho), true
+	return max(a, 0), math.Exp(p[2]) / (1 - rho)
 }
 
 // tails are P(T > t) at a rate, for times in order.
-func (q *queue) tails(p params, rate float64, times, out []float64) bool {
-	a, w, ok := q.waiting(p, rate)
-	if !ok {
-		return false
-	}
+func (q *queue) tails(p params, rate float64, times, out []float64) {
+	a, w := q.waiting(p, rate)
 	below, decayed, last, i := 0.0, 0.0, 0.0, 0
 	for j, t := range times {
 		decayed *= math.Exp((last - t) / w)
@@ -59,7 +57,6 @@ func (q *queue) tails(p params, rate float64, times, out []float64) bool {
 		out[j] = 1 - below + a*decayed
 		last = t
 	}
-	return true
 }
 
 // How far from theory a pod may be, as deviations of logarithms, and how many requests
@@ -81,9 +78,7 @@ func (q *queue) misfit(p params) float64 {
 	sum := (z1*z1 + z2*z2) / 2
 	tails := make([]float64, len(q.thresholds))
 	for _, g := range q.groups {
-		if !q.tails(p, g.rate, q.thresholds, tails) {
-			return math.Inf(1)
-		}
+		q.tails(p, g.rate, q.thresholds, tails)
 		above := 1.0
 		for j, n := range g.cells {
 			next := 0.0
@@ -102,7 +97,7 @@ func (q *queue) misfit(p params) float64 {
 // crossing is the logarithm of the rate at which a share of the requests take longer
 // than a limit.
 func (q *queue) crossing(p params, limit, share float64) float64 {
-	low, high := p[0]-3, p[0]+math.Log(0.994)
+	low, high := p[0]-3, p[0]+math.Log(fullest)
 	out := []float64{0}
 	for range 30 {
 		m := (low + high) / 2
@@ -242,7 +237,8 @@ func (q *queue) believe(p params, limit, share float64) belief {
 	if math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
 		return belief{}
 	}
-	b.width = math.Sqrt(v + modelWidth*modelWidth)
+	off := q.surprise(p, limit) / (b.slope * (1 - b.base))
+	b.width = math.Sqrt(v + modelWidth*modelWidth + off*off)
 	return b
 }
 
@@ -252,6 +248,23 @@ const mostBase = 0.85
 
 // modelWidth is how far off the model is beside chance.
 const modelWidth = 0.03
+
+// surprise is the logarithm of how many more requests took longer than a limit than the
+// fit says, less what two bursts explain. Where services are so uneven, or the pod's
+// speed, that the wait is not exponential the fit is of little use.
+func (q *queue) surprise(p params, limit float64) float64 {
+	seen, told := 0.0, 0.0
+	out := []float64{0}
+	for _, g := range q.groups {
+		q.tails(p, g.rate, []float64{limit}, out)
+		seen += g.took.above(limit)
+		told += out[0] * float64(g.took.n)
+	}
+	if seen == 0 || told == 0 {
+		return 0
+	}
+	return math.Max(math.Abs(math.Log(seen/told))-math.Sqrt(together/seen)/2, 0)
+}
 
 // variance is gᵀ·H⁻¹·g.
 func variance(h [3][3]float64, g params) float64 {

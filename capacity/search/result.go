@@ -81,7 +81,7 @@ func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 	r.Proven = round(l.proven)
 	r.Safe = round(min(e.Low, max(l.proven, l.passed)))
 	if math.IsInf(min(l.broke, l.refused), 1) && (e.bad < chance || e.High > 1.5*r.Peak) {
-		r.warn(c, l)
+		r.warn(c, l, e)
 		return
 	}
 	r.Estimate = round(e.Rate)
@@ -90,10 +90,10 @@ func (r *Result) conclude(c Config, l *ladder, e Estimate) {
 		r.High = max(r.High, 1.01*l.broke)
 	}
 	r.High = math.Ceil(r.High*10) / 10
-	r.warn(c, l)
+	r.warn(c, l, e)
 }
 
-func (r *Result) warn(c Config, l *ladder) {
+func (r *Result) warn(c Config, l *ladder, e Estimate) {
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	if l.passed == 0 && l.proven == 0 {
 		warn("even %.1f/s broke the objective: is it met without load, and was the pod warm?", c.Start)
@@ -103,6 +103,9 @@ func (r *Result) warn(c Config, l *ladder) {
 	}
 	if math.IsInf(l.broke, 1) {
 		warn("no rate broke the objective beyond doubt: the limit may be well above %.1f/s", max(l.proven, l.passed))
+	}
+	if e.drift.sure > 0.8 {
+		warn("it gets slower with time, as with a leak: its limit falls by %.0f %% within %v, after which this is the safe rate", 100*(1-math.Exp(-e.drift.down)), c.Budget)
 	}
 	if r.Estimate > 0 && r.Safe < 0.85*r.Estimate {
 		warn("a wide interval: the safe rate is %.0f %% below the estimate; more time, or an earlier result to start from, narrows it", 100*(1-r.Safe/r.Estimate))

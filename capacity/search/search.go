@@ -14,12 +14,11 @@ import (
 type Config struct {
 	Objective Objective
 	Start     float64       // first rate, requests a second; 0: EarlierShare of Earlier
-	Earlier   float64       // safe rate of an earlier search; 0: none
+	Earlier   float64       // safe rate of an earlier search, where this one ends as soon as it confirms it; 0: none
 	Factor    float64       // step of the climb
 	MaxRate   float64       // never tried beyond, requests a second
 	Budget    time.Duration // time under load
 	MaxBroken int           // requests that may break the objective on the way; the search ends then
-	Precision float64       // ends early when the lower bound is this close to the estimate, as a share of it; 0: uses its budget
 }
 
 // DefaultConfig is five minutes and steps of a fifth. Objective, and Start or
@@ -44,7 +43,6 @@ func (c Config) Validate() error {
 	check(c.Factor > 1.01 && c.Factor <= 2, "factor: %g is not above 1.01 and up to 2: the peak is this far above the limit", c.Factor)
 	check(c.MaxRate > 0, "maxRate: must be above 0")
 	check(c.MaxBroken >= 50, "maxBroken: %d is below 50, with which no limit can be told", c.MaxBroken)
-	check(c.Precision >= 0 && c.Precision < 1, "precision: %g is not in [0,1)", c.Precision)
 	check(c.Budget >= minBudget, "budget: %v is below %v, in which nothing can be proven", c.Budget, minBudget)
 	return errors.Join(errs...)
 }

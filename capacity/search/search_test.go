@@ -140,7 +140,7 @@ func (t *trials) report(b *testing.B) {
 // pods need visits that are longer than others.
 func TestBudgetIsUsed(t *testing.T) {
 	for _, l := range judged()[:4] {
-		for i := range 12 {
+		for i := range 8 {
 			for _, budget := range []time.Duration{35 * time.Second, 40 * time.Second} {
 				x := trial(t, l, budget, uint64(i))
 				if x.Load < 0.75*budget.Seconds() && x.Broke < DefaultConfig().MaxBroken*3/4 {
@@ -175,6 +175,38 @@ func TestEarlierResultHelps(t *testing.T) {
 	if over > trials*5/100 || quantile(safe, .5) < 0.8 || quantile(safe, .1) < 0.65 {
 		t.Errorf("safe/truth p10 %.2f p50 %.2f, too high %d", quantile(safe, .1), quantile(safe, .5), over)
 	}
+}
+
+// BenchmarkAgain is a search that knows what one before it found: what it costs, as a
+// share of the first.
+func BenchmarkAgain(b *testing.B) {
+	for _, l := range judged() {
+		b.Run(l.Name, func(b *testing.B) {
+			var first, again trials
+			for i := range b.N {
+				x := trial(b, l, 5*time.Minute, uint64(i))
+				first.add(l.truth, x.Estimate, x.Safe, x.High, x.Peak, x.Load, x.Broke)
+				x = second(b, l, x.Safe, uint64(i))
+				again.add(l.truth, x.Estimate, x.Safe, x.High, x.Peak, x.Load, x.Broke)
+			}
+			b.Log(&again)
+			b.ReportMetric(100*quantile(again.load, .5)/quantile(first.load, .5), "time_share_%")
+			b.ReportMetric(100*quantile(again.broke, .5)/quantile(first.broke, .5), "violating_share_%")
+			b.ReportMetric(percent(again.over, again.n), "over_%")
+			b.ReportMetric(quantile(again.safe, .5), "safe")
+		})
+	}
+}
+
+func second(tb testing.TB, s subject, earlier float64, seed uint64) Result {
+	tb.Helper()
+	c := DefaultConfig()
+	c.Objective, c.Earlier = s.objective, earlier
+	x, err := Run(tb.Context(), c, s.probe(rand.New(rand.NewPCG(seed, 99))), nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return x
 }
 
 // fixed is a pod that answers everything alike up to a rate, and late beyond it.

@@ -56,7 +56,7 @@ func TestLongCallsAreLimitedByConcurrency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(x.Scaling.Better, "calls take 2") || x.Scaling.Concurrency < 30 || x.Scaling.Concurrency > 64 {
+	if !strings.Contains(x.Scaling.Better, "calls take 2") || x.Scaling.Concurrency < 30 || x.Scaling.Concurrency > 72 { // those that wait for a worker are in it, too
 		t.Errorf("64 workers, two seconds a call, %.1f/s: %+v", x.Safe, x.Scaling)
 	}
 	var out bytes.Buffer

@@ -39,8 +39,17 @@ func (s *sketch) add(o *sketch) {
 // edge is the lower end of a bin, seconds.
 func (s *sketch) edge(bin int) float64 { return s.unit * math.Exp(sketchStep*float64(bin-sketchBelow)) }
 
-// above is the lowest bin from which on no more than a share of the requests are.
-func (s *sketch) above(share float64) int {
+// above is how many requests took longer than this many seconds, to a bin.
+func (s *sketch) above(limit float64) (n float64) {
+	from := sketchBelow + int(math.Round(math.Log(limit/s.unit)/sketchStep))
+	for _, c := range s.counts[min(max(from, 0), sketchBins):] {
+		n += float64(c)
+	}
+	return n
+}
+
+// reached is the lowest bin from which on no more than a share of the requests are.
+func (s *sketch) reached(share float64) int {
 	left := float64(s.n) * share
 	for i := sketchBins - 1; i > 0; i-- {
 		if left -= float64(s.counts[i]); left < 0 {
@@ -53,7 +62,7 @@ func (s *sketch) above(share float64) int {
 // atoms are the times as few points with masses that add up to 1: of the body few are
 // enough, of the tail there is one for each bin.
 func (s *sketch) atoms() (out []atom) {
-	body := s.above(0.03)
+	body := s.reached(0.03)
 	var a atom
 	for i, n := range s.counts {
 		if n == 0 {

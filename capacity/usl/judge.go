@@ -43,6 +43,8 @@ func (f *Fit) judge(points []Point, c curve) {
 	poor(f.R2 < leastR2, "it explains %.0f %% of the variation alone", 100*max(0, f.R2))
 	poor(f.Off > mostOff, "it is off by %.0f %% on average", 100*f.Off)
 	poor(f.Off > bentOff && runsChance(above) < bentChance, "points are above and below it in long stretches: the law has another shape")
+	most := mostAt(points, math.Inf(1))
+	poor(f.Ceiling > 0 && most > overCeiling*f.Ceiling, "%.1f/s was seen, more than the %.1f/s that it says is possible", most, f.Ceiling)
 	poor(f.Sigma.High-f.Sigma.Low > 1, "σ is somewhere from %.2g to %.2g", f.Sigma.Low, f.Sigma.High)
 	switch {
 	case f.Peak == 0:
@@ -50,7 +52,30 @@ func (f *Fit) judge(points []Point, c curve) {
 		f.Beyond = "κ may be 0: whether there is an N* at all is not known"
 	case f.Highest < f.Peak:
 		f.Beyond = fmt.Sprintf("concurrency was never above %.0f %% of N*: extrapolated", 100*f.Highest/f.Peak)
+	case !f.falls(points):
+		f.Beyond = "throughput was never seen to fall: that it would above N* is the law's shape alone"
 	}
+}
+
+// overCeiling is by how much more than is possible may be seen by chance, and fallen
+// the part of the highest throughput below which it has fallen.
+const overCeiling, fallen = 1.01, 0.98
+
+// falls tells whether throughput was lower above N* than up to it. A pod whose workers
+// are busy has a curve that bends as if it were to fall, and never does.
+func (f *Fit) falls(points []Point) bool {
+	last := points[len(points)-1]
+	return last.Concurrency > f.Peak && last.Throughput < fallen*mostAt(points, f.Peak)
+}
+
+// mostAt is the highest throughput seen with up to n at once.
+func mostAt(points []Point, n float64) (most float64) {
+	for _, p := range points {
+		if p.Concurrency <= n {
+			most = max(most, p.Throughput)
+		}
+	}
+	return most
 }
 
 // runsChance is the probability of as few changes of sides, or fewer, were each side

@@ -181,7 +181,16 @@ func TestPoorFitsAreFlagged(t *testing.T) {
 			t.Errorf("%s: %v, want %q; %+v", c.name, f.Poor, c.want, f)
 		}
 	}
-	f, err := Of(law(100, 0.02, 0.0001, 1, 2, 4, 8, 12, 16, 20, 30))
+	seen := law(100, 0.02, 0.002, 1, 2, 4, 8, 12, 16, 20, 23) // N* is 22
+	f, err := Of(seen)
+	if err != nil || !strings.Contains(f.Beyond, "never seen to fall") {
+		t.Errorf("a little above N*: %+v, %v", f, err)
+	}
+	worker := append(law(100, 0.5, 0.02, 0.2, 0.5, 1, 1.5, 2, 3, 4, 5), Point{6, 155}) // bends, and does not fall
+	if f, err = Of(worker); err != nil || !strings.Contains(strings.Join(f.Poor, "; "), "155.0/s was seen, more than the ") {
+		t.Errorf("more than is possible: %+v, %v", f, err)
+	}
+	f, err = Of(law(100, 0.02, 0.0001, 1, 2, 4, 8, 12, 16, 20, 30))
 	if err != nil || f.Beyond == "" || len(f.Poor) > 0 {
 		t.Errorf("N* is %.0f and 30 was seen: %+v, %v", f.Peak, f, err)
 	} else if !strings.Contains(f.Beyond, "30 % of N*: extrapolated") {

@@ -177,3 +177,21 @@ func TestFirstRate(t *testing.T) {
 		}
 	}
 }
+
+// TestSteadySteps: what was cut short, discarded or empty does not count, and steps at
+// one rate are joined by their time.
+func TestSteadySteps(t *testing.T) {
+	step := func(rate, seconds, mean float64, whole bool) StepResult {
+		return StepResult{Rate: rate, Seconds: seconds, Seen: Seen{Mean: mean, InFlight: rate * mean, ended: rate, whole: whole}}
+	}
+	discarded := step(50, 5, 1, true)
+	discarded.Invalid = "the generator"
+	r := Result{Safe: 15, Steps: []StepResult{step(20, 10, 0.4, true), step(10, 10, 0.1, true), step(20, 30, 0.2, true), step(40, 2, 9, false), discarded, {Rate: 30, Seen: Seen{whole: true}}}}
+	got := r.steady()
+	if len(got) != 2 || got[0].Rate != 10 || math.Abs(got[1].Mean-0.25) > 1e-9 || math.Abs(got[1].InFlight-5) > 1e-9 {
+		t.Errorf("%+v", got)
+	}
+	if r.scale(); math.Abs(r.Scaling.Concurrency-15*0.175) > 0.01 { // between two steps
+		t.Errorf("%+v", r.Scaling)
+	}
+}

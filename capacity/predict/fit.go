@@ -28,12 +28,12 @@ type way struct {
 // is as likely as any other of the same order.
 func ways(base Sample, highest float64, dealers int) (out []way) {
 	all := []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 512}
-	mean := lawOf(base.Quantiles).mean()
+	mean, drawn := lawOf(base.Quantiles).mean(), &chances{}
 	for i, c := range all {
 		last := i == len(all)-1 || erlang(c, 2*highest*mean) < idle
 		share := math.Log(float64(all[min(i+1, len(all)-1)])/float64(all[max(i-1, 0)])) / 2
 		for _, k := range []kind{waits, shares} {
-			m := model{kind: k, places: c, held: 1, dealers: dealers}
+			m := model{kind: k, places: c, held: 1, dealers: dealers, chances: drawn}
 			m.service = m.without(base)
 			prior := math.Log(share)
 			if k == shares {
@@ -56,81 +56,114 @@ func models(bins []Sample, dealers int) []model {
 		m.held = math.Exp(logHeld)
 		return m
 	}
-	score := func(w way, logHeld float64) float64 {
+	// score is -∞ where it is below least, as soon as that is sure.
+	score := func(w way, logHeld, least float64) scored {
 		m := build(w, logHeld)
 		if highest >= overload*m.capacity() {
-			return math.Inf(-1)
+			return scored{math.Inf(-1), nil}
 		}
 		s := w.prior - 0.5*(logHeld/heldSpread)*(logHeld/heldSpread)
-		for _, b := range bins {
-			s -= m.misfit(b) / 2
+		var fit fitness
+		for i := len(bins) - 1; i >= 0; i-- { // where load is high models differ most
+			all, ok := m.gaps(bins[i])
+			if !ok {
+				return scored{math.Inf(-1), nil}
+			}
+			if fit.add(all); s-fit.misfit()/2 < least {
+				return scored{math.Inf(-1), nil}
+			}
 		}
-		return s
+		return scored{s - fit.misfit()/2, fit.off()}
 	}
 	type candidate struct {
 		way
 		held, score float64
 	}
 	var all []candidate
+	last := make([]float64, finalists) // scores of the best ones, the lowest first
+	for i := range last {
+		last[i] = math.Inf(-1)
+	}
 	for _, w := range ways(base, highest, dealers) {
 		best := candidate{w, 0, math.Inf(-1)}
 		for _, x := range []float64{-0.12, 0, 0.12} {
-			if s := score(w, x); s > best.score {
-				best.held, best.score = x, s
+			if s := score(w, x, max(best.score, last[0])); s.score > best.score {
+				best.held, best.score = x, s.score
 			}
 		}
-		if !math.IsInf(best.score, -1) {
-			all = append(all, best)
+		if math.IsInf(best.score, -1) {
+			continue
+		}
+		all = append(all, best)
+		if best.score > last[0] {
+			last[0] = best.score
+			slices.Sort(last)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
 	var out []model
 	for _, c := range all[:min(finalists, len(all))] {
-		for _, p := range profile(func(x float64) float64 { return score(c.way, x) }, c.held) {
+		for _, p := range profile(func(x, least float64) scored { return score(c.way, x, least) }, c.held) {
 			m := build(c.way, p.x)
-			m.weight = p.score
+			m.weight, m.service = p.score, m.service.corrected(p.off)
 			out = append(out, m)
 		}
 	}
 	return normal(out)
 }
 
+// scored is the logarithm of a model's likelihood, and what it is off by in all bins.
+type scored struct {
+	score float64
+	off   []float64 // at judged
+}
+
+// scorer is a function that need not be right below least: there it may be -∞.
+type scorer func(x, least float64) scored
+
 // peak is where a function with one summit is highest, by golden sections of a range.
-func peak(f func(float64) float64, low, high float64, steps int) (x, y float64) {
+// Of two values only the higher one is used again.
+func peak(f scorer, low, high float64, steps int) (x float64, y scored) {
 	const golden = 0.618
 	a, b := high-golden*(high-low), low+golden*(high-low)
-	fa, fb := f(a), f(b)
+	fa := f(a, math.Inf(-1))
+	fb := f(b, fa.score)
 	for range steps {
-		if fa > fb || math.IsInf(fb, -1) && math.IsInf(fa, -1) {
+		if fa.score > fb.score || math.IsInf(fb.score, -1) {
 			high, b, fb = b, a, fa
 			a = high - golden*(high-low)
-			fa = f(a)
+			fa = f(a, fb.score)
 		} else {
 			low, a, fa = a, b, fb
 			b = low + golden*(high-low)
-			fb = f(b)
+			fb = f(b, fa.score)
 		}
 	}
-	if fa > fb {
+	if fa.score > fb.score {
 		return a, fa
 	}
 	return b, fb
 }
 
-// point is a value of the free parameter and the logarithm of its likelihood, spacing
-// included.
-type point struct{ x, score float64 }
+// point is a value of the free parameter and what it leads to, spacing included.
+type point struct {
+	x float64
+	scored
+}
 
 // profile looks around the best value, which lies near guess.
-func profile(f func(float64) float64, guess float64) (out []point) {
+func profile(f scorer, guess float64) (out []point) {
 	best, top := peak(f, guess-0.12, guess+0.12, 7)
-	if math.IsInf(top, -1) {
+	if math.IsInf(top.score, -1) {
 		return nil
 	}
 	const step = 0.015
 	for i := -3; i <= 3; i++ {
-		x := best + float64(i)*step
-		if s := f(x); s > top-8 {
+		x, s := best+float64(i)*step, top
+		if i != 0 {
+			s = f(x, top.score-8)
+		}
+		if s.score > top.score-8 {
 			out = append(out, point{x, s})
 		}
 	}
@@ -169,21 +202,25 @@ func (m model) without(base Sample) law {
 	m.service = lawOf(quantiles)
 	for step := range quickSteps + rightSteps {
 		l, ok := m.at(base.Rate, base.Pods)
-		quantile := l.quantile
+		var right []float64
 		if ok && step >= quickSteps {
 			if l.waiting < idle {
 				break
 			}
-			took := m.simulate(base.Rate, base.Pods, 2*simulated)
-			slices.Sort(took)
-			quantile = func(p float64) float64 { return quantileOf(took, p) }
+			right = m.quantiles(base.Rate, base.Pods, 2*simulated, levels...)
 		}
 		for i, p := range levels {
 			if !ok { // as the law seems to be too slow still
 				quantiles[i] *= 0.9
 				continue
 			}
-			off := quantile(p) - base.Quantiles[i]
+			is := 0.0
+			if right != nil {
+				is = right[i]
+			} else {
+				is = l.quantile(p)
+			}
+			off := is - base.Quantiles[i]
 			quantiles[i] = min(base.Quantiles[i], max(quantiles[i]-0.7*off, quantiles[i]/2))
 		}
 		slices.Sort(quantiles)

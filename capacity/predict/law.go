@@ -51,6 +51,21 @@ func (l law) mean() (m float64) {
 	return m
 }
 
+// corrected is a law whose quantiles were off by so much at judged, as logarithms.
+func (l law) corrected(off []float64) law {
+	factors := make([]float64, len(off))
+	for i, o := range off {
+		factors[i] = math.Exp(-o)
+	}
+	at, p, last := make([]float64, len(l.at)), 0.0, 0.0
+	for i, t := range l.at {
+		p += l.mass[i]
+		at[i] = max(last, t*interpolate(judged(), factors, p-l.mass[i]/2))
+		last = at[i]
+	}
+	return law{at, l.mass}
+}
+
 // cv2 is the squared coefficient of variation.
 func (l law) cv2() float64 {
 	m, v := l.mean(), 0.0

@@ -1,9 +1,6 @@
 package predict
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // kind is what happens to a call that finds a pod busy.
 type kind int
@@ -21,7 +18,8 @@ type model struct {
 	dealers int     // that deal calls out to pods in turn, each for itself; 0: so many that they come by chance
 	service law     // S
 
-	weight float64 // how well it agrees with what was seen; all models' add up to 1
+	chances *chances // of all models of a curve
+	weight  float64  // how well it agrees with what was seen; all models' add up to 1
 }
 
 // overload is the load from which on a queue only grows.
@@ -102,9 +100,7 @@ func (m model) p99(rate, pods float64) float64 {
 	case l.exact():
 		return l.quantile(0.99)
 	}
-	took := m.simulate(rate, pods, 4*simulated)
-	slices.Sort(took)
-	return quantileOf(took, 0.99)
+	return m.quantiles(rate, pods, 4*simulated, 0.99)[0]
 }
 
 // judged are the quantiles by which models are compared with what was seen: the tail,
@@ -118,29 +114,68 @@ const (
 	modelError = 0.015 // of a quantile
 )
 
-// misfit is minus twice the logarithm of the likelihood of what a bin showed: the
-// distances of quantiles, as parts of them.
-func (m model) misfit(bin Sample) float64 {
+// gap is how far a quantile of a model is from the one that was seen, as a logarithm,
+// and the variance that chance gives it.
+type gap struct{ off, variance float64 }
+
+// gaps are those of a bin at judged; false when the pod cannot do its rate.
+func (m model) gaps(bin Sample) ([]gap, bool) {
 	l, ok := m.at(bin.Rate, bin.Pods)
 	if !ok {
-		return math.Inf(1)
+		return nil, false
 	}
-	calls, quantile := bin.Calls, l.quantile
-	if !l.exact() {
-		took := m.simulate(bin.Rate, bin.Pods, simulated)
-		slices.Sort(took)
-		quantile = func(p float64) float64 { return quantileOf(took, p) }
+	calls, all := bin.Calls, []float64(nil)
+	if l.exact() {
+		for _, p := range judged() {
+			all = append(all, l.quantile(p))
+		}
+	} else {
+		all = m.quantiles(bin.Rate, bin.Pods, simulated, judged()...)
 		calls = 1 / (1/bin.Calls + 1.0/simulated) // both are off by chance
 	}
-	sum := 0.0
-	for _, p := range judged() {
+	out := make([]gap, len(all))
+	for i, p := range judged() {
 		seen := interpolate(Levels(), bin.Quantiles, p)
 		// A quantile of n calls is off by √(p(1-p)/n) in p, and by the slope there in time.
 		h := (1 - p) / 2
 		slope := math.Log(interpolate(Levels(), bin.Quantiles, p+h)/interpolate(Levels(), bin.Quantiles, p-h)) / (2 * h)
 		chance := slope * math.Sqrt(clustering*p*(1-p)/calls)
-		off := math.Log(quantile(p) / seen)
-		sum += off * off / (chance*chance + modelError*modelError)
+		out[i] = gap{math.Log(all[i] / seen), chance*chance + modelError*modelError}
+	}
+	return out, true
+}
+
+// fitness adds up gaps bin by bin. The law of a model comes from one bin, and is off by
+// that bin's chance: what all bins are off by alike is that, and no fault of the model.
+type fitness struct {
+	weights, offs, squares []float64 // by quantile: sums of 1/variance, off/variance, off²/variance
+}
+
+func (f *fitness) add(all []gap) {
+	if f.weights == nil {
+		n := len(all)
+		f.weights, f.offs, f.squares = make([]float64, n), make([]float64, n), make([]float64, n)
+	}
+	for i, g := range all {
+		f.weights[i] += 1 / g.variance
+		f.offs[i] += g.off / g.variance
+		f.squares[i] += g.off * g.off / g.variance
+	}
+}
+
+// misfit is minus twice the logarithm of the likelihood of what bins showed. It never
+// falls with a bin more.
+func (f *fitness) misfit() (sum float64) {
+	for i, w := range f.weights {
+		sum += f.squares[i] - f.offs[i]*f.offs[i]/w
 	}
 	return sum / 2 // neighbouring quantiles of one stretch are half the same news
+}
+
+// off is what all bins are off by alike, as a logarithm, at judged.
+func (f *fitness) off() (all []float64) {
+	for i, w := range f.weights {
+		all = append(all, f.offs[i]/w)
+	}
+	return all
 }

@@ -14,22 +14,32 @@ const simulated = 20_000
 // came. The same model has the same chances each time, so that models differ by what
 // they are.
 func (m model) simulate(rate, pods float64, calls int) []float64 {
-	r := rand.New(rand.NewPCG(1, 2))
 	line := queue.NewLine(m.places, 0)
 	var table [8192]float64
 	m.service.fill(&table)
-	from := newArrivals(r, rate, m.dealers, int(math.Round(pods)))
 	warm := calls / 4
-	took := make([]float64, 0, calls)
-	for n := range calls + warm {
-		now := from.next()
-		service := table[r.Uint32()>>19]
+	c := m.chances.of(m.dealers, int(math.Round(pods)), calls+warm)
+	took, step := m.chances.room(calls), 1/rate
+	for n, at := range c.at[:calls+warm] {
+		now := at * step
+		service := table[c.service[n]]
 		begin := line.Serve(now, m.held*service)
 		if n >= warm {
 			took = append(took, begin-now+service)
 		}
 	}
 	return took
+}
+
+// quantiles are those of a simulation.
+func (m model) quantiles(rate, pods float64, calls int, levels ...float64) []float64 {
+	took := m.simulate(rate, pods, calls)
+	defer m.chances.done(took)
+	ranks := make([]int, len(levels))
+	for i, p := range levels {
+		ranks[i] = min(len(took)-1, int(p*float64(len(took))))
+	}
+	return ranked(took, ranks...)
 }
 
 // manyDealers together are as good as chance.
@@ -43,11 +53,9 @@ type arrivals struct {
 	after []float64 // when each dealer's next call for the pod comes
 }
 
-func newArrivals(r *rand.Rand, rate float64, dealers, pods int) *arrivals {
-	if dealers <= 0 || dealers > manyDealers || pods < 2 {
-		dealers, pods = 1, 1
-	}
-	a := &arrivals{r: r, step: float64(dealers) / (rate * float64(pods)), turns: pods, after: make([]float64, dealers)}
+// newArrivals are one a unit of time.
+func newArrivals(r *rand.Rand, dealers, pods int) *arrivals {
+	a := &arrivals{r: r, step: float64(dealers) / float64(pods), turns: pods, after: make([]float64, dealers)}
 	for i := range a.after {
 		for range 1 + r.IntN(pods) {
 			a.after[i] += a.step * r.ExpFloat64()
@@ -81,9 +89,4 @@ func (l law) fill(table *[8192]float64) {
 		}
 		table[i] = l.at[part]
 	}
-}
-
-// quantileOf is a quantile of sorted durations.
-func quantileOf(sorted []float64, p float64) float64 {
-	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
 }

@@ -127,9 +127,7 @@ func (m model) within(b Bound, pods float64) float64 {
 		if !ok || rate <= 0 {
 			break
 		}
-		took := m.simulate(rate, pods, 2*simulated)
-		slices.Sort(took)
-		factor := quantileOf(took, b.Quantile) / l.quantile(b.Quantile) // of the simulation to the formula
+		factor := m.quantiles(rate, pods, 2*simulated, b.Quantile)[0] / l.quantile(b.Quantile) // of the simulation to the formula
 		rate = m.byFormula(b.Quantile, limit/factor, pods)
 	}
 	return rate

@@ -41,7 +41,7 @@ type WatchedRevision struct {
 // pause is so many times as long as the look was.
 const (
 	watchEvery  = time.Minute
-	watchSpares = 9
+	watchSpares = 29
 	watchedMost = 50 // functions, those with the most calls
 	coldFor     = 2 * time.Minute
 )

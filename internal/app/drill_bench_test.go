@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,29 +16,17 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/capacity/podtest"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/config"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
-
-// queueing is a pod of known law: it works on four calls at a time, each for a time by
-// chance with a mean of 20 ms; further ones wait in line. It saturates at 40/s.
-func queueing(b *testing.B) string {
-	places := make(chan struct{}, 4)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" {
-			return
-		}
-		places <- struct{}{}
-		time.Sleep(time.Duration(rand.ExpFloat64() * float64(100*time.Millisecond)))
-		<-places
-	}))
-	b.Cleanup(s.Close)
-	return strings.TrimPrefix(s.URL, "http://")
-}
 
 // BenchmarkDrill loses one of three zones, of two pods each, under load, through a real
 // Envoy, and prints what was predicted beside what was seen: with a limit that is far
-// away, and with one that has to refuse. It takes three minutes each time.
+// away, and with one that has to refuse. Pods are processes of their own, of known law:
+// each works on four calls at a time, for a time by chance with a mean of 100 ms. It
+// takes three minutes each time.
 func BenchmarkDrill(b *testing.B) {
 	for name, rate := range map[string]int{"latency": 37, "refusals": 26} {
 		b.Run(name, func(b *testing.B) {
@@ -55,9 +42,11 @@ func drillOnce(b *testing.B, rate int) {
 	cfg.DataDir, cfg.ResourcesDir = b.TempDir(), b.TempDir()
 	cfg.Listen.Gateway, cfg.Listen.API = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Envoy.Concurrency, cfg.Envoy.Canary = 1, false
+	addresses, stopPods := podtest.Start(b, podtest.Slow(), 6)
+	defer stopPods()
 	var pods []string
-	for i := range 6 {
-		pods = append(pods, fmt.Sprintf("{address: %q, zone: zb-%c}", queueing(b), 'a'+i%3))
+	for i, a := range addresses {
+		pods = append(pods, fmt.Sprintf("{address: %q, zone: zb-%c}", a, 'a'+i%3))
 	}
 	text := fmt.Sprintf(`apiVersion: kongdao.io/v1
 kind: Function
@@ -78,20 +67,14 @@ spec:
 		b.Fatal(err)
 	}
 	defer s.Stop()
-	for s.State().Functions[0].Limit != float64(6*rate) {
-		time.Sleep(50 * time.Millisecond)
-	}
+	testkit.Eventually(b, "all pods are ready", func() bool { return s.State().Functions[0].Limit == float64(6*rate) })
 	ctx, stop := context.WithCancel(b.Context())
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	defer stop()
-	offered := make(chan float64, 1)
-	calls.Go(func() { offer(ctx, "http://"+s.Addresses().Gateway+"/feed", offered) })
-	for i := range 8 { // the past: from 30 to 50 % of what the pods can do
-		offered <- 72 + 48*float64(i)/7
-		time.Sleep(11 * time.Second)
-	}
-	time.Sleep(10 * time.Second)
+	learned := make(chan struct{})
+	calls.Go(func() { offer(ctx, "http://"+s.Addresses().Gateway+"/feed", learned) })
+	<-learned
 	r := orderDrill(b, s)
 	f, seen := r.Forecast[0], r.Seen.Functions[0]
 	var out strings.Builder
@@ -106,18 +89,30 @@ spec:
 	b.ReportMetric(0, "ns/op")
 }
 
-// offer calls at a rate that may change, by chance, however long answers take.
-func offer(ctx context.Context, url string, rates <-chan float64) {
+// The past of a drill: from 30 to 50 % of what the pods can do, and the end of it for so
+// long that all of it is in the call log, and the last minute is like the present.
+const (
+	pastFrom, pastTo = 72.0, 120.0 // calls a second
+	pastRises        = 90 * time.Second
+	pastStays        = 60 * time.Second
+)
+
+// offer calls by chance, at a rate that rises and stays, however long answers take, until
+// ctx ends. It closes learned when there is enough of a past.
+func offer(ctx context.Context, url string, learned chan<- struct{}) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: deadline}
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	rate, next := <-rates, time.Now()
+	began := time.Now()
+	next, told := began, false
 	for ctx.Err() == nil {
-		select {
-		case rate = <-rates:
-		default:
+		age := next.Sub(began)
+		rate := pastFrom + (pastTo-pastFrom)*min(1, age.Seconds()/pastRises.Seconds())
+		if !told && age > pastRises+pastStays {
+			close(learned)
+			told = true
 		}
 		next = next.Add(time.Duration(rand.ExpFloat64() / rate * float64(time.Second)))
 		time.Sleep(time.Until(next))

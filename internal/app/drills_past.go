@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,24 +79,37 @@ const (
 	fresh    = 15 * time.Second
 )
 
-// rising raises rates of the last minute to those of its end.
+// rising raises rates of the last minute, as far as it is in the call log for sure, to
+// those of its end where they have risen beyond chance: the higher one of two rates
+// would be too high.
 func (s *System) rising(ctx context.Context, qps map[string]float64) error {
 	until := time.Now().Add(-freshest)
-	rows, err := s.ch.Query(ctx, `SELECT function, sum(sample_weight) FROM calls WHERE load_test = ''
-		AND ts > fromUnixTimestamp64Micro(?) AND ts <= fromUnixTimestamp64Micro(?) GROUP BY function`, until.Add(-fresh).UnixMicro(), until.UnixMicro())
+	rows, err := s.ch.Query(ctx, `SELECT function, sum(sample_weight), sumIf(sample_weight, ts > fromUnixTimestamp64Micro(?)) FROM calls WHERE load_test = ''
+		AND ts > fromUnixTimestamp64Micro(?) AND ts <= fromUnixTimestamp64Micro(?) GROUP BY function`,
+		until.Add(-fresh).UnixMicro(), until.Add(-recent).UnixMicro(), until.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("read recent traffic: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var name string
-		var n uint64
-		if err := rows.Scan(&name, &n); err != nil {
+		var all, last uint64
+		if err := rows.Scan(&name, &all, &last); err != nil {
 			return fmt.Errorf("read recent traffic: %w", err)
 		}
-		qps[name] = max(qps[name], float64(n)/fresh.Seconds())
+		qps[name] = max(qps[name], risen(float64(all), float64(last)))
 	}
 	return rows.Err()
+}
+
+// risen is the rate, requests a second, of so many calls in a minute, the last ones of
+// which came at its end.
+func risen(all, last float64) float64 {
+	usual := all * fresh.Seconds() / recent.Seconds()
+	if last > usual+2*math.Sqrt(usual) {
+		return last / fresh.Seconds()
+	}
+	return all / recent.Seconds()
 }
 
 // refusedNow is the share of each function's calls that its capacity's limit refused

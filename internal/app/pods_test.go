@@ -83,6 +83,15 @@ func simulated(law podtest.Law, runs int, run func(p *podtest.Pod, observe func(
 	return all
 }
 
+// sameArrivals are the requests that a real pod got.
+func sameArrivals(r realRun) func(p *podtest.Pod, observe func(time.Duration) bool) {
+	return func(p *podtest.Pod, observe func(time.Duration) bool) {
+		for _, at := range r.came {
+			observe(p.Serve(at))
+		}
+	}
+}
+
 // TestSimulatedPodsAreLikeRealOnes: pods in processes of their own under load of the
 // generator take as long as simulated ones, by a two-sample test: what a run shows is
 // among what simulated pods show that get the same requests at the same times. So a
@@ -96,11 +105,7 @@ func TestSimulatedPodsAreLikeRealOnes(t *testing.T) {
 			t.Parallel()
 			for n := range uint64(attempts) {
 				real := onRealPod(t, law, rate, d, n+1)
-				wrong := unlike(real, simulated(law, runs, func(p *podtest.Pod, observe func(time.Duration) bool) {
-					for _, at := range real.came {
-						observe(p.Serve(at))
-					}
-				}))
+				wrong := unlike(real, simulated(law, runs, sameArrivals(real)))
 				if len(wrong) == 0 {
 					return
 				}

@@ -12,9 +12,12 @@ import (
 // Curl reads curl command lines, as browsers copy them ("copy as cURL", for bash)
 // and people write them. Errors begin with the line.
 func Curl(in io.Reader) (*Import, error) {
-	text, err := io.ReadAll(io.LimitReader(in, longest))
+	text, err := io.ReadAll(io.LimitReader(in, longest+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > longest {
+		return nil, fmt.Errorf("is above %d bytes", longest)
 	}
 	commands, err := shell(string(text))
 	if err != nil {

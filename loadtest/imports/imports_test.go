@@ -191,6 +191,7 @@ func TestErrorsNameTheLine(t *testing.T) {
 		"curl: no value":           {imports.Curl, "curl http://127.0.0.1/ -H", "1: option -H has no value"},
 		"curl: a form":             {imports.Curl, "curl http://127.0.0.1/ -F a=@b", "1: forms with files"},
 		"curl: a cookie jar":       {imports.Curl, "curl http://127.0.0.1/ -b jar", "1: the file of a cookie jar"},
+		"curl: too long":           {imports.Curl, "curl http://127.0.0.1/ -d '" + strings.Repeat("a", 32<<20) + "'", "is above 33554432 bytes"},
 		"curl: a header":           {imports.Curl, "curl http://127.0.0.1/ -H 'a secret'", "1: -H holds no header"},
 		"curl: an escape":          {imports.Curl, `curl $'\q'`, `1: the escape \q is not known`},
 		"curl: two bodies":         {imports.Curl, "curl http://127.0.0.1/ -d a -d @b", "1: a file is one of several parts"},

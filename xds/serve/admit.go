@@ -4,7 +4,6 @@ import (
 	"context"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -21,16 +20,19 @@ func (a Admit) Node(ctx context.Context, n *core.Node) error {
 	return a(ctx, n.GetId(), claimOf(n))
 }
 
-// admitted judges the first thing that a gateway says, before anything is answered.
-func (st *stream) admitted(r *discovery.DeltaDiscoveryRequest) error {
-	admit := st.server.events.Admit
-	if admit == nil || st.isIn() != "" {
-		return nil
-	}
-	n := r.GetNode()
-	if err := admit(st.wire.Context(), n.GetId(), claimOf(n)); err != nil {
-		st.server.log.Warn("gateway refused", "node", n.GetId(), "group", claimOf(n), "error", err)
+// judge is admit for the first thing that somebody says, before anything is answered.
+func (s *Server) judge(ctx context.Context, admit Admit, who string, n *core.Node) error {
+	if err := admit.Node(ctx, n); err != nil {
+		s.log.Warn(who+" refused", "node", n.GetId(), "group", claimOf(n), "error", err)
 		return status.Error(codes.PermissionDenied, err.Error())
 	}
 	return nil
+}
+
+// poke makes whoever waits for it look, now or when he comes to it.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

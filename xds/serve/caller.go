@@ -47,8 +47,11 @@ func (s *Server) StreamAggregatedResources(wire discovery.AggregatedDiscoverySer
 	for {
 		select {
 		case r := <-requests:
-			if err := c.admitted(r.GetNode()); err != nil {
-				return err
+			if c.isIn() == "" {
+				if err := s.judge(wire.Context(), s.events.AdmitCaller, "caller", r.GetNode()); err != nil {
+					return err
+				}
+				c.introduce(r.GetNode())
 			}
 			c.request(r)
 		case <-c.changed:
@@ -62,22 +65,6 @@ func (s *Server) StreamAggregatedResources(wire discovery.AggregatedDiscoverySer
 		}
 		c.report()
 	}
-}
-
-// admitted takes in who a caller is with the first thing that it says, and judges it
-// before anything is answered.
-func (c *caller) admitted(n *core.Node) error {
-	if c.isIn() != "" {
-		return nil
-	}
-	if admit := c.server.events.AdmitCaller; admit != nil {
-		if err := admit.Node(c.wire.Context(), n); err != nil {
-			c.server.log.Warn("caller refused", "node", n.GetId(), "group", claimOf(n), "error", err)
-			return status.Error(codes.PermissionDenied, err.Error())
-		}
-	}
-	c.introduce(n)
-	return nil
 }
 
 func (c *caller) introduce(n *core.Node) {

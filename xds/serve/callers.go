@@ -70,10 +70,7 @@ func (g *Group) UpdateCallers(typeURL string, put map[string]*anypb.Any, remove 
 
 func (s *Server) wakeCallers() {
 	for _, c := range s.listCallers() {
-		select {
-		case c.changed <- struct{}{}:
-		default:
-		}
+		poke(c.changed)
 	}
 }
 
@@ -109,10 +106,7 @@ func (s *Server) dismiss() {
 		moved := c.group != nil && c.known.Group != s.groupOf(c.claim)
 		c.mu.Unlock()
 		if moved {
-			select {
-			case c.left <- struct{}{}:
-			default:
-			}
+			poke(c.left)
 		}
 	}
 }

@@ -27,14 +27,6 @@ func buildOf(n *core.Node) string {
 	return fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())
 }
 
-// leave makes the stream end.
-func (st *stream) leave() {
-	select {
-	case st.left <- struct{}{}:
-	default:
-	}
-}
-
 func (st *stream) claims() string {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -76,7 +76,7 @@ func (s *Server) SetGroups(names []string) {
 	}
 	for st := range s.streams {
 		if group := s.groupOf(st.claims()); st.isIn() != "" && st.isIn() != group {
-			st.leave()
+			poke(st.left)
 		}
 	}
 	s.dismiss()

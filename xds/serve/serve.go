@@ -141,10 +141,7 @@ func (s *Server) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for st := range s.streams {
-		select {
-		case st.changed <- struct{}{}:
-		default:
-		}
+		poke(st.changed)
 	}
 }
 

@@ -49,8 +49,10 @@ func (s *Server) DeltaAggregatedResources(wire discovery.AggregatedDiscoveryServ
 	for {
 		select {
 		case r := <-requests:
-			if err := st.admitted(r); err != nil {
-				return err
+			if st.isIn() == "" {
+				if err := s.judge(wire.Context(), s.events.Admit, "gateway", r.GetNode()); err != nil {
+					return err
+				}
 			}
 			if st.request(r) {
 				s.count()

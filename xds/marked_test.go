@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/calllog"
+	"github.com/kongdao/kongdao/xds/translate"
 )
 
 const mark = "x-kongdao-load-test: run-1"
@@ -180,4 +182,32 @@ func TestMarksNeedARight(t *testing.T) {
 		by := marksLogged(t, calls)
 		return by["run-1  200"] == 1 && by["run-1 load-test 429"] == 1 && by["  200"] == 7
 	})
+}
+
+// TestRefusalsWaitForNothing: a change that takes its time keeps other changes
+// waiting, and not the end of a stress test.
+func TestRefusalsWaitForNothing(t *testing.T) {
+	p := newPod(t, "p", "zb-a")
+	feed, late := function("feed", "/feed", p), function("late", "/late", p)
+	r := newRig(t, functions(feed))
+	taken, held := make(chan struct{}, 100), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release()
+	wait := func(*translate.Delta) {
+		taken <- struct{}{}
+		<-held
+	}
+	r.tamper.Store(&wait)
+	r.apply(functions(feed, late))
+	<-taken
+	r.RefuseMarked(true)
+	eventually(t, "stress tests are refused", func() bool { return r.call("GET", "any", "/feed", mark).status == 429 })
+	r.RefuseMarked(false)
+	eventually(t, "stress tests are taken", func() bool { return r.call("GET", "any", "/feed", mark).status == 200 })
+	r.RefuseMarked(true)
+	r.want(r.call("GET", "any", "/late"), 404, "no_route")
+	release()
+	r.live()
+	r.want(r.call("GET", "any", "/late"), 200, "p")
+	r.want(r.call("GET", "any", "/late", mark), 429, "load-test")
 }

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"errors"
 	"net/http"
 
 	accesslog "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -9,6 +10,7 @@ import (
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	cel "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/kongdao/kongdao/xds/model"
@@ -41,6 +43,14 @@ func markedRefusals(w *model.World) *rbacconfig.Policy {
 		refusing = routeHas(keyFunction)
 	}
 	return policy(marked, refusing)
+}
+
+// MarkedRefusals is the resource by which all stress tests are refused, or not, by
+// its name; it is the one of a World of which nothing else is known.
+func MarkedRefusals(refuse bool) (map[string]*anypb.Any, error) {
+	t := &translator{}
+	body := t.pack(t.extension(revisionFilter, chosenRevisions(&model.World{MarkedRefused: refuse})))
+	return map[string]*anypb.Any{revisionFilter: body}, errors.Join(t.errs...)
 }
 
 // policy holds where all permissions do, for everybody. They are asked in this

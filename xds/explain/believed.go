@@ -1,8 +1,6 @@
 package explain
 
 import (
-	"net/http"
-
 	"github.com/kongdao/kongdao/xds/model"
 )
 
@@ -17,7 +15,7 @@ func believed(w *model.World, r Request) (_ Request, taken bool) {
 	r.Headers = r.Headers.Clone()
 	r.Headers.Del(w.MarkHeader)
 	if !right {
-		r.Headers.Del(http.CanonicalHeaderKey(model.LoadTestHeader))
+		r.Headers.Del(model.LoadTestHeader)
 	}
 	return r, !right
 }

@@ -53,6 +53,9 @@ func (s *Server) Unpin(pin Pin) {
 }
 
 func pinnable(in model.Input, function, address string) error {
+	if err := lifted(in, function); err != nil {
+		return fmt.Errorf("pin %s: %w", address, err)
+	}
 	f := model.Build(in).Function(function)
 	if f == nil {
 		return fmt.Errorf("pin %s: there is no function %q", address, function)

@@ -80,7 +80,8 @@ func (s *Server) Preview(set api.Set, group string) (w *model.World, doubts stri
 	}
 	s.mu.Lock()
 	in := s.in
-	in.Ready, in.ZoneWeights, in.Pins = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
+	in.Ready, in.ZoneWeights = maps.Clone(in.Ready), maps.Clone(in.ZoneWeights)
+	in.Pins, in.Lifts = slices.Clone(in.Pins), slices.Clone(in.Lifts)
 	in.Keys, in.Files = c.keys, c.files
 	in.Touched, in.Weighted = nil, s.weighted(group)
 	in = p.of(group, &s.fleet, in)

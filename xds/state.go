@@ -31,6 +31,8 @@ type FunctionState struct {
 	Pods    []PodCount `json:"pods"`  // in the order of revisions and pods
 	Pinned  []string   `json:"pinned"`
 	Invalid string     `json:"invalid,omitempty"` // why it is not served
+	// Lifted are pods that get more calls than their share, to see what they can take.
+	Lifted []LiftState `json:"lifted,omitempty"`
 
 	// Shares are the parts of the limit, by gateway; none where it was never called.
 	Shares []ShareState `json:"shares,omitempty"`
@@ -106,6 +108,9 @@ func functionState(f *model.Function) FunctionState {
 	for _, r := range f.Revisions {
 		at := map[string]int{} // zone to index in fs.Pods
 		for _, p := range r.Pods {
+			if p.Lift > 0 {
+				fs.Lifted = append(fs.Lifted, LiftState{Address: p.Address, Zone: p.Zone, Factor: p.Lift})
+			}
 			i, ok := at[p.Zone]
 			if !ok {
 				i = len(fs.Pods)

@@ -313,7 +313,7 @@ func (s *Server) reconcile(ctx context.Context) {
 func (s *Server) input(l *line) model.Input {
 	in := s.in
 	in.Ready, in.Touched = l.takeReady(in.Ready)
-	in.ZoneWeights, in.Pins = maps.Clone(in.ZoneWeights), slices.Clone(in.Pins)
+	in.ZoneWeights, in.Pins, in.Lifts = maps.Clone(in.ZoneWeights), slices.Clone(in.Pins), slices.Clone(in.Lifts)
 	in.Weighted = s.weighted(l.group)
 	return s.gets(l.group).of(l.group, &s.fleet, in)
 }

@@ -204,10 +204,11 @@ func (l *ladder) record(s Step, f finding) {
 	switch {
 	case s.Prove && f.verdict == kept:
 		l.proven = max(l.proven, s.Rate)
+		l.done = l.done || s.Rate >= 0.97*l.config.MaxRate // there is nothing beyond
 		l.confirmed = l.done
 	case s.Prove:
 	case f.verdict == kept:
-		l.advance(f.near && l.more(f))
+		l.advance(s.Rate, f.near && l.more(f))
 		l.before.n, l.before.bad = l.before.n+float64(f.seen), l.before.bad+float64(f.broke)
 	case f.byChance && !l.again:
 		l.again = true
@@ -223,14 +224,16 @@ func (l *ladder) more(f finding) bool {
 	return f.broke >= fewFailures && float64(f.broke)*l.before.n > 2*l.before.bad*float64(f.seen)
 }
 
-func (l *ladder) advance(near bool) {
+// advance goes on from the rate that the pod had. The climb ends where that was far
+// from what was asked for: there is no more to be had.
+func (l *ladder) advance(had float64, near bool) {
 	l.again = false
-	l.passed = max(l.passed, l.rate)
+	l.passed = max(l.passed, had)
 	factor := l.config.Factor
 	if near {
 		factor = min(factor, nearFactor)
 	}
-	l.climbing = l.rate < l.config.MaxRate
+	l.climbing = l.rate < l.config.MaxRate && had > 0.9*l.rate
 	l.rate = min(l.rate*factor, l.config.MaxRate)
 }
 

@@ -63,6 +63,13 @@ type Outcome struct {
 	// but not that it is broken.
 	Invalid string
 	Limited int // requests that a rate limit refused
+
+	// Rate is the rate that the pod really had, requests a second, where a probe cannot
+	// choose it exactly; 0: what was asked for.
+	Rate float64
+	// Broke says why the rate is too high although the pod's requests do not show it,
+	// such as that others suffer from it; empty: they tell.
+	Broke string
 }
 
 // ErrLimited means that a rate limit stood before the pod: what would be measured
@@ -165,7 +172,14 @@ func (x *run) step(ctx context.Context, s Step, probe Probe) error {
 		o.Elapsed = s.Duration
 	}
 	when := (x.ladder.used + o.Elapsed/2).Seconds() / x.config.Budget.Seconds()
+	if o.Rate > 0 {
+		s.Rate = o.Rate
+	}
 	f := finding{verdict: j.verdict(), surely: j.surelyBroken(), held: !j.surelyBroken() && !j.any((*criterion).exceeded), near: j.near(), byChance: j.byChance(), used: o.Elapsed, broke: j.broke, seen: j.seen}
+	if o.Broke != "" {
+		f.verdict, f.held, f.byChance = broken, false, false
+		x.result.Warnings = append(x.result.Warnings, fmt.Sprintf("at %.1f/s %s", s.Rate, o.Broke))
+	}
 	invalid := x.invalid(s, j, o, f)
 	x.flooded = f.surely
 	x.add(s, j, o, f, invalid)

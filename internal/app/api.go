@@ -68,6 +68,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Get(h, "/api/v1/capacity/plan", s.getPlan)
 		huma.Get(h, "/api/v1/capacity/gate/{name}", s.getGate)
 		s.foundRoutes(h)
+		s.liveRoutes(h)
 	}
 	if s.ch != nil {
 		huma.Get(h, "/api/v1/calls/health", s.getHealth)

@@ -79,6 +79,7 @@ type System struct {
 	forecasts forecasts
 	gates     gatekeeper
 	watched   watcher
+	lifts     lifts // pods that get more than their share
 	addresses Addresses
 
 	addressesMu sync.Mutex // of addresses, once the system has started

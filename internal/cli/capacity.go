@@ -32,6 +32,7 @@ type findFlags struct {
 	cold           bool
 	metrics        []string
 	metricsPod     string
+	live           liveFlags
 }
 
 func (e *env) capacityFindCommand() *cobra.Command {
@@ -50,15 +51,23 @@ has found, and far below what one of another has.
 With --metrics it says what the pod used: the pod's own endpoint for Prometheus, the
 kubelet's cAdvisor or a Prometheus server's /federate (--metrics-pod says which pod's
 series count there), a node exporter for steal time. Default: capacity.metrics of the
-running system. Metrics that cannot be read are a warning.`,
-		Example: "  kongdao capacity find recommend-feed\n  kongdao capacity find recommend-feed --budget 1m --max-rate 800 -o json\n  kongdao capacity find recommend-feed --pod 10.0.0.7:8080 --metrics http://10.0.0.7:9090/metrics",
+running system. Metrics that cannot be read are a warning.
+
+With --live it makes no request: one pod gets more and more of the function's own
+calls, in steps, until its objective breaks, production's does, or it has --max-share
+times its share. Whatever breaks, it has its share again within a second.`,
+		Example: "  kongdao capacity find recommend-feed\n  kongdao capacity find recommend-feed --budget 1m --max-rate 800 -o json\n  kongdao capacity find recommend-feed --pod 10.0.0.7:8080 --metrics http://10.0.0.7:9090/metrics\n  kongdao capacity find recommend-feed --live --max-share 2.5",
 		Args:    usage(cobra.ExactArgs(1)), ValidArgsFunction: e.completeFunctions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			limits, err := e.limits(cmd, f.config, nil)
 			if err != nil {
 				return err
 			}
-			r, err := e.find(cmd.Context(), args[0], f, limits)
+			find := e.find
+			if f.live.on {
+				find = e.findLive
+			}
+			r, err := find(cmd.Context(), args[0], f, limits)
 			if errors.Is(err, context.Canceled) && len(r.Steps) > 0 {
 				return errors.Join(e.print(r, func(w io.Writer) { _ = r.WriteText(w) }), fmt.Errorf("the search was stopped: %w", err))
 			}
@@ -81,6 +90,7 @@ running system. Metrics that cannot be read are a warning.`,
 	fl.StringArrayVar(&f.metrics, "metrics", nil, "read the pod's CPU and memory from this `URL`, repeatable")
 	fl.StringVar(&f.metricsPod, "metrics-pod", "", "labels of the pod's series, such as pod=feed-0,namespace=shop")
 	fl.DurationVar(&f.budget, "budget", 5*time.Minute, "time under load")
+	f.live.add(fl)
 	return cmd
 }
 

@@ -138,6 +138,9 @@ func (d description) text(w io.Writer) {
 	for _, p := range d.State.Pods {
 		fmt.Fprintf(w, "pods      %s %s: %d of %d ready\n", p.Revision, p.Zone, p.Ready, p.Total)
 	}
+	for _, p := range d.State.Lifted {
+		fmt.Fprintf(w, "lifted    %s %s: %.2f times its share, tried with live calls\n", p.Address, p.Zone, p.Factor)
+	}
 	fmt.Fprintf(w, "limit     %s/s\n", rate(d.State.Limit))
 	if d.State.Invalid != "" {
 		fmt.Fprintf(w, "not served: %s\n", d.State.Invalid)

@@ -82,6 +82,10 @@ type Endpoint struct {
 	Zone    string  `json:"zone"`
 	State   string  `json:"state"` // ready, unready, unknown, drained or pinned
 	Share   float64 `json:"share"` // of the revision's requests, 0 to 1
+
+	// Lift is what its share is multiplied by while somebody tries what it can take;
+	// 0: nobody does.
+	Lift float64 `json:"lift,omitempty"`
 }
 
 // stateOf puts what keeps a pod from requests into a word.

@@ -140,7 +140,7 @@ func (a *Answer) pin(p *model.PinnedPod) {
 	a.Pinned, a.Revision = true, p.Revision.Name
 	a.Revisions = []Revision{{Name: p.Revision.Name, Share: 1, Ready: 1, Total: 1}}
 	a.Zones[p.Pod.Zone] = Zone{Ready: 1, Total: 1, Priority: p.Pod.Priority, Weight: p.Pod.Weight, Share: 1}
-	a.Endpoints = append(a.Endpoints, Endpoint{p.Address, p.Pod.Zone, stateOf(p.Pod), 1})
+	a.Endpoints = append(a.Endpoints, Endpoint{Address: p.Address, Zone: p.Pod.Zone, State: stateOf(p.Pod), Share: 1})
 }
 
 // share fills in revisions, and the zones and pods of the first one.
@@ -177,7 +177,7 @@ func (a *Answer) place(r *model.Revision) {
 		}
 		z.Priority, z.Weight, z.Share = p.Priority, p.Weight, z.Share+shares[i]
 		a.Zones[p.Zone] = z
-		a.Endpoints = append(a.Endpoints, Endpoint{p.Address, p.Zone, stateOf(p), shares[i]})
+		a.Endpoints = append(a.Endpoints, Endpoint{p.Address, p.Zone, stateOf(p), shares[i], p.Lift})
 	}
 }
 

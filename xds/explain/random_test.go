@@ -129,6 +129,9 @@ func (c chance) input(functions int, pods []api.Endpoint, dead map[string]bool) 
 		if es := f.Spec.Revisions[0].Endpoints; len(es) > 0 && c.IntN(4) == 0 && !dead[es[0].Address] {
 			in.Pins = append(in.Pins, model.Pin{Function: f.Name, Address: es[0].Address, Token: "token-" + f.Name})
 		}
+		if es := f.Spec.Revisions[0].Endpoints; len(es) > 1 && i%3 == 1 {
+			in.Lifts = append(in.Lifts, model.Lift{Function: f.Name, Address: es[len(es)-1].Address, Factor: 0.5 + float64(i)/4})
+		}
 	}
 	return in
 }

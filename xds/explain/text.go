@@ -69,7 +69,7 @@ func (a Answer) story(t *tabwriter.Writer) {
 		line(heading(i, "zones"), "%s: %d of %d ready, priority %d, weight %d%%, gets %s", name, z.Ready, z.Total, z.Priority, z.Weight, percent(z.Share))
 	}
 	for i, e := range a.Endpoints {
-		line(heading(i, "pods"), "%s in %s: %s, gets %s", e.Address, e.Zone, e.State, percent(e.Share))
+		line(heading(i, "pods"), "%s in %s: %s, gets %s%s", e.Address, e.Zone, e.State, percent(e.Share), e.lifted())
 	}
 	if a.Status != 0 {
 		line("answer", "%d by the gateway: %s", a.Status, a.Reason)
@@ -80,6 +80,13 @@ func (a Answer) story(t *tabwriter.Writer) {
 	if len(a.Verdicts) == 0 && len(a.Filters) > 0 {
 		line("filters", "%s", strings.Join(a.Filters, " → "))
 	}
+}
+
+func (e Endpoint) lifted() string {
+	if e.Lift == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.2f times its share: it is being tried with live calls", e.Lift)
 }
 
 func (l Limit) text() string {

@@ -19,7 +19,7 @@ import (
 // that would be equal is the same one, the pointer included, so whoever translates
 // can see by it what changed.
 func Build(in Input) *World {
-	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}, faulty: faulty(in)}
+	b := &builder{in: in, zones: map[string]Zone{}, pins: map[string][]Pin{}, lifts: map[string][]Lift{}, faulty: faulty(in)}
 	b.same = in.Previous != nil && reflect.DeepEqual(in.Previous.group, in.Group)
 	b.classes = classesOf(in.Set)
 	b.signs = anySigns(in.Set)
@@ -28,6 +28,9 @@ func Build(in Input) *World {
 	}
 	for _, p := range in.Pins {
 		b.pins[p.Function] = append(b.pins[p.Function], p)
+	}
+	for _, l := range in.Lifts {
+		b.lifts[l.Function] = append(b.lifts[l.Function], l)
 	}
 	if w, ok := b.step(); ok {
 		return w
@@ -109,7 +112,8 @@ type builder struct {
 	in    Input
 	zones map[string]Zone
 	pins  map[string][]Pin // by function
-	same  bool             // the World before is the same group's, which does the same
+	lifts map[string][]Lift
+	same  bool // the World before is the same group's, which does the same
 
 	classes []consumerClass // of all consumers that have one
 	signs   bool            // any consumer does
@@ -134,7 +138,7 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 	if f.spec != spec && !reflect.DeepEqual(f.spec, spec) {
 		return false
 	}
-	if !slices.Equal(f.pins, b.pins[f.Name]) || !b.sameAccess(f, b.in.Group.access(spec.Spec.Access)) {
+	if !slices.Equal(f.pins, b.pins[f.Name]) || !slices.Equal(f.lifts, b.lifts[f.Name]) || !b.sameAccess(f, b.in.Group.access(spec.Spec.Access)) {
 		return false
 	}
 	if !slices.Equal(f.Callers, b.callers(spec, f.fleet)) || !slices.Equal(f.consumerClasses, b.consumerClasses(spec)) {
@@ -150,9 +154,9 @@ func (b *builder) holds(f *Function, spec *api.Function) bool {
 	return true
 }
 
-// differs compares all but pins, which are the function's.
+// differs compares all but pins and lifts, which are the function's.
 func (p Pod) differs(q *Pod) bool {
-	p.Pinned = q.Pinned
+	p.Pinned, p.Lift = q.Pinned, q.Lift
 	return p != *q
 }
 
@@ -196,7 +200,7 @@ func (b *builder) function(spec *api.Function) *Function {
 
 		consumerClasses: b.consumerClasses(spec), Concurrency: s.Concurrency,
 
-		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.faultsOf(spec.Name), pins: b.pins[spec.Name],
+		spec: spec, fleet: b.in.fleet(spec.Name), broken: b.faultsOf(spec.Name), pins: b.pins[spec.Name], lifts: b.lifts[spec.Name],
 		access: b.in.Group.access(s.Access),
 	}
 	f.Callers = b.callers(spec, f.fleet)
@@ -206,6 +210,7 @@ func (b *builder) function(spec *api.Function) *Function {
 	}
 	f.Ranked = ranks(spec, f.consumerClasses)
 	b.pin(f)
+	b.lift(f)
 	f.Invalid = cmp.Or(b.in.Broken[f.Name], firstProblem(f, s), accessProblem(f.Access))
 	if f.Invalid == "" {
 		addTraffic(f, s)

@@ -41,7 +41,7 @@ func (r *Revision) From(zone string) (p Plan, ok bool) {
 		part := r.spread(zone, level, levels[level], load*demand)
 		for i, pod := range r.Pods {
 			if pod.takes(ranks, level) {
-				p.Shares[i] = load * part[pod.Zone] * float64(pod.Weight)
+				p.Shares[i] = load * part[pod.Zone] * pod.part()
 				ok = ok || p.Shares[i] > 0
 			}
 		}

@@ -6,18 +6,20 @@ package model
 //
 //	s_i = l_p * w_i / sum(w_j)    over the ready pods j of the pod's priority p
 //
-// where l_p is the priority's part of the load and w the weight of a pod's zone.
+// where l_p is the priority's part of the load and w the weight of a pod's zone, times
+// what the pod is lifted by.
 func (r *Revision) PodShares() []float64 {
 	shares := make([]float64, len(r.Pods))
 	levels := priorities(r.Pods)
 	loads := loadShares(levels)
 	ranks := Ranks(r.Pods)
+	sums := parts(r.Pods, ranks)
 	for i, p := range r.Pods {
 		if !p.InRotation() || !p.Ready {
 			continue
 		}
 		rank := ranks[p.Priority]
-		shares[i] = loads[rank] * float64(p.Weight) / levels[rank].sum
+		shares[i] = loads[rank] * p.part() / sums[rank]
 	}
 	return shares
 }

@@ -19,6 +19,7 @@ type basis struct {
 	signs       bool
 	zoneWeights map[string]int
 	pins        []Pin
+	lifts       []Lift
 	broken      map[string]string
 	unmatchable map[string]bool
 	files       map[string]string
@@ -33,7 +34,7 @@ type basis struct {
 // basisOf is that of an input whose functions have become a World's.
 func (b *builder) basisOf(w *World) basis {
 	s := basis{
-		zones: b.in.Set.Zones, limits: b.in.Set.Limits, classes: b.classes, signs: b.signs, zoneWeights: b.in.ZoneWeights, pins: b.in.Pins,
+		zones: b.in.Set.Zones, limits: b.in.Set.Limits, classes: b.classes, signs: b.signs, zoneWeights: b.in.ZoneWeights, pins: b.in.Pins, lifts: b.in.Lifts,
 		broken: b.in.Broken, unmatchable: b.in.Unmatchable, files: b.in.Files, views: b.in.Views,
 		fleet: b.in.Fleet, fleets: b.in.Fleets, weighted: b.in.Weighted, used: map[string]int{},
 	}
@@ -166,6 +167,9 @@ func (b *builder) suspects(before *World) (map[string]*api.Function, bool) {
 	for _, pin := range slices.Concat(before.basis.pins, b.in.Pins) {
 		look(pin.Function)
 	}
+	for _, lift := range slices.Concat(before.basis.lifts, b.in.Lifts) {
+		look(lift.Function)
+	}
 	for _, broken := range []map[string]string{before.basis.broken, b.in.Broken} {
 		for name := range broken {
 			look(functionOf(name))
@@ -207,7 +211,7 @@ func functionOf(piece string) string {
 // take fills in functions and basis out of the World before and the difference.
 func (b *builder) take(w, before *World) {
 	w.basis = before.basis
-	w.basis.specs, w.basis.pins = slices.Clone(b.in.Set.Functions), b.in.Pins
+	w.basis.specs, w.basis.pins, w.basis.lifts = slices.Clone(b.in.Set.Functions), b.in.Pins, b.in.Lifts
 	w.basis.broken, w.basis.unmatchable, w.basis.weighted = b.in.Broken, b.in.Unmatchable, b.in.Weighted
 	w.Functions, w.functions, w.invalid, w.weighted = before.Functions, before.functions, before.invalid, before.weighted
 	if len(w.difference.functions) == 0 {

@@ -33,6 +33,7 @@ type Input struct {
 	Ready       map[string]bool     // by pod address; a pod that is not in it is not known to be ready
 	ZoneWeights map[string]int      // percent, 0 to 100; a zone that is not in it has 100
 	Pins        []Pin               // pods that are taken out of rotation for a test
+	Lifts       []Lift              // pods that get more than their share
 	Keys        map[string][]string // by consumer, what HashKey makes of each key
 	Files       map[string]string   // contents of the files that resources name, by path
 	Broken      map[string]string   // functions and rules that must not be served, and why
@@ -145,6 +146,7 @@ type Function struct {
 	// What it was made of, to tell whether it still holds.
 	spec   *api.Function
 	pins   []Pin
+	lifts  []Lift
 	fleet  *Fleet
 	tiers  map[string]Tier // of gateways whose part is not even, by node
 	broken string
@@ -205,6 +207,7 @@ type Pod struct {
 	Ready    bool
 	Down     bool // reported as not ready, and not merely unknown
 	Pinned   bool
+	Lift     float64 // factor of its share; 0: as 1, and nobody tries it
 }
 
 // InRotation tells whether ordinary requests may reach the pod.

@@ -101,6 +101,10 @@ func mutate(r *rand.Rand, in *model.Input) {
 	case 2:
 		in.Fleet = model.EvenFleet(map[string]int{"za": r.IntN(2), "zb": r.IntN(30)}, 1)
 	case 3:
+		in.Lifts = nil
+		if n := len(in.Set.Functions); n > 0 && r.IntN(2) == 0 {
+			in.Lifts = []model.Lift{{Function: in.Set.Functions[r.IntN(n)].Name, Address: address(), Factor: 0.5 + r.Float64()}}
+		}
 		in.Pins = nil
 		if n := len(in.Set.Functions); n > 0 {
 			in.Pins = []model.Pin{{Function: in.Set.Functions[r.IntN(n)].Name, Address: address(), Token: fmt.Sprint(r.Uint64())}}

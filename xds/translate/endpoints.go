@@ -2,6 +2,7 @@ package translate
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -25,8 +26,9 @@ type standing struct {
 func assignment(r *model.Revision) *endpoint.ClusterLoadAssignment {
 	ranks := model.Ranks(r.Pods)
 	places := make([]standing, len(r.Pods))
+	scale := scaleOf(r.Pods)
 	for i, p := range r.Pods {
-		places[i] = standing{p, -1, uint32(p.Weight)}
+		places[i] = standing{p, -1, weightOf(p, scale)}
 		if p.InRotation() {
 			places[i].rank = ranks[p.Priority]
 		}
@@ -70,6 +72,24 @@ func assign(r *model.Revision, pods []standing) *endpoint.ClusterLoadAssignment 
 		return cmp.Or(cmp.Compare(x.Priority, y.Priority), cmp.Compare(x.Locality.Zone, y.Locality.Zone))
 	})
 	return a
+}
+
+// scaleOf is what weights are multiplied by, so that the factor of a lifted pod is not
+// rounded away.
+func scaleOf(pods []*model.Pod) uint32 {
+	if slices.ContainsFunc(pods, func(p *model.Pod) bool { return p.Lift > 0 }) {
+		return liftScale
+	}
+	return 1
+}
+
+const liftScale = 100
+
+func weightOf(p *model.Pod, scale uint32) uint32 {
+	if p.Lift > 0 {
+		return uint32(max(1, math.Round(float64(p.Weight)*float64(scale)*p.Lift)))
+	}
+	return uint32(p.Weight) * scale
 }
 
 // replaced tells whether both revisions have pods in rotation and none in common.

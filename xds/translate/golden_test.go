@@ -32,6 +32,7 @@ type state struct {
 	Ready       map[string]bool     `json:"ready"`
 	ZoneWeights map[string]int      `json:"zoneWeights"`
 	Pins        []model.Pin         `json:"pins"`
+	Lifts       []model.Lift        `json:"lifts"`
 	Keys        map[string][]string `json:"keys"`
 	Broken      map[string]string   `json:"broken"`
 	Files       map[string]string   `json:"files"`
@@ -108,7 +109,7 @@ func world(t *testing.T, name string) *model.World {
 			keys[i] = model.HashKey(key)
 		}
 	}
-	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Keys: s.Keys, Broken: s.Broken, Files: s.Files, Group: s.Group})
+	return model.Build(model.Input{Set: set, Ready: s.Ready, ZoneWeights: s.ZoneWeights, Pins: s.Pins, Lifts: s.Lifts, Keys: s.Keys, Broken: s.Broken, Files: s.Files, Group: s.Group})
 }
 
 func translated(t *testing.T, w *model.World) *Resources {

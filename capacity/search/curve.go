@@ -257,12 +257,16 @@ func (g *grid) priorAt(i int) float64 {
 	}
 	z := (gridStep*float64(g.from+i) - math.Log(g.ended) + endedMean) / endedWidth
 	if z > 0 {
-		z /= 2
+		return -min(z*z/8, burstDoubt)
 	}
 	return -z * z / 2
 }
 
 const endedMean, endedWidth = 0.10, 0.10
+
+// burstDoubt is how much is to be said against a burst far below the limit: the climb
+// may have ended by one.
+const burstDoubt = 5.0
 
 // fit is the likeliest curve and its crossing.
 func (g *grid) fit() (s *shape, x int) {

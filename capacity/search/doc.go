@@ -17,18 +17,39 @@
 // Doubling and bisecting, the usual way, promises too much in 20 to 60 of 100
 // searches here, since one lucky probe is never tried again, and breaks the objective
 // for thousands of requests. Measured on simulated pods with Poisson arrivals and
-// known limits, 100 searches each of 5 minutes that started at 10 to 30 % of the limit
+// known limits, 80 searches each of 5 minutes that started at 10 to 30 % of the limit
 // (BenchmarkFind prints it, with the other way beside it; safe rate and peak as shares
 // of the true limit). The constants were chosen on these same laws:
 //
 //	pod                      estimate off p50  p90  too high  safe p50  bad requests p50  peak p50
-//	4 workers, lognormal                1.7 %  4.4 %      0 %      0.90               290      1.03
-//	1 worker, deterministic             1.5 %  3.6 %      0 %      0.91               238      1.03
-//	2 workers, exponential              1.7 %  3.8 %      0 %      0.90               242      1.04
-//	16 workers, heavy tail              2.3 %  5.1 %      1 %      0.92               290      1.03
-//	pauses                              5.1 % 13.7 %      2 %      0.89               290      1.12
-//	slow leak                           4.3 %  7.3 %      0 %      0.92               290      1.10
-//	noisy neighbour                     2.8 %  5.6 %      0 %      0.93               284      1.07
+//	4 workers, lognormal                1.7 %  4.2 %      0 %      0.90               290      1.03
+//	1 worker, deterministic             1.6 %  3.5 %      0 %      0.91               239      1.03
+//	2 workers, exponential              1.7 %  3.9 %      0 %      0.90               235      1.04
+//	16 workers, heavy tail              2.3 %  5.1 %    1.2 %      0.92               290      1.03
+//	pauses                              6.2 % 13.7 %    2.5 %      0.90               290      1.13
+//	slow leak                           4.4 %  7.3 %      0 %      0.92               290      1.11
+//	noisy neighbour                     2.8 %  6.1 %      0 %      0.93               285      1.07
+//
+// and on none of these (BenchmarkFindHeldOut, 50 searches each):
+//
+//	1 worker, CV 0.3                    2.3 %  4.3 %      0 %      0.89               211      1.03
+//	32 workers, CV 2                    5.6 % 10.7 %      4 %      0.94               290      1.08
+//	8 workers, bimodal                  1.6 %  4.0 %      0 %      0.93               290      1.04
+//	3 workers, CV 3, p95                9.9 % 20.3 %     30 %      0.95               290      1.13
+//	6 workers, exponential, p99.9       1.1 %  2.5 %      0 %      0.91                88      1.04
+//	a pause of 0.2 s in 15 s            6.7 % 12.0 %      0 %      0.93               290      1.12
+//	success alone, 99.5 %               2.8 %  5.5 %      0 %      0.90               192      1.15
+//	p50, p90 and p99                    0.7 %  2.4 %      0 %      0.92               112      1.04
+//	noisier neighbour                   6.4 % 11.3 %     12 %      0.95               290      1.13
+//	smaller leak                        5.0 %  7.2 %      2 %      0.93               281      1.08
+//	slow pod                            4.1 % 10.9 %      0 %      0.81               107      1.47
+//	fast pod                            1.9 %  3.2 %      0 %      0.93               290      1.02
+//
+// Late requests come in bursts: in probes of 15 s at the limit their number has 15 to
+// 240 times the variance of independent ones. Whoever counts them alone, and knows the
+// curve but for its place, is off by 3.1 to 4.7 % in one of ten searches at 290 bad
+// requests, by 8 % with pauses; the queue gains something on that, where waits are as
+// it says. Where services are very uneven it says too much.
 //
 // With 35 s (40 searches each) the first four are too high in 0, 0, 0 and 5 % of the
 // searches, at 0.83 to 0.91 of the limit; pods that pause or leak in 35 and 40 %, those

@@ -20,6 +20,7 @@ const (
 	climbShare    = 0.6  // of the budget, at most, to find where it breaks
 	nearFactor    = 1.06 // step of the climb once bad requests appear
 	shortestStep  = 1250 * time.Millisecond
+	visitRequests = 6000
 	visitFactor   = 1.12 // of a visit, at most, above what was kept
 	climbRequests = 1200 // of a step of the climb
 	visits        = 20   // in a budget without a climb
@@ -137,13 +138,20 @@ func (l *ladder) shortest(rate float64) time.Duration {
 	return l.warmup() + time.Duration(2*fewest/rate*float64(time.Second))
 }
 
+// long is how long a visit is: on a fast pod shorter, as its requests are what is used
+// up first.
+func (l *ladder) long(rate float64) time.Duration {
+	most := l.warmup() + time.Duration(visitRequests/rate*float64(time.Second))
+	return max(min(l.config.Budget/visits, most), l.shortest(rate))
+}
+
 // visit is a probe close to the limit, or the last one at its lower bound.
 func (l *ladder) visit(e Estimate) Step {
 	s := Step{Warmup: l.warmup(), Prove: true}
 	left := l.config.Budget - l.used
 	reserved := share(l.config.Budget, confirmShare)
 	kept := int(confirmShare * float64(l.config.MaxBroken))
-	each := max(l.config.Budget/visits, l.shortest(e.Rate))
+	each := l.long(e.Rate)
 	agrees := l.config.Earlier > 0 && l.visited > 2 && e.Low >= agreeing*l.config.Earlier
 	if left < reserved+each || l.harm() <= kept || agrees {
 		l.done = true
@@ -164,7 +172,7 @@ func (l *ladder) visit(e Estimate) Step {
 	if s.Rate >= l.config.MaxRate {
 		s.Rate = l.config.MaxRate
 	}
-	s.Duration, s.Harm = max(each, l.shortest(s.Rate)), l.harm()-kept
+	s.Duration, s.Harm = max(l.long(s.Rate), l.shortest(s.Rate)), l.harm()-kept
 	l.visited++
 	return s
 }

@@ -44,19 +44,21 @@ func (q *queue) waiting(p params, rate float64) (a, w float64) {
 	return max(a, 0), math.Exp(p[2]) / (1 - rho)
 }
 
-// tails are P(T > t) at a rate, for times in order.
-func (q *queue) tails(p params, rate float64, times, out []float64) {
+// tails are P(T > t) at a rate, for times in order; out is overwritten.
+func (q *queue) tails(p params, rate float64, times, out []float64) []float64 {
+	out = out[:0]
 	a, w := q.waiting(p, rate)
 	below, decayed, last, i := 0.0, 0.0, 0.0, 0
-	for j, t := range times {
+	for _, t := range times {
 		decayed *= math.Exp((last - t) / w)
 		for ; i < len(q.atoms) && q.atoms[i].at <= t; i++ {
 			below += q.atoms[i].mass
 			decayed += q.atoms[i].mass * math.Exp((q.atoms[i].at-t)/w)
 		}
-		out[j] = 1 - below + a*decayed
+		out = append(out, 1-below+a*decayed)
 		last = t
 	}
+	return out
 }
 
 // How far from theory a pod may be, as deviations of logarithms, and how many requests
@@ -76,9 +78,9 @@ func (q *queue) misfit(p params) float64 {
 	z1 := math.Log(k*q.mean/workers) / workersWidth
 	z2 := (p[2] - math.Log((1+q.cv2)/(2*k))) / waitWidth
 	sum := (z1*z1 + z2*z2) / 2
-	tails := make([]float64, len(q.thresholds))
+	tails := make([]float64, 0, len(q.thresholds))
 	for _, g := range q.groups {
-		q.tails(p, g.rate, q.thresholds, tails)
+		tails = q.tails(p, g.rate, q.thresholds, tails)
 		above := 1.0
 		for j, n := range g.cells {
 			next := 0.0
@@ -98,10 +100,10 @@ func (q *queue) misfit(p params) float64 {
 // than a limit.
 func (q *queue) crossing(p params, limit, share float64) float64 {
 	low, high := p[0]-3, p[0]+math.Log(fullest)
-	out := []float64{0}
+	at, out := []float64{limit}, make([]float64, 0, 1)
 	for range 30 {
 		m := (low + high) / 2
-		if q.tails(p, math.Exp(m), []float64{limit}, out); out[0] > share {
+		if out = q.tails(p, math.Exp(m), at, out); out[0] > share {
 			high = m
 		} else {
 			low = m
@@ -254,9 +256,9 @@ const modelWidth = 0.03
 // speed, that the wait is not exponential the fit is of little use.
 func (q *queue) surprise(p params, limit float64) float64 {
 	seen, told := 0.0, 0.0
-	out := []float64{0}
+	at, out := []float64{limit}, make([]float64, 0, 1)
 	for _, g := range q.groups {
-		q.tails(p, g.rate, []float64{limit}, out)
+		out = q.tails(p, g.rate, at, out)
 		seen += g.took.above(limit)
 		told += out[0] * float64(g.took.n)
 	}

@@ -88,12 +88,14 @@ const (
 	GRPC  Protocol = "grpc" // h2, and healthCheck.path is not asked for
 )
 
-// Size is a number of bytes, written as 65536, 64KiB or 10MiB.
+// Size is a number of bytes, written as 65536, 64KiB, 10MiB or 1GiB; 1 PiB at most.
 type Size int64
 
 // String is the size as a person would write it.
 func (s Size) String() string {
 	switch {
+	case s > 0 && s%(1<<30) == 0:
+		return strconv.FormatInt(int64(s>>30), 10) + "GiB"
 	case s > 0 && s%(1<<20) == 0:
 		return strconv.FormatInt(int64(s>>20), 10) + "MiB"
 	case s > 0 && s%(1<<10) == 0:
@@ -102,17 +104,17 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// UnmarshalText reads 65536, 64KiB and 10MiB.
+// UnmarshalText reads 65536, 64KiB, 10MiB and 1GiB.
 func (s *Size) UnmarshalText(text []byte) error {
 	number, unit := string(text), int64(1)
-	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if n, ok := strings.CutSuffix(number, suffix); ok {
 			number, unit = n, bytes
 			break
 		}
 	}
 	v, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || v < 0 || v > 1<<40 {
+	if err != nil || v < 0 || v > 1<<50/unit {
 		return fmt.Errorf("is %s, want a size such as 65536, 64KiB or 10MiB", quote(string(text)))
 	}
 	*s = Size(v * unit)

@@ -25,7 +25,13 @@ type ScenarioSpec struct {
 	Data       map[string]Feed `yaml:"data" json:"data,omitempty"`                                             // data files by the name that templates call them
 	HTTP2      bool            `yaml:"http2" json:"http2,omitempty"`                                           // HTTP/2 alone, also without TLS, for all targets; default: HTTP/1.1
 	TLS        ScenarioTLS     `yaml:"tls" json:"tls,omitzero"`                                                // which certificates are trusted
+	Limits     ScenarioLimits  `yaml:"limits" json:"limits,omitzero"`                                          // caps of its own, below those of loadtest in kongdao.yaml
 	MaxAnswer  int             `yaml:"maxAnswer" json:"maxAnswer,omitempty" want:"bytes from 0 to 1073741824"` // bytes of an answer's body; more is a failure; 0: 32 MiB
+}
+
+// ScenarioLimits end a run that is about to do more.
+type ScenarioLimits struct {
+	MaxBytes Size `yaml:"maxBytes" json:"maxBytes,omitempty"` // received and sent over all connections, headers included; 0: loadtest.maxBytes
 }
 
 // SubScenario is one of several scenarios that run at once: with stages a plan of

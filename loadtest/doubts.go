@@ -39,6 +39,10 @@ func doubts(s attack.Stats) []string {
 	if own := s.Own(); float64(own) > MaxDropped*float64(s.Sent) {
 		doubt(hasOwn, "%d of %d requests never reached the target for want of the generator's own means (%s)", own, s.Sent, means(s.Faults))
 	}
+	if s.Stopped == attack.StopBytes {
+		doubt(never, "stopped after %v: %d bytes were received and sent, above the cap of %d (--max-bytes, or limits.maxBytes of the scenario)",
+			s.Sending.Round(10*time.Millisecond), s.Wire, s.MostWire)
+	}
 	if s.Stopped == attack.StopCaller {
 		doubt(never, "stopped after %v", s.Sending.Round(10*time.Millisecond))
 	}

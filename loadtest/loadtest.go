@@ -17,7 +17,7 @@
 //     buffers of this machine, which the target has no part in;
 //   - in more than MaxFull of its seconds it used all of its cores, or garbage collection
 //     stopped it for more than MaxPaused of the time;
-//   - the caller stopped it.
+//   - the caller stopped it, or more bytes were received and sent than may be.
 package loadtest
 
 import (
@@ -135,7 +135,8 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	if o.Results != nil {
 		hooks.Result = results.write
 	}
-	sender, err := p.Sender(ctx, o.Run, o.Seed, o.Share)
+	c.Meter = attack.NewMeter(o.Share.Bytes(p.MaxBytes()))
+	sender, err := p.Sender(ctx, o.Run, o.Seed, o.Share, c.Meter)
 	if err != nil {
 		return attack.Stats{}, err
 	}

@@ -32,6 +32,7 @@ func Replay(ctx context.Context, calls *replay.Replay, target string, w Replayed
 	}
 	c := attack.DefaultConfig()
 	c.Run, c.Workers, c.Timeout, c.Duration, c.LateAfter = o.Run, plan.Workers, plan.Timeout, o.Limits.MaxDuration, MaxLag
+	c.Meter = attack.NewMeter(o.Limits.Bytes())
 	hooks := attack.Hooks{Progress: o.Progress}
 	if o.Observe != nil {
 		hooks.Observe = func(x attack.Observation) bool {

@@ -63,6 +63,7 @@ func Join(spec api.ScenarioSpec, o Options, parts []Part, lost []string) (report
 }
 
 // shared are limits of as many generators as share the plan.
+// But for bytes, of which there is one cap for all of them.
 func shared(l scenario.Limits, s attack.Share) scenario.Limits {
 	if !s.Whole() {
 		l.MaxRate, l.MaxTotal, l.MaxInFlight = l.MaxRate*float64(s.Of), l.MaxTotal*uint64(s.Of), l.MaxInFlight*s.Of

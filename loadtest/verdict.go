@@ -21,7 +21,7 @@ func summarise(p scenario.Plan, s attack.Stats) report.Result {
 		OfferedRate: rate(s.Planned, whole), AchievedRate: rate(s.Sent-s.Followed, max(whole, s.Sending)),
 		Sent: s.Sent, Late: s.Late, Dropped: s.Dropped, Canceled: s.Canceled,
 		Latency: report.LatencyOf(s.Latency), Status: s.Status, Errors: s.Faults,
-		BytesIn: s.BytesIn, BytesOut: s.BytesOut, CPU: math.Round(s.CPU*1000) / 1000,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, BytesWire: s.Wire, CPU: math.Round(s.CPU*1000) / 1000,
 		Lag: report.Lag{
 			P50: attack.Quantile(s.Lag, 50).Seconds(),
 			P99: attack.Quantile(s.Lag, 99).Seconds(),

@@ -16,6 +16,8 @@ type Config struct {
 	// Tenants are days for calls, rollups and logs of single tenants, by name. Those
 	// of a rollup are never kept longer than the rollup's own time.
 	Tenants map[string]int
+	// LoadRunDays is how long results of stress tests are kept; 0: a year.
+	LoadRunDays int
 	// StoragePolicy is that of the tables, one that the server has; empty: as they
 	// are. It can be changed to one that has all volumes of the policy before.
 	StoragePolicy string
@@ -27,7 +29,9 @@ type Config struct {
 }
 
 // DefaultConfig keeps calls for 30 days on one server.
-func DefaultConfig() Config { return Config{RetentionDays: 30} }
+func DefaultConfig() Config { return Config{RetentionDays: 30, LoadRunDays: yearDays} }
+
+const yearDays = 365
 
 // maxDays is ten years.
 const maxDays = 3650
@@ -43,6 +47,7 @@ func (c Config) Validate() error {
 		}
 	}
 	days("retentionDays", c.RetentionDays, 1)
+	days("loadRunDays", c.LoadRunDays, 0)
 	days("coldAfterDays", c.ColdAfterDays, 0)
 	for _, t := range slices.Sorted(maps.Keys(c.Tenants)) {
 		days("tenants."+t, c.Tenants[t], 1)

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -18,9 +19,11 @@ type kept struct {
 	days  int    // by default
 	keep  string // the same as an interval in SQL, when it is not in days
 	cold  bool   // moves to the cold volume
+	small bool   // has no tenants and few rows: they are deleted one by one, those that are there, too
 }
 
-// keptTables are those with a column tenant. Months count 31 days.
+// keptTables are those with an end; but for small ones they have a column tenant.
+// Months count 31 days.
 func (c Config) keptTables() []kept {
 	return []kept{
 		{table: "calls", at: "toDateTime(ts)", days: c.RetentionDays, cold: true},
@@ -28,6 +31,7 @@ func (c Config) keptTables() []kept {
 		{table: "calls_10s", at: "t", days: 7},
 		{table: "calls_1m", at: "t", days: 3 * 31, keep: "3 MONTH"},
 		{table: "calls_1h", at: "t", days: 13 * 31, keep: "13 MONTH"},
+		{table: "load_runs", at: "toDateTime(ended)", days: cmp.Or(c.LoadRunDays, yearDays), small: true},
 		{table: fnlog.Table, at: "toDateTime(ts)", days: 14, cold: true},
 	}
 }
@@ -36,6 +40,9 @@ func (c Config) keptTables() []kept {
 func (k kept) ttl(c Config) string {
 	byDays := map[int][]string{}
 	for tenant, days := range c.Tenants {
+		if k.small {
+			break
+		}
 		if k.at == "day" {
 			days++
 		}
@@ -70,7 +77,7 @@ func (k kept) ttl(c Config) string {
 // as long as all rows of a part go at the same time. Where tenants differ, expired
 // rows are merged away.
 func (k kept) partsOnly(ttl string) string {
-	if strings.Contains(ttl, "multiIf") {
+	if k.small || strings.Contains(ttl, "multiIf") {
 		return "0"
 	}
 	return "1"
@@ -113,7 +120,11 @@ func (c Config) differences(ctx context.Context, db *sql.DB, k kept) (statements
 	_, rest, _ := strings.Cut(engine, " TTL ")
 	has, settings, _ := strings.Cut(rest, " SETTINGS ")
 	if has != want {
-		statements = append(statements, alter+" MODIFY TTL "+ttl+" SETTINGS materialize_ttl_after_modify = 0")
+		now := "0"
+		if k.small {
+			now = "1"
+		}
+		statements = append(statements, alter+" MODIFY TTL "+ttl+" SETTINGS materialize_ttl_after_modify = "+now)
 	}
 	if only := "ttl_only_drop_parts = " + k.partsOnly(ttl); !strings.Contains(", "+settings+",", ", "+only+",") {
 		statements = append(statements, alter+" MODIFY SETTING "+only)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -48,9 +49,13 @@ func FindCapacity(ctx context.Context, f Find) (search.Result, error) {
 	}
 	look := lookBeside(ctx, f.Metrics)
 	probes := 0
+	left := f.Limits.Bytes() // of the whole search
 	probe := look.around(func(ctx context.Context, rate float64, d time.Duration, observe func(time.Duration, bool) bool) (search.Outcome, error) {
 		probes++
-		return f.probe(ctx, target, rate, d, uint64(probes), observe)
+		f.Limits.MaxBytes = max(1, left)
+		out, used, err := f.probe(ctx, target, rate, d, uint64(probes), observe)
+		left -= min(left, used)
+		return out, err
 	})
 	r, err := search.Run(ctx, f.Config(), probe, func(s search.StepResult) {
 		look.step(&s)
@@ -104,8 +109,8 @@ func (f Find) target() (api.Target, error) {
 	return t, nil
 }
 
-// probe offers one rate for one stretch of time.
-func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time.Duration, seed uint64, observe func(time.Duration, bool) bool) (search.Outcome, error) {
+// probe offers one rate for one stretch of time. It tells how many bytes that took.
+func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time.Duration, seed uint64, observe func(time.Duration, bool) bool) (out search.Outcome, used uint64, err error) {
 	const most = 100 * time.Millisecond // an answer is worth waiting for ten times its objective
 	timeout := max(10*f.Function.Spec.Objective.Latency.P99.Std(), most)
 	spec := api.ScenarioSpec{
@@ -126,13 +131,16 @@ func (f Find) probe(ctx context.Context, target api.Target, rate float64, d time
 		},
 	})
 	if err != nil {
-		return search.Outcome{}, err
+		return out, 0, err
 	}
-	out := search.Outcome{Elapsed: time.Duration(r.Seconds * float64(time.Second)), Limited: limited}
+	if r.Stopped == string(attack.StopBytes) {
+		return out, r.BytesWire, fmt.Errorf("%w: %s", errBytes, strings.Join(r.InvalidReasons, "; "))
+	}
+	out = search.Outcome{Elapsed: time.Duration(r.Seconds * float64(time.Second)), Limited: limited}
 	if !r.Valid && r.Stopped == "" {
 		out.Invalid = strings.Join(r.InvalidReasons, "; ")
 	}
-	return out, nil
+	return out, r.BytesWire, nil
 }
 
 func (f Find) tick(rate float64, d time.Duration) func(attack.Progress) {
@@ -141,6 +149,9 @@ func (f Find) tick(rate float64, d time.Duration) func(attack.Progress) {
 	}
 	return func(p attack.Progress) { f.Tick(FindProgress{rate, d, p}) }
 }
+
+// errBytes ends a search at the cap of bytes.
+var errBytes = errors.New("the search is at its cap of bytes")
 
 func (s *System) zonesWithPods() []string {
 	zones := map[string]bool{}

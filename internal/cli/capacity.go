@@ -45,6 +45,10 @@ its objective breaks, and answers with an interval whose lower bound is the safe
 rate. Users are served by the other pods meanwhile. Ctrl-C gives the pod back, and
 says what was found until then; that is not kept.
 
+Production comes first: when an objective of a function breaks, by calls that are
+not the search's, or on kongdao load stop, the search is silent within a second,
+gives the pod back, says how far it was, and exits with 3.
+
 It begins near what an earlier search of this revision, or of one with the same image,
 has found, and far below what one of another has.
 
@@ -91,6 +95,7 @@ times its share. Whatever breaks, it has its share again within a second.`,
 	fl.StringVar(&f.metricsPod, "metrics-pod", "", "labels of the pod's series, such as pod=feed-0,namespace=shop")
 	fl.DurationVar(&f.budget, "budget", 5*time.Minute, "time under load")
 	f.live.add(fl)
+	maxBytesFlag(cmd)
 	return cmd
 }
 
@@ -110,6 +115,9 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 	if _, err := app.MetricsSources(f.metrics, f.metricsPod); err != nil {
 		return r, invalid(err)
 	}
+	r = apply.Found{Function: name, Run: loadtest.NewRunID(), Started: time.Now().UTC()}
+	loaded, watch := e.watchLoad(ctx, r.Run, "capacity/"+name) // before the pod is taken: not while production is broken
+	defer watch.stop()
 	lease := app.PinRequest{Function: name, Address: f.pod, Seconds: int((2*f.budget + time.Minute).Seconds())}
 	var pin app.Pin
 	if err := c.do(ctx, http.MethodPost, "/pins", nil, lease, &pin); err != nil {
@@ -121,7 +129,7 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 		_ = c.do(release, http.MethodDelete, "/pins/"+pin.ID, nil, nil, nil) // else the lease ends by itself
 	}()
 	fmt.Fprintf(e.err, "pod %s is out of rotation for the test\n", pin.Address)
-	r = apply.Found{Function: name, Pod: pin.Address, Run: loadtest.NewRunID(), Started: time.Now().UTC()}
+	r.Pod = pin.Address
 	r.Revision, r.Image = revisionOf(fn.Function, pin.Address)
 	find := app.Find{
 		Gateway: c.addresses.Gateway, Function: fn.Function, Pin: pin, Path: f.path, Run: r.Run,
@@ -135,8 +143,11 @@ func (e *env) find(ctx context.Context, name string, f findFlags, limits scenari
 	}
 	view := e.newFindView(find.Config())
 	find.Report, find.Tick = view.step, view.tick
-	r.Result, err = app.FindCapacity(ctx, find)
+	r.Result, err = app.FindCapacity(loaded, find)
 	view.end()
+	if why := watch.reason(); why != "" {
+		return r, stoppedSearch(why, r.Result)
+	}
 	if err != nil {
 		return r, err
 	}

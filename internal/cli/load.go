@@ -76,6 +76,7 @@ limit, so that the run says nothing about the target.`,
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
+	maxBytesFlag(cmd)
 	return cmd
 }
 
@@ -102,7 +103,8 @@ func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.
 		return l, err
 	}
 	l.Hosts = append(cfg.LoadTest.Allow, allow...)
-	l.MaxRate, l.MaxDuration = cfg.LoadTest.MaxRate, cfg.LoadTest.MaxDuration.Std()
+	l.MaxRate, l.MaxDuration, l.MaxBytes = cfg.LoadTest.MaxRate, cfg.LoadTest.MaxDuration.Std(), uint64(cfg.LoadTest.MaxBytes)
+	boundBytes(cmd, &l)
 	return l, nil
 }
 

@@ -154,6 +154,7 @@ Ctrl-C stops the whole run.`,
 	fl.DurationVar(&c.Wait, "wait", c.Wait, "how long to try to reach the coordinator")
 	fl.StringVarP(&config, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	fl.StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
+	maxBytesFlag(cmd)
 	return cmd
 }
 

@@ -39,6 +39,7 @@ Exit code 0 when load run would begin, 2 when the scenario is wrong.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
+	maxBytesFlag(cmd)
 	return cmd
 }
 

@@ -74,6 +74,7 @@ Exit codes are those of load run.`,
 	fl.StringVarP(&f.cfg, "config", "c", "", "configuration file, whose bounds of stress tests hold")
 	fl.StringSliceVar(&f.allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
 	f.also.flags(cmd)
+	maxBytesFlag(cmd)
 	e.tokenFlag(fl)
 	_ = cmd.RegisterFlagCompletionFunc("function", func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		return e.completeFunctions(cmd, nil, word)

@@ -109,14 +109,19 @@ func (w *loadWatch) give(why string, stopRun func()) {
 	stopRun()
 }
 
+// reason is why the run was stopped; empty: it was not.
+func (w *loadWatch) reason() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.why
+}
+
 // end ends the watch and notes in the result why the run was stopped.
 func (w *loadWatch) end(r *report.Result) {
 	w.stop()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.why != "" {
+	if why := w.reason(); why != "" {
 		r.Stopped, r.Valid = stoppedByWatch, false
-		r.InvalidReasons = append(r.InvalidReasons, w.why)
+		r.InvalidReasons = append(r.InvalidReasons, why)
 	}
 }
 

@@ -127,10 +127,12 @@ type Alerting struct {
 
 // LoadTest bounds what a stress test may do.
 type LoadTest struct {
-	Allow       []string     `yaml:"allow"`                                    // hosts that may be attacked besides this machine
-	MaxRate     float64      `yaml:"maxRate" want:"requests a second above 0"` // requests a second
-	MaxDuration api.Duration `yaml:"maxDuration"`                              // of a whole test
-	Marks       string       `yaml:"marks" want:"any or signed"`               // whose x-kongdao-load-test gateways believe
+	Allow       []string     `yaml:"allow"`                                         // hosts that may be attacked besides this machine
+	MaxRate     float64      `yaml:"maxRate" want:"requests a second above 0"`      // requests a second
+	MaxDuration api.Duration `yaml:"maxDuration"`                                   // of a whole test
+	MaxBytes    api.Size     `yaml:"maxBytes"`                                      // received and sent by a whole test, headers included
+	KeepDays    int          `yaml:"keepDays" want:"a whole number from 1 to 3650"` // how long results are kept
+	Marks       string       `yaml:"marks" want:"any or signed"`                    // whose x-kongdao-load-test gateways believe
 }
 
 // Whose marks are believed.
@@ -180,7 +182,7 @@ func Default() Config {
 			Lang:               "zh",
 		},
 		LoadTest: LoadTest{
-			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour), Marks: MarksAny,
+			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour), MaxBytes: 100 << 30, KeepDays: 365, Marks: MarksAny,
 		},
 		Capacity: DefaultCapacity(),
 		Practice: DefaultPractice(),

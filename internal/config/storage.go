@@ -49,7 +49,7 @@ func (k *check) serverOnly(field, value string, c ClickHouse) {
 func (c Config) Schema() schema.Config {
 	s := schema.Config{
 		RetentionDays: c.ClickHouse.RetentionDays, StoragePolicy: c.ClickHouse.StoragePolicy,
-		ColdAfterDays: c.ClickHouse.ColdAfterDays, Cluster: c.ClickHouse.Cluster, Tenants: map[string]int{},
+		ColdAfterDays: c.ClickHouse.ColdAfterDays, Cluster: c.ClickHouse.Cluster, LoadRunDays: c.LoadTest.KeepDays, Tenants: map[string]int{},
 	}
 	for name, t := range c.Tenants {
 		if t.RetentionDays > 0 {

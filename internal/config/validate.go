@@ -216,6 +216,12 @@ func (k *check) loadTest(l LoadTest) {
 	}
 	k.between("loadtest.maxDuration", l.MaxDuration, time.Second, 24*time.Hour)
 	k.oneOf("loadtest.marks", l.Marks, MarksAny, MarksSigned)
+	if l.MaxBytes <= 0 {
+		k.add("loadtest.maxBytes", "is %s, want a size above 0, such as 100GiB", l.MaxBytes)
+	}
+	if l.KeepDays < 1 || l.KeepDays > 3650 {
+		k.add("loadtest.keepDays", "is %d, want a whole number from 1 to 3650", l.KeepDays)
+	}
 }
 
 func (k *check) between(field string, d api.Duration, least, most time.Duration) {

@@ -99,6 +99,13 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 	}
 	var watcher sync.WaitGroup
 	ended := make(chan struct{})
+	watcher.Go(func() {
+		select {
+		case <-a.config.Meter.Over():
+			cancel() // requests in flight would bring more
+		case <-ended:
+		}
+	})
 	watcher.Go(func() { a.timeline.watch(a.began, ended) })
 	if a.hooks.Progress != nil {
 		watcher.Go(func() { a.watch(ended) })
@@ -114,11 +121,14 @@ func (a *Attack) Run(ctx context.Context) (Stats, error) {
 	s := <-a.turn
 	t.Planned = s.hits
 	t.Sending = time.Duration(a.lastSent.Load())
+	t.Wire, t.MostWire = a.config.Meter.Bytes(), a.config.Meter.Most()
 	switch {
 	case ctx.Err() != nil:
 		t.Stopped = StopCaller
 	case a.stopped:
 		t.Stopped = StopObserver
+	case a.config.Meter.isOver():
+		t.Stopped = StopBytes
 	}
 	return t, errors.Join(s.err, a.err, a.sender.Close())
 }

@@ -36,6 +36,7 @@ type Config struct {
 	LateAfter time.Duration // a request sent more than this after its planned time counts as late
 	MaxBehind time.Duration // a request that is further behind its planned time is dropped, not sent
 	Grace     time.Duration // how long requests in flight may end after the observer stopped the run
+	Meter     *Meter        // that all connections of the sender are counted by, and whose cap ends the run; nil: none
 	Series    int           // how many kinds of requests the sender tells apart; below 2: they are not counted apart
 }
 

@@ -3,7 +3,6 @@ package attack
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -20,16 +19,16 @@ type static struct {
 // Static is the sender of requests that do not change: what a targeter hands out,
 // over HTTP/1.1, with a connection for each worker. Redirects are answers.
 func Static(c Config, targeter vegeta.Targeter) Sender {
-	return &static{config: c, targeter: targeter, client: newClient(c.Workers)}
+	return &static{config: c, targeter: targeter, client: newClient(c.Workers, c.Meter)}
 }
 
 // newClient shares nothing with the rest of the process, keeps a connection for
 // each worker and hands redirects back as answers: following one would send a
 // request that nobody planned, perhaps to a host that nobody allowed.
-func newClient(workers int) *http.Client {
+func newClient(workers int, m *Meter) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			DialContext:         m.Dial,
 			MaxIdleConns:        workers,
 			MaxIdleConnsPerHost: workers,
 			IdleConnTimeout:     time.Minute,

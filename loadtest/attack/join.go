@@ -25,6 +25,7 @@ func Join(all ...Stats) Stats {
 		t.Planned, t.Sent, t.Followed = t.Planned+s.Planned, t.Sent+s.Sent, t.Followed+s.Followed
 		t.Late, t.Lagging, t.Dropped, t.Canceled = t.Late+s.Late, t.Lagging+s.Lagging, t.Dropped+s.Dropped, t.Canceled+s.Canceled
 		t.BytesIn, t.BytesOut = t.BytesIn+s.BytesIn, t.BytesOut+s.BytesOut
+		t.Wire, t.MostWire = t.Wire+s.Wire, t.MostWire+s.MostWire
 		add(t.Status, s.Status)
 		add(t.Faults, s.Faults)
 		t.Latency.Merge(s.Latency)

@@ -28,6 +28,14 @@ func (s Share) Part(n int) int {
 	return part
 }
 
+// Bytes is Part for many things.
+func (s Share) Bytes(n uint64) uint64 {
+	if s.Whole() {
+		return n
+	}
+	return max(1, n/uint64(s.Of))
+}
+
 // Pacer is a pacer for this share of p's plan: request n of the share is request
 // n·Of+Index of the whole, at exactly the time at which p plans it. So the shares
 // together are the plan, whatever its shape, as long as each generator asks a pacer

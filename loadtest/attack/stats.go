@@ -31,6 +31,8 @@ type Stats struct {
 	Canceled uint64        // in flight when the run was stopped; in no histogram
 	BytesIn  uint64
 	BytesOut uint64
+	Wire     uint64            // bytes received and sent over the connections, headers included; 0 without a [Meter]
+	MostWire uint64            // that its [Meter] allows; 0: any
 	Status   map[int]uint64    // answers by status
 	Faults   map[string]uint64 // requests without a whole answer, by Kind
 	Latency  *hdrhistogram.Histogram
@@ -61,6 +63,7 @@ const (
 	StopPlan     Stop = ""         // the plan was carried out
 	StopObserver Stop = "observer" // the observer had seen enough
 	StopCaller   Stop = "caller"   // the context ended
+	StopBytes    Stop = "bytes"    // more went over its connections than its [Meter] allows
 )
 
 // shards bounds the memory that histograms take, 170 kB a pair; a shard's lock is

@@ -177,7 +177,12 @@ func (a *Agent) accept(l *line, j *job) error {
 }
 
 func (a *Agent) options(j *job) loadtest.Options {
-	return loadtest.Options{Name: j.Name, Run: j.Run, Seed: j.Seed, Share: j.Share, Limits: a.config.Limits, Files: a.config.Files}
+	l := a.config.Limits
+	l.MaxBytes = l.Bytes() * uint64(max(1, j.Share.Of)) // of all: the agent's own cap is that of its share
+	if j.MaxBytes > 0 {
+		l.MaxBytes = min(l.MaxBytes, j.MaxBytes)
+	}
+	return loadtest.Options{Name: j.Name, Run: j.Run, Seed: j.Seed, Share: j.Share, Limits: l, Files: a.config.Files}
 }
 
 // carryOut sends the share. It stops when the coordinator says so or is gone.

@@ -130,7 +130,7 @@ func (c *Coordinator) assign(members []*member, spec api.ScenarioSpec, o loadtes
 	for i, m := range members {
 		all.Go(func() {
 			share := attack.Share{Index: i, Of: len(members)}
-			err := m.send(message{Job: &job{Run: o.Run, Name: o.Name, Spec: spec, Seed: o.Seed, Share: share}})
+			err := m.send(message{Job: &job{Run: o.Run, Name: o.Name, Spec: spec, Seed: o.Seed, Share: share, MaxBytes: o.Limits.Bytes()}})
 			if err == nil {
 				_, err = m.receive(c.config.Dead, maxMessage) // "ready"
 			}

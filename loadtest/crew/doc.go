@@ -53,6 +53,8 @@ type job struct {
 	Spec  api.ScenarioSpec `json:"spec"`
 	Seed  uint64           `json:"seed"`
 	Share attack.Share     `json:"share"`
+	// MaxBytes is what all agents together may receive and send; 0: as the agent's own.
+	MaxBytes uint64 `json:"max_bytes,omitempty"`
 }
 
 // outcome is what an agent measured.

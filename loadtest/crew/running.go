@@ -93,7 +93,7 @@ func (r *running) finish(m *member, o outcome) {
 		Agent: report.Agent{Name: m.name, Clock: m.offset.Seconds(), Error: m.unsure.Seconds()}, Stats: s,
 	}
 	r.mu.Unlock()
-	if s.Stopped == attack.StopCaller {
+	if s.Stopped == attack.StopCaller || s.Stopped == attack.StopBytes {
 		r.stop() // whoever stopped one stopped all
 	}
 }

@@ -48,6 +48,7 @@ type Config struct {
 	Seed      uint64       // of random values
 	Share     attack.Share // of the iterations: those of several generators have numbers and rows of their own
 	Workers   int
+	Meter     *attack.Meter // of all connections; nil: none
 	Timeout   time.Duration // of one request, without a websocket's hold
 	HTTP2     bool
 	TLS       *tls.Config

@@ -463,7 +463,7 @@ func benchmark(b *testing.B, path string, header map[string]string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sender, err := p.Sender(b.Context(), "lt-bench", 1, attack.Share{})
+	sender, err := p.Sender(b.Context(), "lt-bench", 1, attack.Share{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -113,6 +114,9 @@ func (g *grpcClient) dial(u *url.URL) ([]*grpc.ClientConn, error) {
 	for range (g.config.Workers + workersPerConn - 1) / workersPerConn {
 		conn, err := grpc.NewClient("passthrough:///"+u.Host,
 			grpc.WithTransportCredentials(creds), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
+			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+				return g.config.Meter.Dial(ctx, "tcp", address)
+			}),
 			grpc.WithDefaultCallOptions(grpc.ForceCodec(rawCodec{})))
 		if err != nil {
 			return nil, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -21,7 +20,7 @@ type httpClient struct {
 
 func newHTTP(c Config) *httpClient {
 	t := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:         c.Meter.Dial,
 		MaxIdleConns:        c.Workers,
 		MaxIdleConnsPerHost: c.Workers,
 		IdleConnTimeout:     time.Minute,

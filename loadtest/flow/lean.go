@@ -17,7 +17,7 @@ type leanClient struct {
 }
 
 func newLean(c Config) *leanClient {
-	return &leanClient{client: lean.New(c.Timeout, uint64(c.MaxAnswer)), config: c}
+	return &leanClient{client: lean.New(c.Timeout, uint64(c.MaxAnswer), c.Meter.Dial), config: c}
 }
 
 // prepare makes r lean where that makes no difference but in cost.

@@ -67,6 +67,7 @@ var ErrTooLarge = errors.New("the answer is larger than allowed")
 type Client struct {
 	timeout time.Duration // of one exchange
 	most    uint64        // bytes of an answer's body
+	dial    Dial
 
 	mu     sync.Mutex
 	conns  map[*conn]bool
@@ -74,9 +75,12 @@ type Client struct {
 	stop   func() bool // of the first context
 }
 
+// Dial connects, as [net.Dialer.DialContext] does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // New connects to nobody yet.
-func New(timeout time.Duration, most uint64) *Client {
-	return &Client{timeout: timeout, most: most, conns: map[*conn]bool{}}
+func New(timeout time.Duration, most uint64, dial Dial) *Client {
+	return &Client{timeout: timeout, most: most, dial: dial, conns: map[*conn]bool{}}
 }
 
 // Worker is one worker's connections; one exchange at a time. The zero value has none.
@@ -150,8 +154,7 @@ func (c *Client) take(ctx context.Context, w *Worker, address string, deadline t
 	}
 	dialing, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	d := net.Dialer{Timeout: 5 * time.Second}
-	plain, err := d.DialContext(dialing, "tcp", address)
+	plain, err := c.dial(dialing, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func request(t testing.TB, method, url, body string) *lean.Request {
 }
 
 func client(t testing.TB) *lean.Client {
-	c := lean.New(20*time.Second, 1<<20)
+	c := lean.New(20*time.Second, 1<<20, (&net.Dialer{}).DialContext)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -172,7 +172,7 @@ func TestTimeoutAndEnd(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer s.Close()
-	quick := lean.New(50*time.Millisecond, 100)
+	quick := lean.New(50*time.Millisecond, 100, (&net.Dialer{}).DialContext)
 	defer quick.Close()
 	if _, err := quick.Exchange(t.Context(), &lean.Worker{}, request(t, "GET", s.URL, "")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)

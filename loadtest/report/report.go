@@ -20,7 +20,7 @@ type Result struct {
 	Scenario       string             `json:"scenario,omitempty"`
 	Valid          bool               `json:"valid"` // false: the generator, not the server, may be what was measured
 	InvalidReasons []string           `json:"invalid_reasons,omitempty"`
-	Stopped        string             `json:"stopped,omitempty"` // empty: the plan was carried out; "observer" or "caller"
+	Stopped        string             `json:"stopped,omitempty"` // empty: the plan was carried out; "observer", "caller", "bytes", "canary" or "production"
 	Started        time.Time          `json:"started"`
 	Seconds        float64            `json:"duration_s"` // first to last sending, or to the stop
 	OfferedRate    float64            `json:"offered_rate"`
@@ -34,6 +34,7 @@ type Result struct {
 	Errors         map[string]uint64  `json:"errors,omitempty"` // requests without a whole answer, by kind
 	BytesIn        uint64             `json:"bytes_in"`
 	BytesOut       uint64             `json:"bytes_out"`
+	BytesWire      uint64             `json:"bytes_wire,omitempty"` // received and sent over the connections, headers included
 	Lag            Lag                `json:"schedule_lag_s"`
 	CPU            float64            `json:"generator_cpu"` // share of all cores used by this process, 0 to 1
 	Thresholds     []ThresholdOutcome `json:"thresholds"`
@@ -146,7 +147,7 @@ func (r Result) WriteText(w io.Writer) error {
 		row("agent", "%s: %d sent, lag p99 %s, %.0f %% of all cores, clock %+.1f ± %.1f ms", a.Name, a.Sent, ms(a.LagP99), 100*a.CPU, 1000*a.Clock, 1000*a.Error)
 	}
 	if r.Stopped != "" {
-		row("stopped", "by the %s", r.Stopped)
+		row("stopped", "by %s", stoppedBy(r.Stopped))
 	}
 	for _, o := range r.Thresholds {
 		row("threshold", "%s  %s (%.4g)", verdict(o.OK), o.Expr, o.Actual)
@@ -159,6 +160,17 @@ func (r Result) WriteText(w io.Writer) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// stoppedBy names what ended a run.
+func stoppedBy(what string) string {
+	switch what {
+	case "bytes":
+		return "the cap of bytes"
+	case "canary":
+		return "the canary phase: it did not begin"
+	}
+	return "the " + what
 }
 
 func verdict(ok bool) string {

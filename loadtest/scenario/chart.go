@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/kongdao/kongdao/api"
 )
 
 // Hosts are those that the plan sends to, in the order of the scenario; one that
@@ -34,6 +36,7 @@ func (p Plan) WriteText(w io.Writer) error {
 	}
 	row("requests", "%s%d in %v, at most %g/s of %g/s allowed", about, p.Total(), p.Duration(), round(p.MaxRate()), p.limits.MaxRate)
 	row("in flight", "%d at most, %v each", p.Workers, p.Timeout)
+	row("bytes", "%v at most, received and sent", api.Size(p.MaxBytes()))
 	row("hosts", "%s", strings.Join(p.Hosts(), ", "))
 	for i, name := range p.scope.Feeds() {
 		d := p.spec.Data[name]

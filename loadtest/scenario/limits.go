@@ -17,7 +17,19 @@ type Limits struct {
 	MaxTotal    uint64        // requests in a run
 	MaxDuration time.Duration // of a run
 	MaxInFlight int           // requests at the same time, which is the number of workers
+	MaxBytes    uint64        // bytes received and sent in a run, headers included; 0: [DefaultMaxBytes]
 	MaxBody     int           // bytes of a request's body, or of a websocket's message; 0: 16 MiB
+}
+
+// DefaultMaxBytes is 100 GiB: the highest rate for an hour with 1.4 KiB a request.
+const DefaultMaxBytes uint64 = 100 << 30
+
+// Bytes is MaxBytes, or its default.
+func (l Limits) Bytes() uint64 {
+	if l.MaxBytes == 0 {
+		return DefaultMaxBytes
+	}
+	return l.MaxBytes
 }
 
 func (l Limits) maxBody() int {
@@ -27,11 +39,11 @@ func (l Limits) maxBody() int {
 	return l.MaxBody
 }
 
-// DefaultLimits is loopback only, 20,000/s, 20 million requests, one hour, 1,024
-// in flight: enough for a test from one machine, too little for a typing error to
+// DefaultLimits is loopback only, 20,000/s, 20 million requests, 100 GiB, one hour,
+// 1,024 in flight: enough for a test from one machine, too little for a typing error to
 // become an attack.
 func DefaultLimits() Limits {
-	return Limits{MaxRate: 20_000, MaxTotal: 20_000_000, MaxDuration: time.Hour, MaxInFlight: 1024}
+	return Limits{MaxRate: 20_000, MaxTotal: 20_000_000, MaxDuration: time.Hour, MaxInFlight: 1024, MaxBytes: DefaultMaxBytes}
 }
 
 // Validate reports every field that is wrong.

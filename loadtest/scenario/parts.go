@@ -154,6 +154,37 @@ func (p Plan) MaxRate() float64 {
 	return sum
 }
 
+// MaxBytes is what a run of the whole plan may receive and send.
+func (p Plan) MaxBytes() uint64 {
+	if own := uint64(max(0, p.spec.Limits.MaxBytes)); own > 0 {
+		return min(own, p.limits.Bytes())
+	}
+	return p.limits.Bytes()
+}
+
+// bodies is how many bytes of bodies the plan will send for certain; those with
+// templates are as long as their data.
+func (p Plan) bodies() uint64 {
+	total := 0.0
+	for _, s := range p.Scenarios {
+		moments := float64(s.Stages.Total())
+		if s.Share > 0 {
+			moments = s.Share * float64(p.Stages.Total())
+		}
+		length := 0
+		for _, r := range s.unit.Requests {
+			if text, static := r.Body.Static(); static {
+				length += len(text)
+			}
+		}
+		if !s.unit.Steps {
+			moments /= float64(len(s.unit.Requests))
+		}
+		total += moments * float64(length)
+	}
+	return uint64(total)
+}
+
 // Pacer is the plan's source of planned times, for one run. The seed matters to
 // Poisson arrivals alone.
 func (p Plan) Pacer(seed uint64) vegeta.Pacer {
@@ -191,6 +222,9 @@ func (p Plan) within(l Limits) error {
 	}
 	if d := p.Duration(); d > l.MaxDuration {
 		above("stages", "%v is above the cap of %v", d, l.MaxDuration)
+	}
+	if n := p.bodies(); n > p.MaxBytes() {
+		above("stages", "bodies of %d bytes are above the cap of %d received and sent", n, p.MaxBytes())
 	}
 	if p.Workers > l.MaxInFlight {
 		above("workers", "%d is above the cap of %d in flight", p.Workers, l.MaxInFlight)

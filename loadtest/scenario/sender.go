@@ -14,10 +14,10 @@ import (
 
 // Sender is what sends the plan's requests, or one generator's share of them, for one
 // run. Services of gRPC are asked for their schema now, where the scenario does not
-// have it.
-func (p Plan) Sender(ctx context.Context, run string, seed uint64, share attack.Share) (attack.Sender, error) {
+// have it. What goes over its connections is counted by the meter; nil: by none.
+func (p Plan) Sender(ctx context.Context, run string, seed uint64, share attack.Share, m *attack.Meter) (attack.Sender, error) {
 	c := flow.Config{
-		Run: run, Seed: seed, Share: share, Workers: p.Workers, Timeout: p.Timeout, HTTP2: p.spec.HTTP2,
+		Run: run, Seed: seed, Share: share, Meter: m, Workers: p.Workers, Timeout: p.Timeout, HTTP2: p.spec.HTTP2,
 		MaxBody: p.limits.maxBody(), MaxAnswer: p.spec.MaxAnswer, Allow: p.limits.Allows,
 	}
 	if c.MaxAnswer == 0 {

@@ -68,6 +68,25 @@ func TestRowsGoByTenant(t *testing.T) {
 			t.Errorf("%s has %v, want %v", table, got, want)
 		}
 	}
+	t.Run("results of stress tests", func(t *testing.T) {
+		kept := func(days int) {
+			cfg.LoadRunDays = days
+			if _, err := schema.MigrateAs(ctx, e.Options(), cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept(1000)
+		if err := c.Exec(ctx, `INSERT INTO load_runs (run, started, ended) SELECT toString(number), ended, now() - toIntervalDay(number * 100) AS ended FROM numbers(9)`); err != nil {
+			t.Fatal(err)
+		}
+		kept(0) // a year: those that are there go, too
+		var n uint64
+		if !within(30*time.Second, func() bool {
+			return c.QueryRow(ctx, "SELECT count() FROM load_runs").Scan(&n) == nil && n == 4
+		}) {
+			t.Errorf("%d results are left, want 4", n)
+		}
+	})
 	t.Run("back to the default", func(t *testing.T) {
 		if r, err := schema.Migrate(ctx, e.Options()); err != nil || len(r.Kept) == 0 {
 			t.Fatalf("%q and %v", r.Kept, err)

@@ -147,18 +147,18 @@ func (f *fleet) eventually(what string, yes func() bool) {
 	}
 }
 
-// command runs kongdao beside the test; wait gives its exit code and standard error.
-func (f *fleet) command(args ...string) (wait func() (code int, stderr string)) {
-	var errOut bytes.Buffer
+// command runs kongdao beside the test; wait gives its exit code and what it printed.
+func (f *fleet) command(args ...string) (wait func() (code int, said string)) {
+	var out, errOut bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		ended <- cli.Main(context.Background(), "dev", append(args, "--data", f.dir), strings.NewReader(""), io.Discard, &errOut)
+		ended <- cli.Main(context.Background(), "dev", append(args, "--data", f.dir), strings.NewReader(""), &out, &errOut)
 	}()
 	return func() (int, string) {
 		f.t.Helper()
 		select {
 		case code := <-ended:
-			return code, errOut.String()
+			return code, out.String() + errOut.String()
 		case <-time.After(60 * time.Second):
 			f.t.Fatalf("kongdao %s goes on", strings.Join(args, " "))
 		}

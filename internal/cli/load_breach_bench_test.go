@@ -57,10 +57,10 @@ func (f *fleet) breach(file string) time.Duration {
 	}
 	began := time.Now()
 	f.failing.Store(true)
-	code, stderr := wait()
+	code, said := wait()
 	f.failing.Store(false)
-	if code != 3 || !strings.Contains(stderr, "sent ") {
-		f.t.Fatalf("exit code %d\n%s", code, stderr)
+	if code != 3 || !strings.Contains(said, "production: feed: ") {
+		f.t.Fatalf("exit code %d\n%s", code, said)
 	}
 	// What has failed must have left the window before the next test begins.
 	ordinary := func() int64 { return f.pods[0].ordinary.Load() + f.pods[1].ordinary.Load() }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (s *Scenario) check(r *report) {
@@ -20,6 +21,12 @@ func (s *Scenario) check(r *report) {
 	}
 	if x.MaxAnswer < 0 || x.MaxAnswer > 1<<30 {
 		r.add("spec.maxAnswer", "is %d, want bytes from 0 to %d", x.MaxAnswer, 1<<30)
+	}
+	if x.Canary.Off && x.Canary.Phase > 0 {
+		r.add("spec.canary.off", "stands beside phase, want one of them")
+	}
+	if x.Canary.Phase > Duration(5*time.Minute) {
+		r.add("spec.canary.phase", "is %s, want a duration of 5m at most", x.Canary.Phase)
 	}
 	r.arrivals("spec.arrivals", x.Arrivals)
 	r.thresholds("spec.thresholds", x.Thresholds)

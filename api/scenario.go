@@ -26,12 +26,20 @@ type ScenarioSpec struct {
 	HTTP2      bool            `yaml:"http2" json:"http2,omitempty"`                                           // HTTP/2 alone, also without TLS, for all targets; default: HTTP/1.1
 	TLS        ScenarioTLS     `yaml:"tls" json:"tls,omitzero"`                                                // which certificates are trusted
 	Limits     ScenarioLimits  `yaml:"limits" json:"limits,omitzero"`                                          // caps of its own, below those of loadtest in kongdao.yaml
+	Canary     ScenarioCanary  `yaml:"canary" json:"canary,omitzero"`                                          // a first phase at a hundredth of the peak rate
 	MaxAnswer  int             `yaml:"maxAnswer" json:"maxAnswer,omitempty" want:"bytes from 0 to 1073741824"` // bytes of an answer's body; more is a failure; 0: 32 MiB
 }
 
 // ScenarioLimits end a run that is about to do more.
 type ScenarioLimits struct {
 	MaxBytes Size `yaml:"maxBytes" json:"maxBytes,omitempty"` // received and sent over all connections, headers included; 0: loadtest.maxBytes
+}
+
+// ScenarioCanary is the phase in which a run tries out whether its target answers well
+// before it begins. Without it: 5 s where a target is another machine.
+type ScenarioCanary struct {
+	Phase Duration `yaml:"phase" json:"phase,omitempty"` // how long
+	Off   bool     `yaml:"off" json:"off,omitempty"`     // there is none
 }
 
 // SubScenario is one of several scenarios that run at once: with stages a plan of

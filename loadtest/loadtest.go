@@ -64,7 +64,11 @@ type Options struct {
 	Progress func(attack.Progress)                // once a second
 	Results  io.Writer                            // single results in vegeta's gob encoding; nil: none
 	Share    attack.Share                         // of the plan, for one of several generators; see Measure
-	Begin    time.Time                            // not before; zero: at once
+	// Canary is how long the plan is tried out before the run, at a hundredth of its
+	// highest rate: a target that does not answer well then is spared the run. 0: not at
+	// all; see CanaryAuto.
+	Canary time.Duration
+	Begin  time.Time // not before; zero: at once
 }
 
 // NewRunID is a fresh id for a run.
@@ -85,12 +89,24 @@ func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, 
 	if err != nil {
 		return report.Result{}, err
 	}
-	stats, err := carryOut(ctx, plan, o)
+	var seen *report.Canary
+	meter := attack.NewMeter(o.Share.Bytes(plan.MaxBytes()))
+	if d := canaryPhase(plan, o); d > 0 {
+		t, err := try(ctx, plan, o, d, meter)
+		if err != nil {
+			return report.Result{}, err
+		}
+		var refused *report.Result
+		if seen, refused = judge(plan, o, d, []Tried{t}); refused != nil {
+			return *refused, nil
+		}
+	}
+	stats, err := carryOut(ctx, plan, o, meter)
 	if err != nil {
 		return report.Result{}, err
 	}
 	r := summarise(plan, stats)
-	r.Run, r.Scenario = o.Run, o.Name
+	r.Run, r.Scenario, r.Canary = o.Run, o.Name, seen
 	return r, nil
 }
 
@@ -111,19 +127,19 @@ func prepare(spec api.ScenarioSpec, o Options) (scenario.Plan, Options, error) {
 	return plan, o, nil
 }
 
-func carryOut(ctx context.Context, plan scenario.Plan, o Options) (attack.Stats, error) {
+func carryOut(ctx context.Context, plan scenario.Plan, o Options, m *attack.Meter) (attack.Stats, error) {
 	results := newWriter(o.Results)
-	stats, err := start(ctx, plan, o, results)
+	stats, err := start(ctx, plan, o, m, results)
 	if err = errors.Join(err, results.flush()); err != nil {
 		return stats, fmt.Errorf("load test %s: %w", o.Run, err)
 	}
 	return stats, nil
 }
 
-func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (attack.Stats, error) {
+func start(ctx context.Context, p scenario.Plan, o Options, m *attack.Meter, results *writer) (attack.Stats, error) {
 	c := attack.DefaultConfig()
 	c.Run, c.Workers, c.Timeout, c.Duration, c.Series = o.Run, max(1, o.Share.Part(p.Workers)), p.Timeout, p.Duration(), len(p.Series)
-	c.LateAfter = MaxLag
+	c.LateAfter, c.Meter = MaxLag, m
 	pacer := o.Pacer
 	if pacer == nil {
 		pacer = p.Pacer(o.Seed)
@@ -135,7 +151,6 @@ func start(ctx context.Context, p scenario.Plan, o Options, results *writer) (at
 	if o.Results != nil {
 		hooks.Result = results.write
 	}
-	c.Meter = attack.NewMeter(o.Share.Bytes(p.MaxBytes()))
 	sender, err := p.Sender(ctx, o.Run, o.Seed, o.Share, c.Meter)
 	if err != nil {
 		return attack.Stats{}, err

@@ -24,7 +24,7 @@ func Measure(ctx context.Context, spec api.ScenarioSpec, o Options) (attack.Stat
 	if err != nil {
 		return attack.Stats{}, err
 	}
-	return carryOut(ctx, plan, o)
+	return carryOut(ctx, plan, o, attack.NewMeter(o.Share.Bytes(plan.MaxBytes())))
 }
 
 // Part is what one generator measured.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ func (e *env) loadRunCommand() *cobra.Command {
 	var also outputs
 	var keep bool
 	var share crewFlags
+	var canary time.Duration
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "carry out a stress test",
@@ -43,9 +45,14 @@ While a system runs on the data directory it watches production for the test: wh
 an objective of a function breaks, by calls that are not the test's, or on kongdao
 load stop, the generator is silent within a second and the run is invalid.
 
+Where a target is another machine a first phase of 5 s at a hundredth of the peak
+rate, one request a second at least, goes before the run (--canary-phase, or canary
+of the scenario): when none of its requests is answered well, or a threshold is
+broken already beyond chance, the run does not begin.
+
 Exit code 0 when the run is valid and keeps its thresholds, 1 when a threshold
-is broken, 2 when the scenario is wrong, 3 when the generator itself was the
-limit, so that the run says nothing about the target.`,
+is broken, 2 when the scenario is wrong, 3 when the run says nothing about the
+target: the generator itself was the limit, it was stopped, or it did not begin.`,
 		Example: "  kongdao load run feed-300.yaml\n  kongdao load run feed-300.yaml -o json --results feed.gob && vegeta report feed.gob",
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +64,7 @@ limit, so that the run says nothing about the target.`,
 			if err != nil {
 				return err
 			}
-			r, err := e.runScenario(cmd.Context(), s, results, limits, share)
+			r, err := e.runScenario(cmd.Context(), s, results, limits, canaryPhase(cmd, canary), share)
 			if err != nil {
 				return err
 			}
@@ -77,7 +84,18 @@ limit, so that the run says nothing about the target.`,
 	cmd.Flags().StringVar(&results, "results", "", "write every single result to this file, in vegeta's encoding")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "hosts, host:port or CIDRs that may be targets besides this machine")
 	maxBytesFlag(cmd)
+	cmd.Flags().DurationVar(&canary, canaryName, 0, "first phase at a hundredth of the peak rate, 0: none (default: the scenario's, or 5s where a target is another machine)")
 	return cmd
+}
+
+const canaryName = "canary-phase"
+
+// canaryPhase is what the flag says, if it was given.
+func canaryPhase(cmd *cobra.Command, given time.Duration) time.Duration {
+	if !cmd.Flags().Changed(canaryName) {
+		return loadtest.CanaryAuto
+	}
+	return max(0, given)
 }
 
 func readScenario(file string) (*api.Scenario, error) {
@@ -108,12 +126,12 @@ func (e *env) limits(cmd *cobra.Command, file string, allow []string) (scenario.
 	return l, nil
 }
 
-func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits, share crewFlags) (r report.Result, err error) {
+func (e *env) runScenario(ctx context.Context, s *api.Scenario, results string, limits scenario.Limits, canary time.Duration, share crewFlags) (r report.Result, err error) {
 	view := e.newLiveView(s.Name)
 	defer view.end()
-	o := loadtest.Options{Name: s.Name, Limits: limits, Files: filesOf(s), Progress: view.show}
-	if results != "" && share.agents > 0 {
-		return r, invalid(errors.New("--results: single results stay with the agents; the result has the merged histogram and every interval"))
+	o := loadtest.Options{Name: s.Name, Limits: limits, Files: filesOf(s), Progress: view.show, Canary: canary}
+	if d, err := loadtest.CanaryPhase(s.Spec, o); err == nil && d > 0 {
+		fmt.Fprintf(e.err, "%v first at a hundredth of the rate: the run begins if that is answered well\n", d)
 	}
 	if results != "" {
 		f, err := os.Create(results)

@@ -79,20 +79,25 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() // again
 	l := newLine(conn)
-	unblock := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) }) // ends waiting for a run
-	defer unblock()
-	if err := a.greet(l); err != nil {
+	unblock := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	err = a.greet(l)
+	if !unblock() {
+		return ctx.Err()
+	}
+	if err != nil {
 		return fmt.Errorf("join %s: %w", a.config.Coordinator, err)
 	}
 	a.log.Info("joined", "coordinator", a.config.Coordinator, "as", a.config.Name)
-	j, begin, err := a.await(ctx, l)
+	in := l.open(a.config.Dead)
+	defer in.close()
+	defer conn.Close()
+	j, begin, err := a.await(ctx, l, in)
 	if err != nil {
 		return cmp.Or(ctx.Err(), fmt.Errorf("wait for the run: %w", err))
 	}
-	unblock()
-	return a.carryOut(ctx, l, j, begin)
+	return a.carryOut(ctx, l, in, j, begin)
 }
 
 // dial tries again until the coordinator is there.
@@ -143,19 +148,25 @@ func (a *Agent) greet(l *line) error {
 
 // await answers what is asked until the run begins. Others may take long to join, so
 // only the connection's end ends it.
-func (a *Agent) await(ctx context.Context, l *line) (j *job, begin time.Time, err error) {
+func (a *Agent) await(ctx context.Context, l *line, in *inbox) (j *job, begin time.Time, err error) {
 	for {
-		m, err := l.receive(a.config.Dead, maxMessage)
-		switch {
-		case err != nil:
-			return nil, begin, err
-		case ctx.Err() != nil:
+		var m message
+		var ok bool
+		select {
+		case m, ok = <-in.messages:
+		case <-ctx.Done():
 			return nil, begin, ctx.Err()
+		}
+		switch {
+		case !ok:
+			return nil, begin, in.err
 		case m.Ask:
 			err = l.send(message{Clock: a.config.Clock().UnixNano()})
 		case m.Job != nil:
 			j = m.Job
 			err = a.accept(l, j)
+		case m.Try > 0 && j != nil:
+			err = a.try(ctx, l, in, j, m.Try)
 		case m.Begin != 0 && j != nil:
 			return j, time.Now().Add(time.Duration(m.Begin - a.config.Clock().UnixNano())), nil
 		case m.Stop:
@@ -185,30 +196,36 @@ func (a *Agent) options(j *job) loadtest.Options {
 	return loadtest.Options{Name: j.Name, Run: j.Run, Seed: j.Seed, Share: j.Share, Limits: l, Files: a.config.Files}
 }
 
-// carryOut sends the share. It stops when the coordinator says so or is gone.
-func (a *Agent) carryOut(ctx context.Context, l *line, j *job, begin time.Time) error {
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	heard := make(chan struct{})
-	go func() {
-		defer close(heard)
-		defer stop()
-		for {
-			m, err := l.receive(a.config.Dead, maxMessage)
-			if err != nil || m.Stop {
-				return
-			}
-		}
-	}()
+// signs are the options of a share, with a sign of life each second.
+func (a *Agent) signs(l *line, j *job) loadtest.Options {
 	o := a.options(j)
-	o.Begin = begin
 	o.Progress = func(p attack.Progress) {
-		_ = l.send(message{Progress: &p}) // its end shows in receive
+		_ = l.send(message{Progress: &p}) // its end shows in the inbox
 		if a.config.Progress != nil {
 			a.config.Progress(p)
 		}
 	}
+	return o
+}
+
+// carryOut sends the share. It stops when the coordinator says so or is gone.
+func (a *Agent) carryOut(ctx context.Context, l *line, in *inbox, j *job, begin time.Time) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	o := a.signs(l, j)
+	o.Begin = begin
+	var single *os.File
+	if j.Results {
+		var err error
+		if single, err = unnamed(); err != nil {
+			return errors.Join(err, l.send(message{Done: &outcome{Error: err.Error()}}))
+		}
+		defer single.Close()
+		o.Results = single
+	}
+	end := in.obey(stop)
 	measured, err := loadtest.Measure(running, j.Spec, o)
+	end()
 	done := &outcome{}
 	if err != nil {
 		done.Error = err.Error()
@@ -216,8 +233,9 @@ func (a *Agent) carryOut(ctx context.Context, l *line, j *job, begin time.Time) 
 		done.Error = err.Error()
 	}
 	sent := l.send(message{Done: done})
-	_ = l.conn.SetReadDeadline(time.Now()) // ends the listener
-	<-heard
+	if sent == nil && single != nil && done.Error == "" {
+		sent = l.sendResults(single)
+	}
 	if sent != nil {
 		return fmt.Errorf("report run %s: %w", j.Run, sent)
 	}

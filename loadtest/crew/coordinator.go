@@ -1,12 +1,14 @@
 package crew
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -109,9 +111,16 @@ func (c *Coordinator) Run(ctx context.Context, spec api.ScenarioSpec, o loadtest
 	if err := c.assign(members, spec, o); err != nil {
 		return report.Result{}, err
 	}
+	seen, refused, err := c.firstPhase(ctx, members, spec, o)
+	if err != nil || refused != nil {
+		for _, m := range members {
+			_ = m.send(message{Stop: true}) // those that are there hear it
+		}
+		return *cmp.Or(refused, &report.Result{}), err
+	}
 	begin := time.Now().Add(c.config.Lead)
 	r := &running{
-		coordinator: c, members: members, began: begin, ended: make(chan struct{}),
+		coordinator: c, members: members, began: begin, ended: make(chan struct{}), singles: o.Results != nil, results: map[*member]*os.File{},
 		progress: map[*member]attack.Progress{}, parts: map[*member]loadtest.Part{},
 	}
 	for _, m := range members {
@@ -120,7 +129,24 @@ func (c *Coordinator) Run(ctx context.Context, spec api.ScenarioSpec, o loadtest
 		}
 	}
 	parts, lost := r.wait(ctx, o.Progress)
-	return loadtest.Join(spec, o, parts, lost)
+	defer r.closeResults()
+	if o.Results != nil {
+		if err := r.mergeResults(o.Results); err != nil {
+			lost = append(lost, err.Error())
+		}
+	}
+	joined, err := loadtest.Join(spec, o, parts, lost)
+	joined.Canary = seen
+	return joined, err
+}
+
+// firstPhase is none where none is wanted.
+func (c *Coordinator) firstPhase(ctx context.Context, members []*member, spec api.ScenarioSpec, o loadtest.Options) (*report.Canary, *report.Result, error) {
+	d, err := loadtest.CanaryPhase(spec, o)
+	if err != nil || d <= 0 {
+		return nil, nil, err
+	}
+	return c.try(ctx, members, spec, o, d)
 }
 
 // assign gives every agent its share and waits until all are ready.
@@ -130,7 +156,7 @@ func (c *Coordinator) assign(members []*member, spec api.ScenarioSpec, o loadtes
 	for i, m := range members {
 		all.Go(func() {
 			share := attack.Share{Index: i, Of: len(members)}
-			err := m.send(message{Job: &job{Run: o.Run, Name: o.Name, Spec: spec, Seed: o.Seed, Share: share, MaxBytes: o.Limits.Bytes()}})
+			err := m.send(message{Job: &job{Run: o.Run, Name: o.Name, Spec: spec, Seed: o.Seed, Share: share, MaxBytes: o.Limits.Bytes(), Results: o.Results != nil}})
 			if err == nil {
 				_, err = m.receive(c.config.Dead, maxMessage) // "ready"
 			}

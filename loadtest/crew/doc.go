@@ -38,6 +38,11 @@ type message struct {
 	Stop     bool             `json:"stop,omitempty"`
 	Progress *attack.Progress `json:"progress,omitempty"` // once a second, from the agent
 	Done     *outcome         `json:"done,omitempty"`
+	Try      time.Duration    `json:"try,omitempty"` // the first phase, nanoseconds
+	Tried    *outcome         `json:"tried,omitempty"`
+	// Single results follow an agent's Done, when the job asks for them.
+	Results    []byte `json:"results,omitempty"`
+	ResultsEnd bool   `json:"results_end,omitempty"`
 }
 
 type hello struct {
@@ -55,12 +60,14 @@ type job struct {
 	Share attack.Share     `json:"share"`
 	// MaxBytes is what all agents together may receive and send; 0: as the agent's own.
 	MaxBytes uint64 `json:"max_bytes,omitempty"`
+	Results  bool   `json:"results,omitempty"` // single ones are wanted
 }
 
 // outcome is what an agent measured.
 type outcome struct {
-	Stats stats  `json:"stats"`
-	Error string `json:"error,omitempty"`
+	Stats stats    `json:"stats"`
+	Error string   `json:"error,omitempty"`
+	Said  []string `json:"said,omitempty"` // errors of the first phase, as texts
 }
 
 // stats are attack.Stats with histograms as text.

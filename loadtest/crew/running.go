@@ -1,11 +1,16 @@
 package crew
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"sync"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/kongdao/kongdao/loadtest"
 	"github.com/kongdao/kongdao/loadtest/attack"
@@ -24,6 +29,8 @@ type running struct {
 	progress map[*member]attack.Progress
 	parts    map[*member]loadtest.Part
 	lost     []string
+	singles  bool // results are wanted
+	results  map[*member]*os.File
 }
 
 // stopGrace is how long agents may take to report once they were told to stop:
@@ -72,20 +79,23 @@ func (r *running) listen(m *member) {
 			r.progress[m] = *got.Progress
 			r.mu.Unlock()
 		case got.Done != nil:
-			r.finish(m, *got.Done)
+			if r.finish(m, *got.Done) && r.singles {
+				r.gather(m)
+			}
 			return
 		}
 	}
 }
 
-func (r *running) finish(m *member, o outcome) {
+// finish tells whether the agent has measured.
+func (r *running) finish(m *member, o outcome) bool {
 	s, err := o.Stats.decode()
 	if o.Error != "" {
 		err = errors.New(o.Error)
 	}
 	if err != nil {
 		r.lose(m, err)
-		return
+		return false
 	}
 	s.Began = s.Began.Add(-m.offset)
 	r.mu.Lock()
@@ -95,6 +105,36 @@ func (r *running) finish(m *member, o outcome) {
 	r.mu.Unlock()
 	if s.Stopped == attack.StopCaller || s.Stopped == attack.StopBytes {
 		r.stop() // whoever stopped one stopped all
+	}
+	return true
+}
+
+// gather takes an agent's single results. Without them the file would look whole.
+func (r *running) gather(m *member) {
+	f, err := m.receiveResults(r.coordinator.config.Dead)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.lost = append(r.lost, fmt.Sprintf("the single results of agent %s are not complete: %v", m.name, err))
+		return
+	}
+	r.results[m] = f
+}
+
+// mergeResults is for when all agents have ended.
+func (r *running) mergeResults(to io.Writer) error {
+	var all []*results
+	for i, m := range r.members {
+		if f := r.results[m]; f != nil {
+			all = append(all, &results{share: attack.Share{Index: i, Of: len(r.members)}, ahead: m.offset, decode: vegeta.NewDecoder(bufio.NewReaderSize(f, 1<<16))})
+		}
+	}
+	return merge(to, all)
+}
+
+func (r *running) closeResults() {
+	for _, f := range r.results {
+		_ = f.Close() // it has no name, and was read
 	}
 }
 
@@ -125,12 +165,25 @@ func (r *running) stop() {
 		select {
 		case <-r.ended:
 		case <-time.After(stopGrace):
-			for _, m := range r.members {
-				_ = m.conn.Close()
-			}
+			r.hangUp(func(m *member) bool { _, reported := r.parts[m]; return !reported })
+		}
+		select {
+		case <-r.ended:
+		case <-time.After(resultsGrace):
+			r.hangUp(func(*member) bool { return true })
 		}
 	}()
 	telling.Wait()
+}
+
+func (r *running) hangUp(on func(*member) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		if on(m) {
+			_ = m.conn.Close()
+		}
+	}
 }
 
 // show sums up what the agents said last, once a second.

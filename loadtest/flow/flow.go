@@ -56,6 +56,8 @@ type Config struct {
 	MaxAnswer int // bytes of an answer's body
 	Allow     func(hostport string) bool
 	Feeds     []*feed.Feed // in the order of the scope's
+	First     uint64       // number of the first iteration
+	FirstRows []uint64     // number of the first row of each data file; nil: 0
 }
 
 // Flow is a sender for one run.
@@ -84,6 +86,9 @@ func New(ctx context.Context, c Config, streams [][]Unit) (*Flow, error) {
 	f := &Flow{config: c, rows: make([]uint64, len(c.Feeds)), http: newHTTP(c), lean: newLean(c), ws: newWebsocket(c), grpc: newGRPC(c)}
 	for i := range f.rows {
 		f.rows[i] = uint64(c.Share.Index)
+		if c.FirstRows != nil {
+			f.rows[i] += c.FirstRows[i]
+		}
 	}
 	for _, s := range streams {
 		var units []*unit
@@ -161,7 +166,7 @@ func (f *Flow) Take(it *attack.Iteration) error {
 		s.step = u.turn
 		u.turn = (u.turn + 1) % len(u.Requests)
 	}
-	s.values.Seq = it.Seq*uint64(max(1, f.config.Share.Of)) + uint64(f.config.Share.Index)
+	s.values.Seq = f.config.First + it.Seq*uint64(max(1, f.config.Share.Of)) + uint64(f.config.Share.Index)
 	s.values.Now = time.Now()
 	s.values.Seed(f.config.Seed)
 	return f.takeRows(s)

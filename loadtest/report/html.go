@@ -19,7 +19,8 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ms": ms, "percent": func(x float64) string { return fmt.Sprintf("%.4g %%", 100*x) }, "counts": func(m map[int]uint64) string { return counts(m) },
-	"errors": func(m map[string]uint64) string { return counts(m) },
+	"stopped": stoppedBy,
+	"errors":  func(m map[string]uint64) string { return counts(m) },
 	"bounds": func(b Bounds) string {
 		if b.Effective == 0 {
 			return ""

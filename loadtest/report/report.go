@@ -40,6 +40,7 @@ type Result struct {
 	Thresholds     []ThresholdOutcome `json:"thresholds"`
 	Parts          []Part             `json:"parts,omitempty"` // each kind of request, when there are several
 	Confidence     Confidence         `json:"latency_confidence"`
+	Canary         *Canary            `json:"canary,omitempty"` // the phase before the run; nil: there was none
 	Agents         []Agent            `json:"agents,omitempty"` // when several generators shared the run
 	Intervals      []Interval         `json:"intervals,omitempty"`
 	Histogram      string             `json:"histogram,omitempty"` // of latencies in microseconds, as HdrHistogram encodes it (V2, compressed, base64)
@@ -129,6 +130,7 @@ func (r Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("run", "%s", strings.TrimSpace(r.Run+" "+r.Scenario))
+	r.writeCanary(row)
 	row("rate", "%.1f/s of %.1f/s offered, for %.1f s", r.AchievedRate, r.OfferedRate, r.Seconds)
 	row("requests", "%d sent, %d late, %d dropped, %d canceled", r.Sent, r.Late, r.Dropped, r.Canceled)
 	row("latency", "mean %s  p50 %s  p90 %s  p99 %s  max %s", ms(r.Latency.Mean), ms(r.Latency.P50),

@@ -36,6 +36,9 @@ func (p Plan) WriteText(w io.Writer) error {
 	}
 	row("requests", "%s%d in %v, at most %g/s of %g/s allowed", about, p.Total(), p.Duration(), round(p.MaxRate()), p.limits.MaxRate)
 	row("in flight", "%d at most, %v each", p.Workers, p.Timeout)
+	if d := p.CanaryPhase(); d > 0 {
+		row("first", "%v at %.4g/s", d, p.Canary(d, 1).Rate)
+	}
 	row("bytes", "%v at most, received and sent", api.Size(p.MaxBytes()))
 	row("hosts", "%s", strings.Join(p.Hosts(), ", "))
 	for i, name := range p.scope.Feeds() {

@@ -16,6 +16,15 @@ import (
 // run. Services of gRPC are asked for their schema now, where the scenario does not
 // have it. What goes over its connections is counted by the meter; nil: by none.
 func (p Plan) Sender(ctx context.Context, run string, seed uint64, share attack.Share, m *attack.Meter) (attack.Sender, error) {
+	c, err := p.config(run, seed, share, m)
+	if err != nil {
+		return nil, err
+	}
+	return p.flow(ctx, c)
+}
+
+// config opens the data files.
+func (p Plan) config(run string, seed uint64, share attack.Share, m *attack.Meter) (flow.Config, error) {
 	c := flow.Config{
 		Run: run, Seed: seed, Share: share, Meter: m, Workers: p.Workers, Timeout: p.Timeout, HTTP2: p.spec.HTTP2,
 		MaxBody: p.limits.maxBody(), MaxAnswer: p.spec.MaxAnswer, Allow: p.limits.Allows,
@@ -25,11 +34,14 @@ func (p Plan) Sender(ctx context.Context, run string, seed uint64, share attack.
 	}
 	var err error
 	if c.TLS, err = p.tls(); err != nil {
-		return nil, err
+		return c, err
 	}
-	if c.Feeds, err = p.openFeeds(); err != nil {
-		return nil, err
-	}
+	c.Feeds, err = p.openFeeds()
+	return c, err
+}
+
+// flow sends by the plan's streams.
+func (p Plan) flow(ctx context.Context, c flow.Config) (attack.Sender, error) {
 	var streams [][]flow.Unit
 	for _, parts := range p.streams() {
 		var units []flow.Unit

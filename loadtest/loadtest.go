@@ -113,9 +113,9 @@ func Run(ctx context.Context, spec api.ScenarioSpec, o Options) (report.Result, 
 // prepare checks the scenario and fills in defaults.
 func prepare(spec api.ScenarioSpec, o Options) (scenario.Plan, Options, error) {
 	if o.Limits.MaxRate == 0 && o.Limits.MaxTotal == 0 {
-		hosts := o.Limits.Hosts
+		own := o.Limits
 		o.Limits = scenario.DefaultLimits()
-		o.Limits.Hosts = hosts
+		o.Limits.Hosts, o.Limits.MaxBytes = own.Hosts, own.MaxBytes
 	}
 	if o.Run == "" {
 		o.Run = NewRunID()

@@ -26,9 +26,9 @@ func TestAgentsShareBytes(t *testing.T) {
 			f.join(t.Context(), name, func(a *crew.AgentConfig) { a.Limits.MaxBytes = c.own })
 		}
 		o := loadtest.Options{}
+		o.Limits.MaxBytes = c.most
 		spec := api.ScenarioSpec{
 			Targets: []api.Target{{URL: s.URL}}, Stages: []api.Stage{{Rate: 200, Duration: api.Duration(50 * time.Second)}},
-			Limits: api.ScenarioLimits{MaxBytes: api.Size(c.most)},
 		}
 		r := f.run(t.Context(), spec, o)
 		if r.Valid || r.Stopped != "bytes" && r.Stopped != "caller" || !strings.Contains(strings.Join(r.InvalidReasons, "; "), "above the cap of") {

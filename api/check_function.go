@@ -137,6 +137,9 @@ func (c Capacity) check(r *report, at string) {
 	if !(c.Headroom >= 0 && c.Headroom <= 1) {
 		r.add(at+".headroom", "is %v, want a number above 0, up to 1", c.Headroom)
 	}
+	if c.Workers < 0 || c.Workers > 10000 {
+		r.add(at+".workers", "is %d, want a whole number from 0 to 10000", c.Workers)
+	}
 	if !finite(c.Forecast) || c.Forecast < 0 {
 		r.add(at+".forecastQPS", "is %v, want requests a second, 0 or more", c.Forecast)
 	}

@@ -158,7 +158,8 @@ type Capacity struct {
 	PerPodQPS float64   `yaml:"perPodQPS" json:"perPodQPS" want:"requests a second above 0"` // requests a second; 0: not limited
 	Headroom  float64   `yaml:"headroom" json:"headroom" want:"a number above 0, up to 1"`   // share of PerPodQPS that is admitted, in (0,1]; 0: 1
 	Measured  *Measured `yaml:"measured" json:"measured,omitempty"`
-	Forecast  float64   `yaml:"forecastQPS" json:"forecastQPS" want:"requests a second, 0 or more"` // the peak to plan for, requests a second; 0: none
+	Workers   int       `yaml:"workers" json:"workers,omitempty" want:"a whole number from 0 to 10000"` // calls that a pod works on at a time while others wait; 0: not known
+	Forecast  float64   `yaml:"forecastQPS" json:"forecastQPS" want:"requests a second, 0 or more"`     // the peak to plan for, requests a second; 0: none
 }
 
 // Rate is the rate that one ready pod is given, requests a second; 0: not limited.

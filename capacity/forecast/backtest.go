@@ -18,8 +18,13 @@ type Accuracy struct {
 	Coverage float64 `json:"coverage"`
 }
 
-// best is of how many candidates the mean is taken.
-const best = 4
+// The mean is taken of so many candidates of a family at most, the best ones, whose
+// errors are at most so many times those of the best of all: ways of another kind are
+// wrong in another way, and the mean of many is less so than any.
+const (
+	best = 8
+	near = 1.15
+)
 
 // most origins of a back-test.
 const origins = 8
@@ -35,9 +40,10 @@ type trial struct {
 
 // walk is a back-test, oldest origin first.
 type walk struct {
-	trials []trial
-	steps  int
-	alive  []int // candidates that are still tried, the best first
+	trials   []trial
+	steps    int
+	alive    []int // candidates that are still tried, the best first
+	families []family
 }
 
 // race leaves the better half after the second trial and half of those after the
@@ -45,8 +51,23 @@ type walk struct {
 func (w *walk) race() {
 	w.alive = w.ranked()
 	if n := len(w.trials); n == 2 || n == 4 {
-		w.alive = w.alive[:max(min(best, len(w.alive)), (len(w.alive)+1)/2)]
+		w.alive = w.firstOf(func(all int) int { return max(best, (all+1)/2) })
 	}
+}
+
+// firstOf are the first so many of each family in the race.
+func (w *walk) firstOf(most func(all int) int) (first []int) {
+	all, seen := map[family]int{}, map[family]int{}
+	for _, i := range w.alive {
+		all[w.families[i]]++
+	}
+	for _, i := range w.alive {
+		f := w.families[i]
+		if seen[f]++; seen[f] <= most(all[f]) {
+			first = append(first, i)
+		}
+	}
+	return first
 }
 
 // walkThrough repeats the past. It needs two longest seasons before the first
@@ -55,8 +76,8 @@ func walkThrough(values []float64, out []bool, periods []int, steps int, all []c
 	least := cycles*longest(periods) + 1
 	steps = min(steps, max(1, (len(values)-least)/2))
 	w := walk{steps: steps}
-	for i := range all {
-		w.alive = append(w.alive, i)
+	for i, c := range all {
+		w.alive, w.families = append(w.alive, i), append(w.families, c.family())
 	}
 	apartBy := max(1, min(steps, (len(values)-least-steps)/(origins-1)))
 	if apartBy < (steps+1)/2 {
@@ -96,11 +117,20 @@ func (w *walk) try(values []float64, out []bool, periods []int, origin int, all 
 
 // predictions are those of some candidates; a way of taking apart is done once.
 func predictions(values []float64, out []bool, periods []int, steps int, all []candidate, which []int) [][]float64 {
-	fits := map[apart]fit{}
+	fits, begins := map[apart]fit{}, map[bool]begun{}
 	by := make([][]float64, len(all))
 	for _, i := range which {
 		c := all[i]
-		if !c.model {
+		switch c.family() {
+		case smoothed:
+			b, done := begins[c.smooth.logs]
+			if !done {
+				b = begin(values, out, periods, c.smooth.logs)
+				begins[c.smooth.logs] = b
+			}
+			by[i] = c.smooth.follow(b, steps)
+			continue
+		case seasonalNaive:
 			by[i] = naive(values, longest(periods), steps)
 			continue
 		}
@@ -123,12 +153,10 @@ func longest(periods []int) int {
 }
 
 // ranked are the candidates in the race by their error in all trials so far.
-func (w walk) ranked() []int {
+func (w *walk) ranked() []int {
 	total := map[int]float64{}
 	for _, i := range w.alive {
-		for _, t := range w.trials {
-			total[i] += t.errs[i]
-		}
+		total[i] = w.total(i)
 	}
 	order := slices.Clone(w.alive)
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(total[a], total[b]) })
@@ -136,11 +164,20 @@ func (w walk) ranked() []int {
 }
 
 // chosen are the candidates whose mean is the forecast.
-func (w walk) chosen() []int {
+func (w *walk) chosen() []int {
 	if len(w.trials) == 0 {
 		return w.alive[:1]
 	}
-	return w.alive[:min(best, len(w.alive))]
+	most := near * w.total(w.alive[0])
+	return slices.DeleteFunc(w.firstOf(func(int) int { return best }), func(i int) bool { return w.total(i) > most })
+}
+
+// total is a candidate's error in all trials so far.
+func (w *walk) total(i int) (sum float64) {
+	for _, t := range w.trials {
+		sum += t.errs[i]
+	}
+	return sum
 }
 
 // average is the mean of some forecasts.

@@ -22,9 +22,26 @@
 // The forecast is S of the last cycles on a level and a slope, which go on from the
 // end of z − ΣS; the slope dies away, or stays, or is none. How far seasons and level
 // look back, whether logarithms are taken and what becomes of the slope are not known
-// beforehand: each combination is one candidate, the seasonal naive forecast (the
-// value of one season ago) is another, and the mean of those that were best in the
-// past is the answer.
+// beforehand: each combination is one candidate.
+//
+// Another family of candidates follows the series step by step, exponential smoothing
+// for two seasons with an autoregressive error (Taylor 2003, JORS 54):
+//
+//	d(t) = z(t) − L − Σ S_p(t mod p)
+//	L   += α·d(t)      S_p(t mod p) += γ_p·d(t)
+//	forecast of h steps ahead: L + Σ S_p(t+h mod p) + φ^h·d(t)
+//
+//	where  L       level
+//	       α, γ_p  what it and each season take of an error
+//	       φ       how much of an error is still there a step later
+//
+// What of d(t) was not to be expected is cut at four times its usual size, so that an
+// accident is not learned; errors that stay for a whole season move the level. The third
+// family is the seasonal naive forecast, the value of one season ago. The mean of those
+// that were best in the past, of each family, is the answer.
+//
+// Seasons go by the clocks of a place, if one is given: where clocks are changed the
+// series is first moved to what they show.
 //
 // # Error
 //

@@ -13,6 +13,7 @@ type Options struct {
 	Horizon time.Duration // how far; 0: as long as a week
 	Seasons []Season      // shortest first; nil: a day and a week
 	Events  []Event
+	Zone    *time.Location // whose clocks seasons follow; nil: UTC
 }
 
 // Season is a period with a name.
@@ -59,6 +60,9 @@ func Make(s Series, o Options) (Forecast, error) {
 		o.Horizon = 7 * 24 * time.Hour
 	}
 	s = s.tidy()
+	if s.changes(o.Zone, int(o.Horizon/s.Step)) {
+		return makeByClock(s, o)
+	}
 	f := Forecast{Start: s.End(), Step: s.Step, Seasons: []string{}, Events: []Effect{}, Notes: []string{}}
 	periods, err := f.periods(s, o.Seasons)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 // candidate is one way to go on from a series. The zero value is the seasonal naive
 // forecast.
 type candidate struct {
+	smooth smoothing // or, when that is none:
 	apart
 	level float64 // half-life of the level, in longest seasons
 	slope float64 // what is left of the slope after a longest season
@@ -23,12 +24,12 @@ type apart struct {
 // candidates are all that are tried, the one to begin with first.
 func candidates() []candidate {
 	const a, day, hours = 1, 1.0 / 7, 1.0 / 56 // half-lives of a level: a week, a day, three hours
-	all := []candidate{{apart{true, 8, 8, true}, day, 0.5}}
+	all := []candidate{{apart: apart{true, 8, 8, true}, level: day, slope: 0.5}}
 	for _, logs := range []bool{true, false} {
 		for _, memory := range [][2]float64{{2, 2}, {8, 8}, {0, 0}, {8, 1}} {
 			for _, level := range []float64{a, day, hours} {
 				for _, slope := range []float64{0, 0.5, 1} {
-					c := candidate{apart{logs, memory[0], memory[1], true}, level, slope}
+					c := candidate{apart: apart{logs, memory[0], memory[1], true}, level: level, slope: slope}
 					if c != all[0] {
 						all = append(all, c)
 					}
@@ -36,7 +37,27 @@ func candidates() []candidate {
 			}
 		}
 	}
+	all = append(all, smoothings()...)
 	return append(all, candidate{})
+}
+
+// family is of candidates that are alike.
+type family int
+
+const (
+	seasonalNaive family = iota
+	smoothed
+	takenApart
+)
+
+func (c candidate) family() family {
+	switch {
+	case c.smooth != smoothing{}:
+		return smoothed
+	case c.model:
+		return takenApart
+	}
+	return seasonalNaive
 }
 
 // scale turns rates into what is taken apart, and back.
@@ -87,7 +108,11 @@ type fit struct {
 
 // fitTo takes a series apart; out marks steps that do not count.
 func fitTo(values []float64, out []bool, periods []int, how apart) fit {
-	f := fit{scale: scaleOf(values, how.logs), z: make([]float64, len(values)), flat: make([]float64, len(values))}
+	return fitIn(scaleOf(values, how.logs), values, out, periods, how)
+}
+
+func fitIn(s scale, values []float64, out []bool, periods []int, how apart) fit {
+	f := fit{scale: s, z: make([]float64, len(values)), flat: make([]float64, len(values))}
 	weights := make([]float64, len(values))
 	for t, v := range values {
 		if !math.IsNaN(v) {
@@ -111,7 +136,7 @@ func (f fit) believe(weights []float64) {
 	if len(f.periods) == 0 {
 		return
 	}
-	enough := max(3, f.periods[0]/2)
+	enough := enough(f.periods)
 	for t := 0; t < len(f.weights); t++ {
 		end := t
 		for end < len(f.weights) && (weights[end] == 0 || f.weights[end] < 0.5) {
@@ -123,6 +148,9 @@ func (f fit) believe(weights []float64) {
 		t = end
 	}
 }
+
+// enough is how many steps in a row are a change.
+func enough(periods []int) int { return max(3, periods[0]/2) }
 
 // within is what the fit says of a step of its own series, without events.
 func (f fit) within(t int) float64 { return f.from(f.trend[t] + f.season(t)) }

@@ -38,7 +38,9 @@ const seenUpTo = 1.03
 
 // Fit learns from the past, or returns ErrTooFew. dealers is how many deal calls out to
 // pods in turn, each for itself, as the threads of gateways do; 0: very many.
-func Fit(samples []Sample, dealers int) (Curve, error) {
+// workers is how many calls a pod works on at a time while others wait, where that is
+// known; 0: nobody knows, and whatever agrees with the past is tried.
+func Fit(samples []Sample, dealers, workers int) (Curve, error) {
 	all, err := bins(samples)
 	if err != nil {
 		return Curve{}, err
@@ -50,8 +52,8 @@ func Fit(samples []Sample, dealers int) (Curve, error) {
 		weights = append(weights, b.Calls)
 	}
 	c.seen = monotone(p99, weights)
-	c.models = models(all, dealers)
-	return c, nil
+	c.models, err = models(all, dealers, workers)
+	return c, err
 }
 
 // Highest is the highest rate of one pod that was seen, requests a second; 0 without

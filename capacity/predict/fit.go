@@ -2,6 +2,7 @@ package predict
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -21,7 +22,14 @@ const finalists = 6
 // way is a model without its free parameter.
 type way struct {
 	model
-	prior float64 // logarithm
+	prior    float64 // logarithm
+	declared bool    // by somebody who knows how many places there are
+}
+
+// candidate is a way with the likeliest value of its free parameter.
+type candidate struct {
+	way
+	held, score float64
 }
 
 // ways are all ways in which a pod may work that had these bins. Any number of places
@@ -39,7 +47,7 @@ func ways(base Sample, highest float64, dealers int) (out []way) {
 			if k == shares {
 				prior -= 3 // pods that keep calls waiting are the rule
 			}
-			out = append(out, way{m, prior})
+			out = append(out, way{m, prior, false})
 		}
 		if last {
 			break
@@ -48,8 +56,31 @@ func ways(base Sample, highest float64, dealers int) (out []way) {
 	return out
 }
 
+// likeliest says how pods seem to work.
+func likeliest(found []candidate) string {
+	switch {
+	case len(found) == 0:
+		return "no other number"
+	case found[0].kind == shares:
+		return fmt.Sprintf("%d cores that calls share", found[0].places)
+	}
+	return fmt.Sprint(found[0].places)
+}
+
+// known is the way of a pod of which somebody knows how many calls it works on.
+func known(base Sample, dealers, workers int) way {
+	m := model{kind: waits, places: workers, held: 1, dealers: dealers}
+	m.service = m.without(base)
+	return way{m, 0, true}
+}
+
+// contradicts is by how much, as a logarithm, another way has to be likelier than what
+// is declared for that to be wrong.
+const contradicts = 10
+
 // models are those that agree with the bins, their weights adding up to 1.
-func models(bins []Sample, dealers int) []model {
+// It fails when workers are known, and calls do not wait as they would for so many.
+func models(bins []Sample, dealers, workers int) ([]model, error) {
 	base, highest := bins[0], bins[len(bins)-1].Rate
 	build := func(w way, logHeld float64) model {
 		m := w.model
@@ -75,41 +106,52 @@ func models(bins []Sample, dealers int) []model {
 		}
 		return scored{s - fit.misfit()/2, fit.off()}
 	}
-	type candidate struct {
-		way
-		held, score float64
+	all := ways(base, highest, dealers)
+	if workers > 0 {
+		all = append(all, known(base, dealers, workers))
 	}
-	var all []candidate
+	var found []candidate
 	last := make([]float64, finalists) // scores of the best ones, the lowest first
 	for i := range last {
 		last[i] = math.Inf(-1)
 	}
-	for _, w := range ways(base, highest, dealers) {
+	for _, w := range all {
+		least := last[0]
+		if w.declared { // is compared with the best one, however bad
+			least = math.Inf(-1)
+		}
 		best := candidate{w, 0, math.Inf(-1)}
 		for _, x := range []float64{-0.12, 0, 0.12} {
-			if s := score(w, x, max(best.score, last[0])); s.score > best.score {
+			if s := score(w, x, max(best.score, least)); s.score > best.score {
 				best.held, best.score = x, s.score
 			}
 		}
 		if math.IsInf(best.score, -1) {
 			continue
 		}
-		all = append(all, best)
+		found = append(found, best)
 		if best.score > last[0] {
 			last[0] = best.score
 			slices.Sort(last)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
+	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
+	if workers > 0 {
+		declared := slices.IndexFunc(found, func(c candidate) bool { return c.declared })
+		if declared < 0 || found[0].score > found[declared].score+contradicts {
+			return nil, fmt.Errorf("%w: %d, but calls take time as with %s", ErrWorkers, workers, likeliest(found))
+		}
+		found = found[declared : declared+1]
+	}
 	var out []model
-	for _, c := range all[:min(finalists, len(all))] {
+	for _, c := range found[:min(finalists, len(found))] {
 		for _, p := range profile(func(x, least float64) scored { return score(c.way, x, least) }, c.held) {
 			m := build(c.way, p.x)
 			m.weight, m.service = p.score, m.service.corrected(p.off)
 			out = append(out, m)
 		}
 	}
-	return normal(out)
+	return normal(out), nil
 }
 
 // scored is the logarithm of a model's likelihood, and what it is off by in all bins.

@@ -42,7 +42,7 @@ func trial(r *rand.Rand, law podtest.Law, inTurn bool, steady float64) (e Estima
 	if inTurn {
 		dealers = 1
 	}
-	curve, err := Fit(past(f, r, between(0.55*steady*full, steady*full, 40)...), dealers)
+	curve, err := Fit(past(f, r, between(0.55*steady*full, steady*full, 40)...), dealers, 0)
 	if err != nil {
 		panic(err)
 	}
@@ -82,7 +82,7 @@ func TestLossOfAZone(t *testing.T) {
 func TestWhatWasSeenCounts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	f := podtest.Fleet{Law: laws["M/M/4"], Pods: 6}
-	curve, err := Fit(past(f, r, between(60, 260, 60)...), 0)
+	curve, err := Fit(past(f, r, between(60, 260, 60)...), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestTooLittleIsKnown(t *testing.T) {
 		"a few calls": {{Rate: 1, Pods: 2, Calls: 100, Quantiles: Levels()}},
 		"nonsense":    {{Rate: 1, Pods: 2, Calls: 1e6, Quantiles: []float64{1}}, {Rate: math.NaN(), Calls: 1e6, Quantiles: Levels()}},
 	} {
-		if _, err := Fit(samples, 0); !errors.Is(err, ErrTooFew) {
+		if _, err := Fit(samples, 0, 0); !errors.Is(err, ErrTooFew) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestMoreLoadIsNeverFaster(t *testing.T) {
 	for _, places := range []int{1, 3, 12} {
 		f := podtest.Fleet{Law: podtest.Law{Workers: places, Service: podtest.Lognormal(0.01, 0.8)}, Pods: 6}
 		full := float64(places) / 0.01
-		curve, err := Fit(past(f, r, between(0.2*full, 0.45*full, 30)...), 2)
+		curve, err := Fit(past(f, r, between(0.2*full, 0.45*full, 30)...), 2, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

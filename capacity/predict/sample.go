@@ -25,6 +25,9 @@ type Sample struct {
 // ErrTooFew means that the past does not say enough.
 var ErrTooFew = errors.New("too few calls to tell latency by load")
 
+// ErrWorkers means that pods do not work on as many calls as was said.
+var ErrWorkers = errors.New("not the workers that are declared")
+
 // What a prediction rests on at least.
 const (
 	leastCalls = 500 // in a bin: five beyond its p99

@@ -24,6 +24,10 @@ type Rate struct {
 // where bounds break, much of it is little rate.
 const ratesAreOff = 1.03
 
+// mostCalls is how many calls are simulated of all models together, each time: the
+// fewer agree with the past, the closer they are looked at.
+const mostCalls = 80 * simulated
+
 // leastWeight is that of a model worth asking for its rate.
 const leastWeight = 0.01
 
@@ -92,9 +96,10 @@ func (c Curve) byModels(b Bound, pods float64) Rate {
 	type answer struct{ rate, weight float64 }
 	var all []answer
 	sum := 0.0
+	calls := min(max(mostCalls/max(1, len(c.models)), 2*simulated), 8*simulated)
 	for _, m := range c.models {
 		if m.weight >= leastWeight {
-			all = append(all, answer{m.within(b, pods), m.weight})
+			all = append(all, answer{m.within(b, pods, calls), m.weight})
 			sum += m.weight
 		}
 	}
@@ -116,7 +121,7 @@ func (c Curve) byModels(b Bound, pods float64) Rate {
 
 // within is the highest rate at which the model keeps a bound: by formulas, and where
 // those are only near the truth put right by simulations.
-func (m model) within(b Bound, pods float64) float64 {
+func (m model) within(b Bound, pods float64, calls int) float64 {
 	limit := b.Latency.Seconds()
 	rate := m.byFormula(b.Quantile, limit, pods)
 	if l, ok := m.at(rate, pods); !ok || l.exact() {

@@ -38,8 +38,9 @@ const (
 )
 
 // Of judges the calls of one revision. dealers is how many threads of gateways deal
-// calls out to pods in turn, pods how many share them now.
-func Of(all []Stretch, o api.Objective, dealers int, pods float64) Estimate {
+// calls out to pods in turn, workers how many calls a pod works on at a time, 0 when
+// nobody knows, pods how many share the calls now.
+func Of(all []Stretch, o api.Objective, dealers, workers int, pods float64) Estimate {
 	var e Estimate
 	var samples []predict.Sample
 	for _, s := range all {
@@ -51,7 +52,7 @@ func Of(all []Stretch, o api.Objective, dealers int, pods float64) Estimate {
 	if len(bounds) == 0 {
 		return e.because("there is no objective for latency")
 	}
-	curve, err := predict.Fit(samples, dealers)
+	curve, err := predict.Fit(samples, dealers, workers)
 	if err != nil {
 		return e.because("%v", err)
 	}

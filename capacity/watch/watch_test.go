@@ -50,11 +50,14 @@ func (p pod) past(r *rand.Rand, rates ...float64) (all []Stretch) {
 }
 
 // truth is the highest rate at which p99 stays within the objective.
-func (p pod) truth(limit float64) float64 {
+func (p pod) truth(limit float64) float64 { return p.closeTruth(limit, 9, 150_000) }
+
+// closeTruth halves so many times what is in question, with so many calls each.
+func (p pod) closeTruth(limit float64, steps, calls int) float64 {
 	low, high := 0.0, 2*p.Capacity()
-	for range 9 {
+	for range steps {
 		middle := (low + high) / 2
-		if quantile(p.run(rand.New(rand.NewPCG(5, 5)), middle, 150_000), 0.99) <= limit {
+		if quantile(p.run(rand.New(rand.NewPCG(5, 5)), middle, calls), 0.99) <= limit {
 			low = middle
 		} else {
 			high = middle
@@ -83,7 +86,7 @@ func TestSafeRate(t *testing.T) {
 	for i, p := range pods()[1:4] {
 		o, limit := p.objective()
 		truth := p.truth(limit)
-		e := Of(p.past(rand.New(rand.NewPCG(uint64(i), 8)), between(0.2*truth, 0.6*truth, 90)...), o, 0, 3)
+		e := Of(p.past(rand.New(rand.NewPCG(uint64(i), 8)), between(0.2*truth, 0.6*truth, 90)...), o, 0, 0, 3)
 		off := e.Safe/truth - 1
 		t.Logf("%-16s truth %.1f/s, said %+v: %+.1f %%", p.Name, truth, e, 100*off)
 		switch {
@@ -93,12 +96,34 @@ func TestSafeRate(t *testing.T) {
 	}
 }
 
+// TestWorkersKnown: who says how many workers a pod has hears what it can take, though
+// nothing ever waited; who says what cannot be hears that.
+func TestWorkersKnown(t *testing.T) {
+	p := pods()[2]
+	o, limit := p.objective()
+	truth := p.truth(limit)
+	all := p.past(rand.New(rand.NewPCG(1, 12)), between(0.2*truth, 0.6*truth, 90)...)
+	e := Of(all, o, 0, p.Workers, 3)
+	if !e.Known || math.Abs(e.Safe/truth-1) > 0.12 || e.Low > truth || e.High < truth {
+		t.Errorf("truth %.1f/s, got %+v", truth, e)
+	}
+	p = pods()[1]
+	o, limit = p.objective()
+	truth = p.truth(limit)
+	all = p.past(rand.New(rand.NewPCG(1, 13)), between(0.2*truth, 0.8*truth, 90)...)
+	for _, workers := range []int{1, 16} {
+		if e := Of(all, o, 0, workers, 3); e.Known || !strings.Contains(e.Why, fmt.Sprintf("not the workers that are declared: %d, but", workers)) {
+			t.Errorf("4 workers, said to be %d: %+v", workers, e)
+		}
+	}
+}
+
 // TestSeen: pods that went beyond their rate are not extrapolated.
 func TestSeen(t *testing.T) {
 	p := pods()[1]
 	o, limit := p.objective()
 	truth := p.truth(limit)
-	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.3*truth, 1.1*truth, 120)...), o, 0, 3)
+	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.3*truth, 1.1*truth, 120)...), o, 0, 0, 3)
 	if !e.Known || e.How != predict.Seen || math.Abs(e.Safe/truth-1) > 0.1 {
 		t.Errorf("truth %.1f, got %+v", truth, e)
 	}
@@ -108,14 +133,14 @@ func TestNotEnoughLoad(t *testing.T) {
 	p := pods()[2]
 	o, limit := p.objective()
 	truth := p.truth(limit)
-	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.05*truth, 0.15*truth, 120)...), o, 0, 3)
+	e := Of(p.past(rand.New(rand.NewPCG(1, 9)), between(0.05*truth, 0.15*truth, 120)...), o, 0, 0, 3)
 	if e.Known || e.Why != fmt.Sprintf("not enough load to tell: highest seen %.1f/s", 0.15*truth) {
 		t.Errorf("got %+v", e)
 	}
-	if e := Of(nil, o, 0, 3); e.Known || !strings.Contains(e.Why, "too few calls") {
+	if e := Of(nil, o, 0, 0, 3); e.Known || !strings.Contains(e.Why, "too few calls") {
 		t.Errorf("got %+v", e)
 	}
-	if e := Of(nil, api.Objective{}, 0, 3); e.Known || e.Why != "there is no objective for latency" {
+	if e := Of(nil, api.Objective{}, 0, 0, 3); e.Known || e.Why != "there is no objective for latency" {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -132,7 +157,7 @@ func TestFailures(t *testing.T) {
 			all[i].Failed = 0.05 * all[i].Calls
 		}
 	}
-	if e := Of(all, o, 0, 3); !e.Known || e.Safe < 0.6*truth || e.Safe > 0.8*truth {
+	if e := Of(all, o, 0, 0, 3); !e.Known || e.Safe < 0.6*truth || e.Safe > 0.8*truth {
 		t.Errorf("failing from %.1f on: got %+v", 0.7*truth, e)
 	}
 }
@@ -173,35 +198,52 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// BenchmarkEstimate: pods that reached 60 % of their rate, against the truth.
-func BenchmarkEstimate(b *testing.B) {
-	for _, p := range pods() {
-		b.Run(strings.ReplaceAll(p.Name, " ", "-"), func(b *testing.B) {
-			o, limit := p.objective()
-			truth := p.truth(limit)
-			var errs []float64
-			outside, unknown := 0, 0
-			for n := 0; b.Loop(); n++ {
-				b.StopTimer()
-				all := p.past(rand.New(rand.NewPCG(uint64(n), 21)), between(0.2*truth, 0.6*truth, 180)...)
-				b.StartTimer()
-				e := Of(all, o, 0, 3)
-				if !e.Known {
-					unknown++
-					continue
-				}
-				errs = append(errs, math.Abs(e.Safe/truth-1))
-				if truth < e.Low || truth > e.High {
-					outside++
-				}
-			}
-			slices.Sort(errs)
-			if len(errs) > 0 {
-				b.ReportMetric(100*quantile(errs, 0.5), "%error-p50")
-				b.ReportMetric(100*quantile(errs, 0.9), "%error-p90")
-				b.ReportMetric(100*float64(outside)/float64(len(errs)), "%outside")
-			}
-			b.ReportMetric(100*float64(unknown)/float64(unknown+len(errs)), "%unknown")
-		})
+// judged are pods of one to sixteen workers.
+func judged() (all []pod) {
+	for _, n := range []int{1, 2, 4, 8, 12, 16} {
+		mean := 0.004 * float64(n)
+		all = append(all, pod{podtest.Law{Name: fmt.Sprintf("M-M-%d", n), Workers: n, Service: podtest.Exponential(mean)}},
+			pod{podtest.Law{Name: fmt.Sprintf("M-G-%d", n), Workers: n, Service: podtest.Lognormal(mean, 1)}})
 	}
+	return all
+}
+
+// BenchmarkEstimate: pods that reached 60 % of their rate, against the truth, when
+// nobody says how many workers they have and when somebody does.
+func BenchmarkEstimate(b *testing.B) {
+	for _, p := range judged() {
+		o, limit := p.objective()
+		truth := p.closeTruth(limit, 11, 1_000_000)
+		for _, workers := range []int{0, p.Workers} {
+			b.Run(fmt.Sprintf("%s/said-%d", p.Name, workers), func(b *testing.B) {
+				p.estimates(b, o, truth, workers)
+			})
+		}
+	}
+}
+
+func (p pod) estimates(b *testing.B, o api.Objective, truth float64, workers int) {
+	var errs []float64
+	outside, unknown := 0, 0
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		all := p.past(rand.New(rand.NewPCG(uint64(n), 21)), between(0.2*truth, 0.6*truth, 180)...)
+		b.StartTimer()
+		e := Of(all, o, 0, workers, 3)
+		if !e.Known {
+			unknown++
+			continue
+		}
+		errs = append(errs, math.Abs(e.Safe/truth-1))
+		if truth < e.Low || truth > e.High {
+			outside++
+		}
+	}
+	slices.Sort(errs)
+	if len(errs) > 0 {
+		b.ReportMetric(100*quantile(errs, 0.5), "%error-p50")
+		b.ReportMetric(100*quantile(errs, 0.9), "%error-p90")
+		b.ReportMetric(100*float64(outside)/float64(len(errs)), "%outside")
+	}
+	b.ReportMetric(100*float64(unknown)/float64(unknown+len(errs)), "%unknown")
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func judged(f *api.Function, all map[string][]watch.Stretch, dealers int) Watche
 		if len(calls) == 0 {
 			continue
 		}
-		x := WatchedRevision{Revision: r.Name, Estimate: watch.Of(calls, f.Spec.Objective, dealers, calls[len(calls)-1].Pods)}
+		x := WatchedRevision{Revision: r.Name, Estimate: watch.Of(calls, f.Spec.Objective, dealers, f.Spec.Capacity.Workers, calls[len(calls)-1].Pods)}
 		if before != "" {
 			c := watch.Compare(before, warm(all[before]), calls)
 			x.Change = &c
@@ -154,6 +155,20 @@ func warm(all []watch.Stretch) []watch.Stretch {
 		return nil
 	}
 	return all[i:]
+}
+
+// fitted is a function's latency by load; workers that are declared and do not agree
+// with it do not count.
+func (s *System) fitted(function string, samples []predict.Sample) (predict.Curve, error) {
+	workers := 0
+	if f := s.registry.Current().Set.Function(function); f != nil {
+		workers = f.Spec.Capacity.Workers
+	}
+	curve, err := predict.Fit(samples, s.dealers(), workers)
+	if errors.Is(err, predict.ErrWorkers) {
+		return predict.Fit(samples, s.dealers(), 0)
+	}
+	return curve, err
 }
 
 // stretches are those of ten seconds of the last hours, by function and revision, in

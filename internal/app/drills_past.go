@@ -187,7 +187,7 @@ func (s *System) foreseeLoss(ctx context.Context, zone string) ([]drill.Forecast
 	}
 	samples, err := s.latencyByLoad(ctx, names)
 	for i, l := range loads {
-		curve, fault := predict.Fit(samples[l.Function], s.dealers())
+		curve, fault := s.fitted(l.Function, samples[l.Function])
 		if fault == nil {
 			loads[i].Curve = &curve
 		} else if !errors.Is(fault, predict.ErrTooFew) {

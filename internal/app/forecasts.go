@@ -91,7 +91,7 @@ func (s *System) forecastAll(ctx context.Context, histories map[string]history, 
 		all.Go(func() {
 			for i := first; i < len(names) && ctx.Err() == nil; i += runtime.GOMAXPROCS(0) {
 				h := histories[names[i]]
-				f, err := forecast.Make(h.series, forecast.Options{Horizon: horizon, Events: s.events(names[i], without)})
+				f, err := forecast.Make(h.series, forecast.Options{Horizon: horizon, Events: s.events(names[i], without), Zone: s.zone()})
 				made[i] = foreseen{f, h, err}
 			}
 		})
@@ -104,12 +104,18 @@ func (s *System) forecastAll(ctx context.Context, histories map[string]history, 
 	return out, context.Cause(ctx)
 }
 
-// events are the configured ones that touch a function.
-func (s *System) events(function string, without []string) (all []forecast.Event) {
+// zone is the place whose days events and seasons have.
+func (s *System) zone() *time.Location {
 	where, err := s.cfg.Capacity.Location()
 	if err != nil {
-		where = time.UTC // the configuration was checked
+		return time.UTC // the configuration was checked
 	}
+	return where
+}
+
+// events are the configured ones that touch a function.
+func (s *System) events(function string, without []string) (all []forecast.Event) {
+	where := s.zone()
 	for _, e := range s.cfg.Capacity.Events {
 		if len(e.Functions) > 0 && !slices.Contains(e.Functions, function) {
 			continue

@@ -18,7 +18,7 @@ type Capacity struct {
 	Horizon      api.Duration `yaml:"horizon" want:"a length of time from 1h to 90d"` // how far peaks are forecast
 	Risk         float64      `yaml:"risk" want:"a probability above 0, up to 0.5"`   // that the busiest hour of the horizon is above the peak planned for
 	PodHourPrice float64      `yaml:"podHourPrice" want:"a price, 0 or more"`         // of a pod for an hour, in any currency; 0: plans say nothing of costs
-	TimeZone     string       `yaml:"timeZone" want:"a name such as Asia/Shanghai"`   // where the days of events begin at midnight
+	TimeZone     string       `yaml:"timeZone" want:"a name such as Asia/Shanghai"`   // where days of events begin, and whose clocks seasons follow
 	Events       []Event      `yaml:"events"`                                         // promotions and holidays that forecasts know
 	Metrics      []string     `yaml:"metrics"`                                        // where a pod's CPU and memory are read in a search; {host} is its address; none: nowhere
 }

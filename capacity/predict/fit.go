@@ -19,6 +19,9 @@ const heldSpread = 0.08
 // more closely.
 const finalists = 6
 
+// places are the numbers of calls at a time that are tried.
+var places = []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 512}
+
 // way is a model without its free parameter.
 type way struct {
 	model
@@ -35,7 +38,7 @@ type candidate struct {
 // ways are all ways in which a pod may work that had these bins. Any number of places
 // is as likely as any other of the same order.
 func ways(base Sample, highest float64, dealers int) (out []way) {
-	all := []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 512}
+	all := places
 	mean, drawn := lawOf(base.Quantiles).mean(), &chances{}
 	for i, c := range all {
 		last := i == len(all)-1 || erlang(c, 2*highest*mean) < idle

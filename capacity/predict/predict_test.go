@@ -198,7 +198,7 @@ func TestShortPast(t *testing.T) {
 	var errs []float64
 	for n := range uint64(trials) {
 		r := rand.New(rand.NewPCG(n, 5))
-		curve, err := Fit(past(six, r, between(12, 20, 8)...), 1)
+		curve, err := Fit(past(six, r, between(12, 20, 8)...), 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

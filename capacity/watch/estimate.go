@@ -24,7 +24,7 @@ type Estimate struct {
 	Safe    float64     `json:"safe_rate,omitempty"`
 	Low     float64     `json:"low,omitempty"`
 	High    float64     `json:"high,omitempty"`
-	How     predict.How `json:"how" doc:"seen: pods had that rate; extrapolated: from less, by queueing models"`
+	How     predict.How `json:"how" doc:"seen: pods had that rate; extrapolated: from less, by queueing models; scaled: a search of an earlier revision and how much longer calls take"`
 	Highest float64     `json:"highest_seen" doc:"rate of a pod"`
 	Calls   float64     `json:"calls" doc:"that it rests on"`
 	Why     string      `json:"why,omitempty"`
@@ -42,9 +42,7 @@ const (
 // nobody knows, pods how many share the calls now.
 func Of(all []Stretch, o api.Objective, dealers, workers int, pods float64) Estimate {
 	var e Estimate
-	var samples []predict.Sample
 	for _, s := range all {
-		samples = append(samples, s.Sample)
 		e.Calls += s.Calls
 		e.Highest = max(e.Highest, s.Rate)
 	}
@@ -52,7 +50,7 @@ func Of(all []Stretch, o api.Objective, dealers, workers int, pods float64) Esti
 	if len(bounds) == 0 {
 		return e.because("there is no objective for latency")
 	}
-	curve, err := predict.Fit(samples, dealers, workers)
+	curve, err := predict.Fit(samples(all), dealers, workers)
 	if err != nil {
 		return e.because("%v", err)
 	}

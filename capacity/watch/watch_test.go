@@ -118,6 +118,31 @@ func TestWorkersKnown(t *testing.T) {
 	}
 }
 
+// TestScaled: of pods with many workers a search of an earlier revision tells what a
+// slower one can take, at a load at which nothing waits.
+func TestScaled(t *testing.T) {
+	p := pods()[2]
+	o, limit := p.objective()
+	slow := p.slower(1.33)
+	before, truth := p.truth(limit), slow.truth(limit)
+	r := rand.New(rand.NewPCG(1, 14))
+	old, now := p.past(r, between(0.2*truth, 0.4*truth, 60)...), slow.past(r, between(0.2*truth, 0.4*truth, 60)...)
+	found := api.Measured{Low: 0.97 * before, High: 1.03 * before, Revision: "r1"}
+	e := Scaled(Estimate{Why: "not enough load to tell"}, old, now, found, o, 0, 3)
+	t.Logf("truth %.1f/s before, %.1f/s now, said %+v", before, truth, e)
+	if !e.Known || e.How != ScaledFrom || math.Abs(e.Safe/truth-1) > 0.12 || e.Low > truth || e.High < truth {
+		t.Errorf("truth %.1f/s, got %+v", truth, e)
+	}
+	for _, found := range []api.Measured{{Low: 0.001 * before, Revision: "r1"}, {Low: 100 * before, Revision: "r1"}} {
+		if e := Scaled(Estimate{Why: "not enough load to tell"}, old, now, found, o, 0, 3); e.Known || !strings.Contains(e.Why, "is not explained by calls that wait in line") {
+			t.Errorf("measured %.1f/s: %+v", found.Low, e)
+		}
+	}
+	if e := Scaled(Estimate{Why: "not enough load to tell"}, nil, now, found, o, 0, 3); e.Known || e.Why != "not enough load to tell" {
+		t.Errorf("without calls of the old one: %+v", e)
+	}
+}
+
 // TestSeen: pods that went beyond their rate are not extrapolated.
 func TestSeen(t *testing.T) {
 	p := pods()[1]

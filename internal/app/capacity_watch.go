@@ -134,6 +134,9 @@ func judged(f *api.Function, all map[string][]watch.Stretch, dealers int) Watche
 			continue
 		}
 		x := WatchedRevision{Revision: r.Name, Estimate: watch.Of(calls, f.Spec.Objective, dealers, f.Spec.Capacity.Workers, calls[len(calls)-1].Pods)}
+		if m := f.Spec.Capacity.Measured; !x.Estimate.Known && m != nil && m.Revision != "" && m.Revision != r.Name {
+			x.Estimate = watch.Scaled(x.Estimate, warm(all[m.Revision]), calls, *m, f.Spec.Objective, dealers, calls[len(calls)-1].Pods)
+		}
 		if before != "" {
 			c := watch.Compare(before, warm(all[before]), calls)
 			x.Change = &c

@@ -72,7 +72,7 @@ func likeliest(found []candidate) string {
 
 // known is the way of a pod of which somebody knows how many calls it works on.
 func known(base Sample, dealers, workers int) way {
-	m := model{kind: waits, places: workers, held: 1, dealers: dealers}
+	m := model{kind: waits, places: workers, held: 1, dealers: dealers, chances: &chances{}}
 	m.service = m.without(base)
 	return way{m, 0, true}
 }

@@ -16,8 +16,10 @@ func TestLift(t *testing.T) {
 		factor            float64
 		says              string
 	}{
-		{"feed", z.a1.address, 0, "factor"}, {"feed", z.a1.address, 11, "factor"},
-		{"feed", "127.0.0.1:1", 2, "no such pod"}, {"none", z.a1.address, 2, "no function"},
+		{"feed", z.a1.address, 0, "factor"},
+		{"feed", z.a1.address, 11, "factor"},
+		{"feed", "127.0.0.1:1", 2, "no such pod"},
+		{"none", z.a1.address, 2, "no function"},
 	} {
 		if err := z.Lift(wrong.function, wrong.address, wrong.factor); err == nil || !strings.Contains(err.Error(), wrong.says) {
 			t.Errorf("%+v: %v", wrong, err)

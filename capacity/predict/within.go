@@ -132,7 +132,7 @@ func (m model) within(b Bound, pods float64, calls int) float64 {
 		if !ok || rate <= 0 {
 			break
 		}
-		factor := m.quantiles(rate, pods, 2*simulated, b.Quantile)[0] / l.quantile(b.Quantile) // of the simulation to the formula
+		factor := m.quantiles(rate, pods, calls, b.Quantile)[0] / l.quantile(b.Quantile) // of the simulation to the formula
 		rate = m.byFormula(b.Quantile, limit/factor, pods)
 	}
 	return rate

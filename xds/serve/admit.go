@@ -23,7 +23,7 @@ func (a Admit) Node(ctx context.Context, n *core.Node) error {
 // judge is admit for the first thing that somebody says, before anything is answered.
 func (s *Server) judge(ctx context.Context, admit Admit, who string, n *core.Node) error {
 	if err := admit.Node(ctx, n); err != nil {
-		s.log.Warn(who+" refused", "node", n.GetId(), "group", claimOf(n), "error", err)
+		s.log.Warn("refused", "who", who, "node", n.GetId(), "group", claimOf(n), "error", err)
 		return status.Error(codes.PermissionDenied, err.Error())
 	}
 	return nil

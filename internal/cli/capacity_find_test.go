@@ -179,7 +179,7 @@ func TestProductionStopsASearch(t *testing.T) {
 		stop       func()
 	}{
 		{"by command", "the search was stopped: stopped by command", func() {
-			if code, stderr := f.command("load", "stop", "--all")(); code != 0 {
+			if code, stderr := f.command("load", "stop", "--all", "--refuse", "0")(); code != 0 {
 				t.Error(stderr)
 			}
 		}},
@@ -187,6 +187,7 @@ func TestProductionStopsASearch(t *testing.T) {
 	} {
 		wait := f.command("capacity", "find", "feed", "--max-rate", "400", "--budget", "2m")
 		for range 100 { // it is well under way
+			f.eventually("the search sends", func() bool { return len(f.test) > 0 })
 			<-f.test
 		}
 		began := time.Now()

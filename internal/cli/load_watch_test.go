@@ -41,6 +41,10 @@ func TestAStressTestIsStopped(t *testing.T) {
 			}))
 			defer target.Close()
 			system := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/load-mark") {
+					fmt.Fprint(w, "{}") // everybody may mark
+					return
+				}
 				if !strings.HasSuffix(r.URL.Path, "/watch") {
 					w.WriteHeader(http.StatusNotFound)
 					return

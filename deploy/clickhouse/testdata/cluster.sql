@@ -294,3 +294,7 @@ ARRAY JOIN arrayFilter((h, set) -> set, [xxHash32(c.request_id), xxHash32(c.trac
 ALTER TABLE calls_local ON CLUSTER `main` DROP INDEX IF EXISTS calls_request_id;
 
 ALTER TABLE calls_local ON CLUSTER `main` DROP INDEX IF EXISTS calls_trace_id;
+
+ALTER TABLE load_runs_local ON CLUSTER `main` MODIFY TTL toDateTime(ended) + toIntervalDay(365) SETTINGS materialize_ttl_after_modify = 0;
+
+ALTER TABLE load_runs_local ON CLUSTER `main` MODIFY SETTING ttl_only_drop_parts = 0;

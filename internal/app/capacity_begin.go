@@ -136,11 +136,7 @@ func (s *System) getBegin(_ context.Context, in *beginInput) (*body[Begin], erro
 	if err != nil {
 		return nil, huma.Error404NotFound("there is no function " + in.Name)
 	}
-	all, err := s.allFound()
-	if err != nil {
-		return nil, err
-	}
-	b := beginOf(all, f, in.Revision, s.cfg.Capacity.MaxAge.Std(), time.Now())
+	b := beginOf(s.allFound(), f, in.Revision, s.cfg.Capacity.MaxAge.Std(), time.Now())
 	b.Metrics = metricsOf(s.cfg.Capacity.Metrics, in.Pod)
 	return reply(b), nil
 }

@@ -2,10 +2,7 @@ package app
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kongdao/kongdao/capacity/apply"
+	"github.com/kongdao/kongdao/capacity/kept"
 )
 
 // foundDir holds one file for each search for a safe rate, in the data directory.
@@ -54,23 +52,15 @@ func (s *System) postFound(_ context.Context, in *body[apply.Found]) (*body[appl
 	if !runPattern.MatchString(f.Run) || f.Function == "" || f.Started.IsZero() {
 		return nil, huma.Error422UnprocessableEntity("function, run and started: must not be empty, and run has letters, digits, dots and dashes alone")
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
+	folder := s.foundFolder()
+	if err := folder.Save(f.Run, f); err != nil {
 		return nil, err
 	}
-	dir := s.dir.sub(foundDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("keep what was found: %w", err)
-	}
-	if err := replaceFile(filepath.Join(dir, f.Run+".json"), text); err != nil {
-		return nil, fmt.Errorf("keep what was found: %w", err)
-	}
-	all, err := s.allFound()
-	for i := keptFound; err == nil && i < len(all); i++ {
-		err = os.Remove(filepath.Join(dir, all[i].Run+".json"))
-	}
-	if err != nil {
-		s.log.Warn("results of searches for safe rates", "error", err)
+	all := s.allFound()
+	for _, old := range all[min(keptFound, len(all)):] {
+		if err := os.Remove(filepath.Join(folder.Dir, old.Run+".json")); err != nil {
+			s.log.Warn("an old result of a search for a safe rate stays", "error", err)
+		}
 	}
 	return reply(f), nil
 }
@@ -81,12 +71,8 @@ type foundInput struct {
 }
 
 func (s *System) getFound(_ context.Context, in *foundInput) (*body[FoundList], error) {
-	all, err := s.allFound()
-	if err != nil {
-		return nil, err
-	}
 	list := FoundList{Found: []apply.Found{}}
-	for _, f := range all {
+	for _, f := range s.allFound() {
 		if (in.Function == "" || f.Function == in.Function) && (in.Run == "" || f.Run == in.Run) {
 			list.Found = append(list.Found, f)
 		}
@@ -94,33 +80,18 @@ func (s *System) getFound(_ context.Context, in *foundInput) (*body[FoundList], 
 	return reply(list), nil
 }
 
-// allFound are all results that are kept, the newest first.
-func (s *System) allFound() ([]apply.Found, error) {
-	dir := s.dir.sub(foundDir)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+func (s *System) foundFolder() kept.Folder[apply.Found] {
+	return kept.Folder[apply.Found]{Dir: s.dir.sub(foundDir)}
+}
+
+// allFound are all results that are kept and can be read, the newest first.
+func (s *System) allFound() []apply.Found {
+	all, err := s.foundFolder().List()
 	if err != nil {
-		return nil, fmt.Errorf("read what was found: %w", err)
-	}
-	var all []apply.Found
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".json" {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("read what was found: %w", err)
-		}
-		var f apply.Found
-		if err := json.Unmarshal(text, &f); err != nil {
-			return nil, fmt.Errorf("read what was found: %s: %w", e.Name(), err)
-		}
-		all = append(all, f)
+		s.log.Warn("results of searches for safe rates cannot be read", "error", err)
 	}
 	slices.SortStableFunc(all, func(a, b apply.Found) int { return b.Started.Compare(a.Started) })
-	return all, nil
+	return all
 }
 
 func (s *System) getOffered(ctx context.Context, in *nameInput) (*body[Offered], error) {

@@ -3,11 +3,14 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/kongdao/kongdao/capacity/apply"
 	"github.com/kongdao/kongdao/capacity/search"
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestFoundIsKept: results are there again, the newest first, and bounded in number; an
@@ -35,6 +38,10 @@ func TestFoundIsKept(t *testing.T) {
 	one, err := s.getFound(t.Context(), &foundInput{Run: "lt-0101"})
 	if err != nil || len(one.Body.Found) != 1 || one.Body.Found[0].Function != "cart" {
 		t.Errorf("by run: %+v, %v", one.Body.Found, err)
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(s.foundFolder().Dir, "lt-0502.json"), []byte("{"), 0o600))
+	if all, err = s.getFound(t.Context(), &foundInput{}); err != nil || len(all.Body.Found) != keptFound-1 {
+		t.Errorf("beside a damaged one there are %d, %v", len(all.Body.Found), err)
 	}
 	for _, run := range []string{"", "../x", "a/b", ".hidden"} {
 		f := apply.Found{Function: "feed", Run: run, Started: began}

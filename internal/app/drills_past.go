@@ -27,8 +27,8 @@ const (
 // peakBack is how far back a peak is looked for that no forecast declares.
 const peakBack = 7 * 24 * time.Hour
 
-// loadsNow is what every function has to carry, with its peak.
-func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
+// loadsNow is what every function has to carry, with its peak, for the loss of a zone.
+func (s *System) loadsNow(ctx context.Context, zone string) ([]drill.Load, error) {
 	qps, err := s.trafficNow(ctx)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
 	set := s.registry.Current().Set
 	var loads []drill.Load
 	for _, f := range s.xds.State().Functions {
-		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: map[string]int{}, Limit: f.Limit, Depth: depthOf(f), Cut: cut[f.Name]}
+		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: s.podsBeside(zone, f), Limit: f.Limit, Depth: depthOf(f), Cut: cut[f.Name]}
 		l.Peak, l.From = peaks[f.Name], "the highest minute of the last 7 days"
 		if fc, ok := forecast[f.Name]; ok && fc.err == nil {
 			if peak, text := fc.text(s.cfg.Capacity.Risk); peak > l.Peak {
@@ -63,9 +63,6 @@ func (s *System) loadsNow(ctx context.Context) ([]drill.Load, error) {
 			if declared := spec.Spec.Capacity.Forecast; declared > l.Peak {
 				l.Peak, l.From = declared, "declared as forecastQPS"
 			}
-		}
-		for _, p := range f.Pods {
-			l.Pods[p.Zone] += p.Ready
 		}
 		loads = append(loads, l)
 	}
@@ -165,7 +162,7 @@ func (s *System) peaksSeen(ctx context.Context) (map[string]float64, error) {
 
 // drillCheck is the pre-check of a drill: now and at the peak.
 func (s *System) drillCheck(ctx context.Context, zone string) (drill.Precheck, error) {
-	loads, err := s.loadsNow(ctx)
+	loads, err := s.loadsNow(ctx, zone)
 	if err != nil {
 		return drill.Precheck{}, err
 	}
@@ -174,7 +171,7 @@ func (s *System) drillCheck(ctx context.Context, zone string) (drill.Precheck, e
 
 // foreseeLoss predicts the loss of a zone, from the latency by load of the last hours.
 func (s *System) foreseeLoss(ctx context.Context, zone string) ([]drill.Forecast, error) {
-	loads, err := s.loadsNow(ctx)
+	loads, err := s.loadsNow(ctx, zone)
 	if err != nil {
 		return nil, err
 	}

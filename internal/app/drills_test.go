@@ -223,15 +223,27 @@ func (c caller) givenUp(t *testing.T) {
 	}
 }
 
-// refused asks for a drill for which the peak is too high.
+// refused asks for drills for which the peak is too high: with another zone in part, and
+// with all of it.
 func (c caller) refused(t *testing.T, cfg config.Config) {
 	c.t = t
+	move := func(weight int) {
+		if status := c.api(http.MethodPut, "/zones/zb-a", app.ZoneShift{Weight: weight, Force: true}, nil); status != http.StatusNoContent {
+			t.Fatalf("status %d", status)
+		}
+	}
+	move(30)
+	r := c.drill(t, app.DrillOrder{Zone: "zb-b"})
+	if r.State != drill.Refused || !strings.Contains(r.Error, "on 1 pods that can take 1000.0/s") {
+		t.Errorf("got %s: %s", r.State, r.Error)
+	}
+	move(drill.FullWeight)
 	text, err := os.ReadFile(filepath.Join(cfg.ResourcesDir, "feed.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, cfg.ResourcesDir, "feed.yaml", strings.Replace(string(text), "forecastQPS: 2000", "forecastQPS: 2001", 1))
-	var r drill.Record
+	r = drill.Record{}
 	c.eventually("the peak is too high", func() bool {
 		c.api(http.MethodPost, "/drills", app.DrillOrder{Zone: "zb-b", DryRun: true}, &r)
 		return r.State == drill.Refused

@@ -299,7 +299,7 @@ func (w *switches) restore(ctx context.Context, r switchover.Record) error {
 // check says whether the traffic fits where it goes.
 func (w *switches) check(ctx context.Context, r switchover.Record, percent int) (switchover.Check, error) {
 	c := switchover.Check{Percent: percent, OK: true, Figures: []string{}}
-	loads, err := w.system.loadsNow(ctx)
+	loads, err := w.system.loadsNow(ctx, r.Spec.Zone)
 	if err != nil {
 		return c, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/capacity/drill"
+	"github.com/kongdao/kongdao/xds"
 )
 
 // maxAfterLoss is how much of the remaining safe rate a drain may use up.
@@ -94,16 +95,29 @@ func (s *System) Precheck(ctx context.Context, zone string) (drill.Precheck, err
 	set := s.registry.Current().Set
 	var loads []drill.Load
 	for _, f := range s.xds.State().Functions {
-		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: map[string]int{}}
+		l := drill.Load{Function: f.Name, QPS: qps[f.Name], Pods: s.podsBeside(zone, f)}
 		if spec := set.Function(f.Name); spec != nil {
 			l.SafeRate = spec.Spec.Capacity.Rate()
-		}
-		for _, p := range f.Pods {
-			l.Pods[p.Zone] += p.Ready
 		}
 		loads = append(loads, l)
 	}
 	return drill.Check(zone, maxAfterLoss, loads), nil
+}
+
+// podsBeside are a function's ready pods by zone, for the loss of one. Those of another
+// zone that has a part of its share count as so much: pods that have all of theirs are at
+// their safe rate before these are.
+func (s *System) podsBeside(zone string, f xds.FunctionState) map[string]int {
+	pods := map[string]int{}
+	for _, p := range f.Pods {
+		pods[p.Zone] += p.Ready
+	}
+	for z, shift := range s.moved.current() {
+		if z != zone && pods[z] > 0 {
+			pods[z] = pods[z] * shift.Weight / drill.FullWeight
+		}
+	}
+	return pods
 }
 
 // trafficNow is the rate of each function over the last minute, requests a second.

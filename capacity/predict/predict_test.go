@@ -123,10 +123,23 @@ func TestTooLittleIsKnown(t *testing.T) {
 func TestRefused(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	for _, c := range []struct{ offered, limit, burst float64 }{
-		{500, 1000, 20}, {950, 1000, 20}, {1000, 1000, 20}, {1100, 1000, 20}, {2000, 1000, 20}, {290, 300, 9}, {500, 300, 9}, {100, 0, 1}, {0, 5, 1},
+		{500, 1000, 20},
+		{950, 1000, 20},
+		{1000, 1000, 20},
+		{1100, 1000, 20},
+		{2000, 1000, 20},
+		{290, 300, 9},
+		{500, 300, 9},
+		{950, 1000, 5},
+		{1000, 1000, 4},
+		{1100, 1000, 3},
+		{290, 300, 1},
+		{9500, 10_000, 200},
+		{100, 0, 1},
+		{0, 5, 1},
 	} {
 		got, want := Refused(c.offered, c.limit, c.burst), bucket(r, c.offered, c.limit, c.burst)
-		if math.Abs(got-want) > 0.15*want+0.004 {
+		if math.Abs(got-want) > 0.06*want+0.0005 {
 			t.Errorf("%v/s at a limit of %v/s: %.4f refused, want %.4f", c.offered, c.limit, got, want)
 		}
 	}
@@ -184,7 +197,7 @@ func TestBunches(t *testing.T) {
 			t.Errorf("depth %v, want %v", got, depth)
 		}
 	}
-	if got := Depth(100, 1000, 20, 0.9); math.Abs(got-2) > 0.01 {
+	if got := Depth(100, 1000, 20, 0.9); math.Abs(got-1) > 0.01 {
 		t.Errorf("more than any depth explains: %v", got)
 	}
 }

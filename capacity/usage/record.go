@@ -16,6 +16,7 @@ type Recorder struct {
 
 	mu       sync.Mutex
 	readings []Reading
+	counts   []count
 	failed   int
 	failure  error // the last
 }
@@ -71,13 +72,32 @@ func (r *Recorder) readAll(ctx context.Context, client *http.Client) {
 	if !known {
 		return
 	}
-	whole.requests = float64(r.requests.Load())
+	now := count{time.Now(), float64(r.requests.Load())}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.counts = append(r.counts, now)
+	whole.requests = r.requestsAt(whole.At)
 	if n := len(r.readings); n > 0 && !whole.At.After(r.readings[n-1].At) {
 		return // the same figures again
 	}
 	r.readings = append(r.readings, whole)
+}
+
+// count is how many requests had ended.
+type count struct {
+	at time.Time
+	n  float64
+}
+
+// requestsAt is how many had ended at a time, which may be that of figures that are
+// older than their reading.
+func (r *Recorder) requestsAt(t time.Time) float64 {
+	for i := len(r.counts) - 1; i > 0; i-- {
+		if a, b := r.counts[i-1], r.counts[i]; !t.Before(a.at) {
+			return a.n + min(1, t.Sub(a.at).Seconds()/b.at.Sub(a.at).Seconds())*(b.n-a.n)
+		}
+	}
+	return r.counts[0].n
 }
 
 func (r *Recorder) fail(err error) {

@@ -52,7 +52,7 @@ func (r *Recorder) Summarise(loads []Load, safe, limit float64, steady time.Time
 	if s.CPULimit > 0 {
 		s.LimitFrom = last.limitFrom
 	}
-	s.cpu(loads, safe, limit)
+	s.cpu(r.readings, loads, safe, limit)
 	s.memory(r.readings, steady)
 	if periods := last.Periods - first.Periods; periods > 0 {
 		share := (last.Throttled - first.Throttled) / periods
@@ -73,29 +73,40 @@ func known(v float64) float64 {
 	return v
 }
 
-// cpu is a straight line through what was used at each rate.
-func (s *Summary) cpu(loads []Load, safe, limit float64) {
-	var w, x, y, xx, xy float64
-	for _, l := range loads {
-		if l.CPU <= 0 {
+// cpu is what a second costs and what a request costs more, from what was used between
+// readings: both count at the same moment, whatever a busy machine does to the rate.
+func (s *Summary) cpu(all []Reading, loads []Load, safe, limit float64) {
+	var tt, tn, nn, ty, ny float64
+	for i := 1; i < len(all); i++ {
+		used := all[i].CPU - all[i-1].CPU
+		if math.IsNaN(used) || used < 0 {
 			continue
 		}
-		w, x, y = w+l.Seconds, x+l.Seconds*l.Rate, y+l.Seconds*l.CPU
-		xx, xy = xx+l.Seconds*l.Rate*l.Rate, xy+l.Seconds*l.Rate*l.CPU
-		if l.Rate >= nearBound*limit && s.CPULimit > 0 && l.CPU/s.CPULimit > s.Bound {
+		dt, dn := all[i].At.Sub(all[i-1].At).Seconds(), all[i].requests-all[i-1].requests
+		// Each counts by its length, as longer ones are known better.
+		tt, tn, nn, ty, ny = tt+dt, tn+dn, nn+dn*dn/dt, ty+used, ny+dn*used/dt
+	}
+	if tn > 0 {
+		per, base := ty/tn, 0.0
+		if spread := tt*nn - tn*tn; spread > leastSpread*tt*nn {
+			per = max(0, (tt*ny-tn*ty)/spread)
+			base = (ty - per*tn) / tt
+		}
+		if base < 0 { // through nothing at no load
+			per, base = ny/nn, 0
+		}
+		s.CPUPer, s.CPU = 1000*per, base+per*safe
+	}
+	for _, l := range loads {
+		if l.CPU > 0 && s.CPULimit > 0 && l.Rate >= nearBound*limit && l.CPU/s.CPULimit > s.Bound {
 			s.Bound, s.BoundRate = l.CPU/s.CPULimit, l.Rate
 		}
 	}
-	if x == 0 {
-		return
-	}
-	slope, base := y/x, 0.0
-	if spread := w*xx - x*x; spread > 1e-3*w*xx {
-		slope = (w*xy - x*y) / spread
-		base = (y - slope*x) / w
-	}
-	s.CPUPer, s.CPU = max(0, 1000*slope), max(0, base+slope*safe)
 }
+
+// leastSpread is how much rates have to vary for what a second costs to be told from
+// what a request costs.
+const leastSpread = 0.01
 
 // nearBound is the share of the limit from which on a rate is close to it.
 const nearBound = 0.94

@@ -177,9 +177,13 @@ func TestSummary(t *testing.T) {
 		limit float64
 		want  string
 	}{{2, "gives in first"}, {4, "something else gives in first"}, {math.NaN(), ""}, {2.5, "at 81 % of its limit of 2.5 cores"}} {
-		r, _ := fed(30, func(float64) Reading {
+		requests, used := 0.0, 0.0
+		r, _ := fed(30, func(second float64) Reading {
 			x := unknown(time.Time{})
 			x.CPULimit, x.limitFrom, x.Memory, x.Steal, x.Machine = c.limit, "its quota", 5e6, 0, 0
+			x.CPU, x.requests = used, requests
+			requests += 50 + 5*second
+			used += 0.1 + 0.008*(50+5*second)
 			return x
 		})
 		s := r.Summarise(loads, 225, 245, time.Time{})
@@ -189,6 +193,14 @@ func TestSummary(t *testing.T) {
 		if got := strings.Join(s.Says(), "\n"); !strings.Contains(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("limit %g: %q", c.limit, got)
 		}
+	}
+	r, _ := fed(30, func(second float64) Reading { // one rate alone
+		x := unknown(time.Time{})
+		x.CPU, x.requests = 5+1.5*second, 200*second
+		return x
+	})
+	if s := r.Summarise(nil, 100, 0, time.Time{}); math.Abs(s.CPUPer-7.5) > 1e-6 || math.Abs(s.CPU-0.75) > 1e-6 {
+		t.Errorf("%+v", s)
 	}
 	if s := NewRecorder(nil).Summarise(loads, 1, 1, time.Time{}); s != nil {
 		t.Errorf("nothing was read: %+v", s)
@@ -246,6 +258,20 @@ func TestRecorder(t *testing.T) {
 	x := r.readings[len(r.readings)-1]
 	if x.CPU != 5 || x.CPULimit != 0.5 || x.limitFrom != "its quota" || x.Steal != 1 {
 		t.Errorf("%+v", x)
+	}
+}
+
+// TestOldFigures: requests are those of the time that figures are of.
+func TestOldFigures(t *testing.T) {
+	began := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	r := NewRecorder(nil)
+	for i := range 10 {
+		r.counts = append(r.counts, count{began.Add(time.Duration(i) * time.Second), float64(100 * i)})
+	}
+	for seconds, want := range map[float64]float64{-3: 0, 0: 0, 2.5: 250, 9: 900, 12: 900} {
+		if got := r.requestsAt(began.Add(time.Duration(seconds * 1e9))); math.Abs(got-want) > 1e-6 {
+			t.Errorf("at %g s %g, want %g", seconds, got, want)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func foresee(zone string, l Load) Forecast {
 		if limit == 0 {
 			return l.QPS
 		}
-		return l.QPS * (1 - predict.RefusedBunched(l.QPS, limit, depth*limit/l.Limit)) // a bucket holds a part of a second
+		return l.QPS * (1 - predict.Refused(l.QPS, limit, depth*limit/l.Limit)) // a bucket holds a part of a second
 	}
 	before := admitted(l.Limit)
 	f.Before = before / float64(all)

@@ -192,7 +192,7 @@ func TestBunches(t *testing.T) {
 		t.Errorf("above the limit: depth %v", got)
 	}
 	for _, depth := range []float64{2.5, 5, 12} {
-		refused := RefusedBunched(550, 1000, depth)
+		refused := Refused(550, 1000, depth)
 		if got := Depth(550, 1000, 20, refused); math.Abs(got-depth) > 0.01 {
 			t.Errorf("depth %v, want %v", got, depth)
 		}

@@ -17,15 +17,10 @@ import "math"
 // let in is what is filled up again. A bucket of 2 % of a second refuses some calls
 // shortly below the limit, too.
 func Refused(offered, limit, burst float64) float64 {
-	return RefusedBunched(offered, limit, burst)
-}
-
-// RefusedBunched is Refused at a depth as Depth gives it.
-func RefusedBunched(offered, limit, depth float64) float64 {
 	if limit <= 0 || offered <= 0 {
 		return 0
 	}
-	load, x := offered/limit, max(0, depth-1)
+	load, x := offered/limit, max(0, burst-1)
 	if x <= shortBucket {
 		g := crommelin(load, x)
 		return min(1, max(0, (1-(1-load)*g)/(1+load*g)))
@@ -80,7 +75,7 @@ func Depth(offered, limit, nominal, refused float64) float64 {
 	}
 	low, high := min(1, nominal), nominal
 	for range 40 {
-		if middle := (low + high) / 2; RefusedBunched(offered, limit, middle) > refused {
+		if middle := (low + high) / 2; Refused(offered, limit, middle) > refused {
 			low = middle
 		} else {
 			high = middle

@@ -34,7 +34,7 @@ type lifts struct {
 	held map[string]bool
 }
 
-// begin lifts a pod of a function to its own share, for now.
+// beginLift makes a pod one that may get more than its share, which it has at first.
 func (s *System) beginLift(function, address string) (*lift, error) {
 	s.lifts.mu.Lock()
 	defer s.lifts.mu.Unlock()

@@ -40,7 +40,7 @@ type fleet struct {
 }
 
 // newFleet starts it; p99 is long, so that a slow machine breaks no objective.
-func newFleet(t testing.TB) *fleet {
+func newFleet(t testing.TB, success string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, test: make(chan struct{}, 1)}
 	cfg := config.Default()
@@ -60,7 +60,7 @@ metadata: {name: feed, tenant: recommend}
 spec:
   routes: [{hosts: [api.example.com], path: /feed, methods: [GET]}]
   revisions: [{name: r1, endpoints: [` + strings.Join(endpoints, ", ") + `]}]
-  objective: {latency: {p99: 30s}, success: 99.9%}
+  objective: {latency: {p99: 30s}, success: ` + success + `}
   capacity: {perPodQPS: 1000, forecastQPS: 1000}
   retries: {attempts: 0}
   access: {public: true}
@@ -169,7 +169,7 @@ func (f *fleet) command(args ...string) (wait func() (code int, said string)) {
 // TestProductionStopsASearch: when ordinary calls fail, and on command. The pod is
 // given back.
 func TestProductionStopsASearch(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, "99.9%")
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	f.eventually("calls are answered", func() bool { return f.call(client) == http.StatusOK })
@@ -204,5 +204,33 @@ func TestProductionStopsASearch(t *testing.T) {
 		}
 		// What the gateway had in hand may still come; the search sent one every 25 ms.
 		f.eventually("the search is silent", func() bool { return time.Since(time.Unix(0, f.last.Load())) > time.Second })
+	}
+}
+
+// TestFindLive: the command to its end, with no request of its own. No objective breaks
+// here, so that the highest share is reached.
+func TestFindLive(t *testing.T) {
+	f := newFleet(t, "99%")
+	client := &http.Client{Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	f.eventually("calls are answered", func() bool { return f.call(client) == http.StatusOK })
+	f.traffic(100)
+	var code int
+	var said string
+	f.eventually("the search finds traffic", func() bool {
+		code, said = f.command("capacity", "find", "feed", "--live", "--others", "1", "--max-share", "1.3", "--budget", "1m")()
+		return code != 3
+	})
+	if code != 0 || !strings.Contains(said, "safe rate") || !strings.Contains(said, "apply it with kongdao capacity apply feed --run lt-") {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+	if n := f.pods[0].tests.Load() + f.pods[1].tests.Load(); n != 0 {
+		t.Errorf("%d requests of a test came", n)
+	}
+	t.Log(said)
+	for want, args := range map[string][]string{"not with --live": {"--metrics", "http://127.0.0.1:1/metrics"}, "--budget: is 20s": {"--budget", "20s"}} {
+		if code, said := f.command(append([]string{"capacity", "find", "feed", "--live"}, args...)...)(); code != 2 || !strings.Contains(said, want) {
+			t.Errorf("exit code %d\n%s", code, said)
+		}
 	}
 }

@@ -33,11 +33,17 @@ func (f *liveFlags) add(fl *pflag.FlagSet) {
 	fl.IntVar(&f.others, "others", 2, "with --live: ready pods of its revision that must be there beside it")
 }
 
+// shortestLive is the least that the running system takes.
+const shortestLive = time.Minute
+
 // findLive has the running system search. The pod has its share again as soon as this
 // process is gone, however it ends.
 func (e *env) findLive(ctx context.Context, name string, f findFlags, _ scenario.Limits) (r apply.Found, err error) {
-	if f.path != "" || f.start != 0 {
-		return r, invalid(errors.New("--path and --start: not with --live, which takes the calls that there are"))
+	if f.path != "" || f.start != 0 || f.cold || len(f.metrics) > 0 || f.metricsPod != "" {
+		return r, invalid(errors.New("--path, --start, --cold, --metrics and --metrics-pod: not with --live, which takes the calls that there are and begins with the pod's own share"))
+	}
+	if f.budget < shortestLive {
+		return r, invalid(fmt.Errorf("--budget: is %v, want at least %v with --live: calls that nobody sends take their time", f.budget, shortestLive))
 	}
 	c, err := e.connect()
 	if err != nil {

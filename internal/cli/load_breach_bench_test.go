@@ -18,7 +18,7 @@ const breaches = 12
 // calls have begun to fail, on a whole system: pods, Envoy, its log, the collector, the
 // watch and kongdao load run. The clock begins before the first call fails.
 func BenchmarkBreachToSilence(b *testing.B) {
-	f := newFleet(b)
+	f := newFleet(b, "99.9%")
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	f.eventually("calls are answered", func() bool { return f.call(client) == http.StatusOK })

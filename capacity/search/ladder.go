@@ -173,12 +173,18 @@ func (l *ladder) visit(e Estimate) Step {
 		s.Rate = l.config.MaxRate
 	}
 	s.Duration, s.Harm = max(l.long(s.Rate), l.shortest(s.Rate)), l.harm()-kept
+	if s.Rate == l.config.MaxRate && l.harmed == 0 && l.passed >= atMost*s.Rate {
+		s.Duration = max(s.Duration, reserved) // nothing speaks against it: prove it at once
+	}
 	l.visited++
 	return s
 }
 
 // nothing tells that no rate was kept so far.
 func (l *ladder) nothing() bool { return max(l.passed, l.proven) == 0 }
+
+// atMost is from which share of the highest rate on there is nothing beyond.
+const atMost = 0.97
 
 // downwards is the step from a rate that broke when none has been kept.
 const downwards = 0.6
@@ -212,7 +218,7 @@ func (l *ladder) record(s Step, f finding) {
 	switch {
 	case s.Prove && f.verdict == kept:
 		l.proven = max(l.proven, s.Rate)
-		l.done = l.done || s.Rate >= 0.97*l.config.MaxRate // there is nothing beyond
+		l.done = l.done || s.Rate >= atMost*l.config.MaxRate // there is nothing beyond
 		l.confirmed = l.done
 	case s.Prove:
 	case f.verdict == kept:

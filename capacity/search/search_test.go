@@ -258,6 +258,17 @@ func TestHighestRateIsNeverPassed(t *testing.T) {
 	}
 }
 
+// TestHighestRateIsProvenAtOnce: what nothing speaks against is asked once, not until
+// the budget is used up.
+func TestHighestRateIsProvenAtOnce(t *testing.T) {
+	c := setup(100)
+	c.MaxRate, c.Budget, c.Objective.Success = 200, time.Minute, 0.99
+	x, err := Run(t.Context(), c, fixed(1e9), nil)
+	if err != nil || x.Proven != c.MaxRate || x.Load > c.Budget.Seconds()/2 {
+		t.Errorf("proven %.1f/s after %.0f s: %v", x.Proven, x.Load, err)
+	}
+}
+
 func TestHopelessPodIsSaidToBe(t *testing.T) {
 	x, err := Run(t.Context(), setup(100), fixed(0), nil)
 	if err != nil {

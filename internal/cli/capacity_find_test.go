@@ -159,7 +159,7 @@ func (f *fleet) command(args ...string) (wait func() (code int, said string)) {
 		select {
 		case code := <-ended:
 			return code, out.String() + errOut.String()
-		case <-time.After(60 * time.Second):
+		case <-time.After(3 * time.Minute):
 			f.t.Fatalf("kongdao %s goes on", strings.Join(args, " "))
 		}
 		return 0, ""
@@ -214,7 +214,7 @@ func TestFindLive(t *testing.T) {
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	f.eventually("calls are answered", func() bool { return f.call(client) == http.StatusOK })
-	f.traffic(100)
+	f.traffic(400) // enough that a step of some seconds proves the highest share
 	var code int
 	var said string
 	f.eventually("the search finds traffic", func() bool {

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // kept is a folder with the content of the files that are in force, so that a file
@@ -130,7 +132,9 @@ func (k *kept) save(inForce map[string]*file) error {
 			}
 			continue
 		}
-		if err := replaceFile(k.contentFile(f.own), data, false); err != nil { // its name tells whether it is whole
+		// Not synced: its name tells whether it is whole.
+		beside := k.contentFile(f.own) + ".new"
+		if err := errors.Join(os.WriteFile(beside, data, 0o600), os.Rename(beside, k.contentFile(f.own))); err != nil {
 			return err
 		}
 		next[name], changed = f.own, true
@@ -156,7 +160,7 @@ func (k *kept) write(files map[string][sha256.Size]byte) error {
 		return err
 	}
 	sum := sha256.Sum256(body)
-	return replaceFile(k.indexFile(), append([]byte(hex.EncodeToString(sum[:])+"\n"), body...), true)
+	return durable.Replace(k.indexFile(), append([]byte(hex.EncodeToString(sum[:])+"\n"), body...), 0o600)
 }
 
 // sweep removes contents that no file has any more.
@@ -174,20 +178,4 @@ func (k *kept) sweep(before map[string][sha256.Size]byte) error {
 		}
 	}
 	return nil
-}
-
-// replaceFile puts a file in place at once.
-func replaceFile(path string, data []byte, synced bool) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if synced {
-		err = errors.Join(err, f.Sync())
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".new"))
-	}
-	return os.Rename(path+".new", path)
 }

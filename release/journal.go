@@ -11,7 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // journal is a file of events, one a line: the CRC-32C of the JSON in hexadecimal,
@@ -39,7 +40,7 @@ func openJournal(path string, log *slog.Logger) (*journal, []event, error) {
 	j := &journal{path: path, file: f}
 	events, err := j.read(log)
 	if err == nil {
-		err = errors.Join(f.Truncate(j.size), syncDir(filepath.Dir(path)))
+		err = errors.Join(f.Truncate(j.size), durable.SyncDir(filepath.Dir(path)))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("releases: read %s: %w", path, err), f.Close())
@@ -116,17 +117,5 @@ func (j *journal) replace(events []event) error {
 	}
 	old := j.file
 	j.file, j.size = next.file, next.size
-	return errors.Join(syncDir(filepath.Dir(j.path)), old.Close())
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) { // file systems that cannot
-		err = nil
-	}
-	return errors.Join(err, d.Close())
+	return errors.Join(durable.SyncDir(filepath.Dir(j.path)), old.Close())
 }

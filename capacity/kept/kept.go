@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // Folder holds records by name. Its methods may be called by any goroutine, but those
@@ -31,7 +33,7 @@ func (f Folder[R]) Save(name string, r R) error {
 		text, err = json.MarshalIndent(r, "", "  ")
 	}
 	if err == nil {
-		err = replace(f.path(name), text)
+		err = durable.Replace(f.path(name), text, 0o600)
 	}
 	if err == nil {
 		err = f.prune()
@@ -40,26 +42,6 @@ func (f Folder[R]) Save(name string, r R) error {
 		return fmt.Errorf("keep record %s: %w", name, err)
 	}
 	return nil
-}
-
-// replace writes a file beside, syncs it and gives it the name.
-func replace(path string, text []byte) error {
-	out, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // names are those of all records, the last one first.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kongdao/kongdao/collector/wal"
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // DeadLetter is what the .json file beside a refused block says. The block itself,
@@ -140,10 +141,10 @@ func (d *deadLetters) put(table string, rec wal.Record, reason error) error {
 	if used := d.size(); size > 0 && used+size > d.limit {
 		return fmt.Errorf("%w: %d of %d bytes in %s are used; %w", errDeadLettersFull, used, d.limit, d.dir, reason)
 	}
-	if err := writeSynced(base+blockSuffix, rec.Block); err != nil {
+	if err := durable.Replace(base+blockSuffix, rec.Block, 0o640); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
-	if err := writeSynced(base+letterSuffix, letter); err != nil {
+	if err := durable.Replace(base+letterSuffix, letter, 0o640); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
@@ -169,20 +170,4 @@ func sizeOf(base string) (n int64) {
 		}
 	}
 	return n
-}
-
-// writeSynced replaces the file in one step: after a crash it is the old or the new.
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
 }

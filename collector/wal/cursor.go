@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // cursor says how far blocks have been acknowledged. The file has two lines: the
@@ -55,16 +57,8 @@ func (c cursor) save(dir string) error {
 	}
 	text := fmt.Appendf(nil, "%08x\n%s\n", crc32.Checksum(line, castagnoli), line)
 	tmp := cursorPath(dir) + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return fmt.Errorf("save cursor: %w", err)
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, cursorPath(dir))
+	if err = durable.Write(tmp, text, 0o640); err == nil {
+		err = os.Rename(tmp, cursorPath(dir)) // the folder is not synced
 	}
 	if err != nil {
 		return fmt.Errorf("save cursor: %w", err)

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 const (
@@ -214,19 +216,11 @@ func (l *Log) createSegment(first uint64, positions []byte) (*segment, file, err
 		err = os.Rename(path+".tmp", path)
 	}
 	if err == nil {
-		err = syncDir(l.opts.Dir)
+		err = durable.SyncDir(l.opts.Dir)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("create segment: %w", err), f.Close())
 	}
 	n := int64(len(head))
 	return &segment{path: path, writer: l.writer, first: first, start: n, size: n, positions: positions}, f, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

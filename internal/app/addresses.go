@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // Addresses are the listening addresses of a running system, host:port each;
@@ -56,13 +58,5 @@ func (a Addresses) write(dataDir string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(AddressesFile(dataDir), append(b, '\n'))
-}
-
-func replaceFile(name string, content []byte) error {
-	tmp := name + ".tmp"
-	if err := os.WriteFile(tmp, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	return durable.Replace(AddressesFile(dataDir), append(b, '\n'), 0o600)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/kongdao/kongdao/internal/config"
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // LoadMark is the right to mark requests as those of a stress test: a header that
@@ -52,7 +53,7 @@ func keptSecret(path string) (string, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return "", err
 	}
-	return secret, writeSynced(path, []byte(secret+"\n"))
+	return secret, durable.Replace(path, []byte(secret+"\n"), 0o600)
 }
 
 // markRoutes answer whoever operates this machine, and nobody else.

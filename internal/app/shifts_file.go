@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/kongdao/kongdao/internal/durable"
 	"github.com/kongdao/kongdao/xds"
 )
 
@@ -53,7 +54,7 @@ func (f shiftsFile) save(s shifts) error {
 	}
 	sum := sha256.Sum256(body)
 	text := append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)
-	if err := writeSynced(f.path+".new", text); err != nil {
+	if err := durable.Write(f.path+".new", text, 0o600); err != nil {
 		return fmt.Errorf("shifts: %w", err)
 	}
 	if err := keepBefore(f.path, f.before()); err != nil {
@@ -62,7 +63,7 @@ func (f shiftsFile) save(s shifts) error {
 	if err := os.Rename(f.path+".new", f.path); err != nil {
 		return fmt.Errorf("shifts: %w", err)
 	}
-	return syncDir(filepath.Dir(f.path))
+	return durable.SyncDir(filepath.Dir(f.path))
 }
 
 // keepBefore makes before a second name of the file, which a rename of another file
@@ -75,23 +76,6 @@ func keepBefore(path, before string) error {
 		return err
 	}
 	return nil
-}
-
-func writeSynced(path string, text []byte) error {
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	return errors.Join(err, out.Sync(), out.Close())
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // load reads what save has written; without a file there are no shifts. A damaged

@@ -18,7 +18,7 @@ const module = "github.com/kongdao/kongdao"
 
 // What the units of one level may import from those below it.
 var (
-	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column", "internal/testkit", "internal/queue"}
+	base  = []string{"api", "internal/calllog", "internal/fnlog", "internal/column", "internal/testkit", "internal/queue", "internal/durable"}
 	tools = append(slices.Clip(base), "internal/clickhouse", "deploy")
 	parts = []string{"registry", "xds", "collector", "alerting", "loadtest", "capacity", "dashboards", "release"}
 	app   = slices.Concat(tools, parts, []string{"internal/config"})
@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/column":     {},
 	"internal/testkit":    {}, // for tests alone
 	"internal/queue":      {},
+	"internal/durable":    {},
 	"internal/calllog":    {"internal/column"},
 	"internal/fnlog":      {"internal/column"},
 	"internal/clickhouse": base,

@@ -20,6 +20,7 @@ import (
 	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/internal/demo/fleet"
 	"github.com/kongdao/kongdao/internal/demo/traffic"
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // Options are what a walk needs.
@@ -198,15 +199,7 @@ func (w *walk) writeResources() error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(w.resourcesDir(), "functions.yaml"), b)
-}
-
-func replace(name string, content []byte) error {
-	tmp := name + ".tmp"
-	if err := os.WriteFile(tmp, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	return durable.Replace(filepath.Join(w.resourcesDir(), "functions.yaml"), b, 0o600)
 }
 
 // startUsers begins the background traffic: every function, twice a second.

@@ -14,6 +14,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
 	"github.com/kongdao/kongdao/internal/app"
 	"github.com/kongdao/kongdao/internal/demo/fleet"
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // maxReady is the goal for a warm start.
@@ -80,7 +81,7 @@ func (w *walk) startRobot() error {
 		return err
 	}
 	yaml := fmt.Sprintf("apiVersion: kongdao.io/v1\nkind: Robot\nmetadata: {name: dingtalk}\nspec: {url: %q, secret: \"${file:%s}\"}\n", robot.URL("token"), file)
-	return replace(filepath.Join(w.resourcesDir(), "robot.yaml"), []byte(yaml))
+	return durable.Replace(filepath.Join(w.resourcesDir(), "robot.yaml"), []byte(yaml), 0o600)
 }
 
 func (w *walk) startZones(ctx context.Context) error {

@@ -14,6 +14,8 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // journal is the file of what was accepted: a record for each accepted response,
@@ -126,7 +128,7 @@ func (j *journal) rewrite() error {
 		_ = j.file.Close() // it has no name any more
 	}
 	j.file, j.size, j.fresh, j.lacks = next, n, n, false
-	return syncDir(filepath.Dir(j.path))
+	return durable.SyncDir(filepath.Dir(j.path))
 }
 
 func removeIfThere(path string) error {
@@ -134,14 +136,6 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // serves tells whether a gateway can start with what is kept.

@@ -55,6 +55,36 @@ func TestSendIsAccepted(t *testing.T) {
 	}
 }
 
+// The robot takes each shape, and knows whom to ring by number or id.
+func TestShapesOfMessages(t *testing.T) {
+	s := dingtalktest.Start(t, dingtalktest.Config{Secret: secret, Tokens: []string{token}})
+	c := client(t, s, secret)
+	buttons := []dingtalk.Link{{Text: "Claim", URL: "https://h/1"}}
+	for _, m := range []dingtalk.Message{
+		{Type: dingtalk.Text, Text: "x @13800000000 @li4", AtMobiles: []string{"13800000000"}, AtUsers: []string{"li4"}},
+		{Type: dingtalk.Markdown, Title: "t", Text: "x @+852-12345678", AtMobiles: []string{"+852-12345678"}},
+		{Type: dingtalk.ActionCard, Title: "t", Text: "x", Buttons: buttons},
+		{Type: dingtalk.ActionCard, Title: "t", Text: "x"}, // a card needs a button
+	} {
+		if err := c.Send(t.Context(), m); err != nil {
+			t.Fatalf("%+v: %v", m, err)
+		}
+	}
+	got := s.Messages()
+	if got[0].Type != "text" || got[0].AtMobiles[0] != "13800000000" || got[0].AtUsers[0] != "li4" {
+		t.Errorf("text: %+v", got[0])
+	}
+	if got[1].Type != "markdown" || got[1].AtMobiles[0] != "+852-12345678" || got[1].AtUsers != nil {
+		t.Errorf("markdown: %+v", got[1])
+	}
+	if got[2].Type != "actionCard" || got[2].Buttons[0] != (dingtalktest.Button{Title: "Claim", ActionURL: "https://h/1"}) {
+		t.Errorf("card: %+v", got[2])
+	}
+	if got[3].Type != "markdown" {
+		t.Errorf("card without buttons: %+v", got[3])
+	}
+}
+
 func TestWhatAnotherTryCanHelp(t *testing.T) {
 	cases := []struct {
 		name  string

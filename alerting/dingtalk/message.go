@@ -1,62 +1,17 @@
 package dingtalk
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// MaxBytes bounds the body of one message after JSON escaping. DingTalk refuses
-// more than 20,000; the rest is a margin for how it counts.
-const MaxBytes = 18_000
-
-// Message is a markdown message. Title is what a phone shows in its list of
-// chats and in the notification; Text is the message.
-type Message struct {
-	Title     string
-	Text      string
-	AtMobiles []string // numbers of people to mention; Text must name them too, as @number
-	AtAll     bool
-}
-
-type wireMessage struct {
-	Type     string       `json:"msgtype"`
-	Markdown wireMarkdown `json:"markdown"`
-	At       *wireAt      `json:"at,omitempty"`
-}
-
-type wireMarkdown struct {
-	Title string `json:"title"`
-	Text  string `json:"text"`
-}
-
-type wireAt struct {
-	Mobiles []string `json:"atMobiles,omitempty"`
-	All     bool     `json:"isAtAll"`
-}
-
-// Encode is the body that is sent.
-func (m Message) Encode() ([]byte, error) {
-	w := wireMessage{Type: "markdown", Markdown: wireMarkdown{Title: m.Title, Text: m.Text}}
-	if m.AtAll || len(m.AtMobiles) > 0 {
-		w.At = &wireAt{Mobiles: m.AtMobiles, All: m.AtAll}
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // < as \u003c would cost six bytes of the limit
-	if err := e.Encode(w); err != nil {
-		return nil, fmt.Errorf("encode message: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // Split cuts m into messages of at most limit bytes each as [Message.Encode]
 // writes them. It cuts at line ends; a line that is too long by itself is cut
 // between two characters. With more than one part, each title and text is
 // marked as (1/3). The parts' texts, without marks, joined by line ends where
-// they were cut at one, are m.Text. Only the first part mentions people.
+// they were cut at one, are m.Text. Only the first part mentions people, and only
+// the last one has the buttons.
 //
 // Limit must leave room for the title and some text; below 512 bytes beyond the
 // title it is raised to that.
@@ -73,9 +28,10 @@ func (m Message) Split(limit int) []Message {
 	parts := make([]Message, len(pieces))
 	for i, text := range pieces {
 		n := fmt.Sprintf("(%d/%d)", i+1, len(pieces))
-		parts[i] = Message{Title: m.Title + " " + n, Text: n + "\n\n" + text}
+		parts[i] = Message{Type: m.Type, Title: m.Title + " " + n, Text: n + "\n\n" + text}
 	}
-	parts[0].AtMobiles, parts[0].AtAll = m.AtMobiles, m.AtAll
+	parts[0].AtMobiles, parts[0].AtUsers, parts[0].AtAll = m.AtMobiles, m.AtUsers, m.AtAll
+	parts[len(parts)-1].Buttons = m.Buttons
 	return parts
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,51 @@ func podsDown(n int) Group {
 	return g
 }
 
+// slow is a page about a function, with all that a message can tell.
+func slow(ended time.Time) Group {
+	return Group{
+		Key: `{}:{alertname="LatencyHigh", function="checkout"}`, Sequence: 21,
+		Labels: map[string]string{"alertname": "LatencyHigh", "function": "checkout"},
+		Alerts: []Alert{{
+			Labels: map[string]string{"alertname": "LatencyHigh", "function": "checkout", "severity": "page", "team": "payments", "revision": "v3"},
+			Annotations: map[string]string{
+				"summary": "checkout answers slowly: p99 is above its objective", "summary_zh": "checkout 响应变慢: p99 超出目标",
+				"description": "p99 812 ms, objective 300 ms", "description_zh": "p99 812 毫秒, 目标 300 毫秒",
+				"runbook": "https://kongdao.example.com/docs/runbooks/latency-high.md", "dashboard": "https://grafana.example.com/d/kongdao?var-function=checkout",
+				"logs": "https://kongdao.example.com/logs?function=checkout",
+			},
+			StartsAt: began, EndsAt: ended, Fingerprint: "c1",
+		}},
+	}
+}
+
+// full is r with everything that others know.
+func full(r Renderer) Renderer {
+	r.Audience = func(g Group, _ time.Time) Audience {
+		if g.Alerts[0].Labels["team"] == "" {
+			return Audience{}
+		}
+		return Audience{Team: "payments", People: []Person{{Name: "zhang3", Mobile: "13800000000"}, {Name: "li4", Mobile: "+852-12345678"}, {Name: "wang5", Mobile: "1", UserID: "wang5-id"}}}
+	}
+	r.Released = func(function string, _ time.Time) (Release, bool) {
+		return Release{Revision: function + "-v3", At: began.Add(-10 * time.Minute), By: "zhang3"}, true
+	}
+	r.Chart = func(Group, time.Time) string { return "https://kongdao.example.com/api/v1/alerts/chart.png?sig=abc" }
+	claim, silence := "认领", "静默 30 分钟"
+	if r.Lang == English {
+		claim, silence = "Claim", "Silence 30 min"
+	}
+	r.Links = func(Group) []Link {
+		return []Link{{claim, "https://kongdao.example.com/a/1?sig=x"}, {silence, "https://kongdao.example.com/a/2?sig=y"}, {"[x](y)", "javascript:alert(1)"}}
+	}
+	return r
+}
+
+func typed(r Renderer, t Type) Renderer {
+	r.Type = t
+	return r
+}
+
 func hostile() Group {
 	g := zoneDown(time.Time{})
 	g.Labels["zone"] = "x](http://evil) \n# owned <img src=x>"
@@ -86,6 +132,15 @@ func TestRender(t *testing.T) {
 		"digest-zh":     {zh.Digest(many)},
 		"digest-en":     {en.Digest(many)},
 		"test":          {zh.Test("oncall", now)},
+		"full-zh":       full(zh).Render(slow(time.Time{}), now),
+		"full-en":       full(en).Render(slow(time.Time{}), now),
+		"ended-zh":      full(zh).Render(slow(now), now),
+		"ended-en":      full(en).Render(slow(now), now),
+		"text-zh":       typed(full(zh), Text).Render(slow(time.Time{}), now),
+		"text-en":       typed(full(en), Text).Render(slow(now), now),
+		"card-zh":       typed(full(zh), ActionCard).Render(slow(now), now),
+		"card-en":       typed(en, ActionCard).Render(zoneDown(time.Time{}), now),
+		"mentioned-en":  {full(en).Digest([]Group{slow(time.Time{}), podsDown(1), zoneDown(now)})},
 	}
 	for name, messages := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -95,6 +150,12 @@ func TestRender(t *testing.T) {
 					b.WriteString("\n==========\n")
 				}
 				fmt.Fprintf(&b, "title: %s\n\n%s\n", m.Title, m.Text)
+				if at := append(slices.Clone(m.AtMobiles), m.AtUsers...); len(at) > 0 {
+					fmt.Fprintf(&b, "\nat: %s\n", strings.Join(at, ", "))
+				}
+				for _, l := range m.Buttons {
+					fmt.Fprintf(&b, "\nbutton: %s %s\n", l.Text, l.URL)
+				}
 			}
 			golden(t, name+".md", b.String())
 		})

@@ -184,6 +184,12 @@ func decode(body []byte) (Received, error) {
 		m.Title, m.Text = w.Markdown.Title, w.Markdown.Text
 	case w.Type == "actionCard" && w.Card != nil && w.Text == nil && w.Markdown == nil:
 		m.Title, m.Text = w.Card.Title, w.Card.Text
+		for _, b := range w.Card.Btns {
+			m.Buttons = append(m.Buttons, Button(b))
+		}
+		if len(m.Buttons) == 0 && w.Card.SingleURL == "" {
+			return Received{}, fmt.Errorf("param error: actionCard needs btns or singleURL")
+		}
 	default:
 		return Received{}, fmt.Errorf("msgtype %q does not go with its content", w.Type)
 	}
@@ -191,7 +197,7 @@ func decode(body []byte) (Received, error) {
 		return Received{}, fmt.Errorf("param error: %s needs title and text", m.Type)
 	}
 	if w.At != nil {
-		m.AtMobiles, m.AtAll = w.At.AtMobiles, w.At.IsAtAll
+		m.AtMobiles, m.AtUsers, m.AtAll = w.At.AtMobiles, w.At.AtUserIds, w.At.IsAtAll
 	}
 	return m, nil
 }

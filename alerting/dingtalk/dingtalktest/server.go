@@ -38,10 +38,15 @@ type Received struct {
 	Type      string // text, markdown, actionCard
 	Title     string // empty for text
 	Text      string
+	Buttons   []Button // of an actionCard
 	AtMobiles []string
+	AtUsers   []string
 	AtAll     bool
 	Bytes     int // of the body
 }
+
+// Button is one of an actionCard.
+type Button struct{ Title, ActionURL string }
 
 // Refusal is a message that was not accepted.
 type Refusal struct {

@@ -24,6 +24,7 @@ type Robot struct {
 	Name   string
 	URL    api.Secret
 	Secret api.Secret
+	App    *App // not nil: the robot is an app's and sends cards; URL may be empty then
 }
 
 // Validate says what is wrong with r, without its secrets.
@@ -31,6 +32,14 @@ func (r Robot) Validate() error {
 	var errs []error
 	if r.Name == "" {
 		errs = append(errs, errors.New("name: must not be empty"))
+	}
+	if r.App != nil {
+		if err := r.App.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("app of robot %q: %w", r.Name, err))
+		}
+		if r.URL == "" {
+			return errors.Join(errs...)
+		}
 	}
 	u, err := url.Parse(r.URL.Reveal())
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {

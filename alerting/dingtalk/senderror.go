@@ -62,6 +62,7 @@ type SendError struct {
 	Status  int // of HTTP; 0 when no answer came
 	Code    int // errcode; 0 when the body had none
 	Message string
+	reason  string // code of the OpenAPI; empty when there is none
 	cause   error
 }
 

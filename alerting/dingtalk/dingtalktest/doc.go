@@ -4,6 +4,11 @@
 // sent more than twenty messages in a minute. As the real one it answers
 // everything with HTTP 200 and the truth in errcode.
 //
+// With [Config.App] it is an app too, after DingTalk's documentation: access tokens,
+// interactive cards, and the WebSocket of Stream mode, over which [Server.Click]
+// pushes what somebody does with a card, again and again until it is answered. There
+// HTTP statuses mean something.
+//
 // It serves tests ([Start]) and, as a long-running server, demonstrations
 // ([New] and Run). [Server.Inject] makes it fail in the ways that real robots do.
 package dingtalktest

@@ -25,8 +25,16 @@ type answer struct {
 // tooFast is the answer above the limit, word for word.
 const tooFast = `{"status":1111,"wait":5,"source":"x5","punish":"deny","errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}`
 
-// ServeHTTP takes one message.
+// ServeHTTP takes one message, or one request to the OpenAPI.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/v1.0/") {
+		s.serveApp(w, r)
+		return
+	}
+	if s.cfg.App != nil && r.URL.Path == pathConnect {
+		s.serveStream(w, r)
+		return
+	}
 	if r.URL.Path != "/robot/send" || r.Method != http.MethodPost {
 		http.NotFound(w, r)
 		return

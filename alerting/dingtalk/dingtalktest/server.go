@@ -29,6 +29,7 @@ type Config struct {
 	Tokens   []string         // known access tokens; empty: "token"
 	Keywords []string         // one must occur in every message; empty: none needed
 	Now      func() time.Time // nil: time.Now
+	App      *App             // nil: there is none, only group robots
 }
 
 // Received is a message that was accepted.
@@ -72,7 +73,8 @@ type Server struct {
 	accepted []Received
 	refused  []Refusal
 	faults   []Fault
-	changed  chan struct{} // closed and replaced with each accepted message
+	changed  chan struct{} // closed and replaced with each accepted message, and what happens to the app
+	app      *appState
 }
 
 // New binds the listener and serves nothing yet.
@@ -100,7 +102,7 @@ func newServer(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, robots: map[string]*robot{}, changed: make(chan struct{})}
+	s := &Server{cfg: cfg, robots: map[string]*robot{}, changed: make(chan struct{}), app: newAppState()}
 	for _, t := range cfg.Tokens {
 		s.robots[t] = &robot{}
 	}

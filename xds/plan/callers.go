@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -27,22 +28,39 @@ func (p *Replay) callers(f *facts, at place) (u unknown) {
 	}
 	u = unknown{name: "who called, which is not stored of calls that need no key", whole: true, ways: []way{as("", "")}}
 	seen := map[string]bool{}
+	refused := f.own() && f.Status == http.StatusForbidden
 	for _, fn := range at.functions {
 		names := slices.Concat(fn.Access.Consumers, fn.Access.Revisions)
 		for _, t := range fn.Access.Tokens {
 			names = append(names, t.Name+"/"+someValue)
 		}
+		if refused {
+			names = append(names, stranger)
+		}
 		for _, name := range names {
-			if s := at.rights(name); !seen[s] {
+			lost := refused && p.anyLost(name, at)
+			if s := fmt.Sprint(lost, at.rights(name)); !seen[s] {
 				seen[s] = true
 				u.ways = append(u.ways, as(name, name))
 				if f.Status == http.StatusUnauthorized { // it may be good now
 					u.ways = append(u.ways, as("", name))
 				}
+				if lost {
+					u.ways = append(u.ways, as(name, ""))
+				}
 			}
 		}
 	}
 	return u
+}
+
+// stranger stands for all consumers that no access list names: who is refused is not
+// stored. No consumer can have this name.
+const stranger = "\x00"
+
+// anyLost tells whether what somebody showed may be good for nothing any more.
+func (p *Replay) anyLost(consumer string, at place) bool {
+	return consumer == stranger && len(p.lost) > 0 || p.mayHaveLost(consumer, at) != ""
 }
 
 // rights says what somebody may do at a place, to tell those apart who may not do
@@ -81,15 +99,12 @@ func (p *Replay) mayHaveLost(consumer string, at place) string {
 	if p.lost[consumer] {
 		return "which of its credentials " + consumer + " showed"
 	}
-	var before, after shown
-	for _, r := range at.old {
-		before.add(r.Function.Access)
-	}
-	for _, r := range at.new {
-		after.add(r.Function.Access)
-	}
-	if before.key && !after.key || before.signature && !after.signature || before.certificate && !after.certificate {
-		return "by what " + consumer + " showed who it is"
+	for _, before := range at.old {
+		for _, after := range at.new {
+			if shows(before.Function.Access).beyond(shows(after.Function.Access)) {
+				return "by what " + consumer + " showed who it is"
+			}
+		}
 	}
 	return ""
 }
@@ -109,8 +124,11 @@ func (at place) sameTokens() bool {
 // shown are the ways in which consumers may show who they are.
 type shown struct{ key, signature, certificate bool }
 
-func (w *shown) add(a model.Access) {
-	w.key, w.signature, w.certificate = w.key || a.Key, w.signature || a.Signature, w.certificate || a.Certificate
+func shows(a model.Access) shown { return shown{a.Key, a.Signature, a.Certificate} }
+
+// beyond tells whether there is a way that is not among others.
+func (w shown) beyond(others shown) bool {
+	return w.key && !others.key || w.signature && !others.signature || w.certificate && !others.certificate
 }
 
 // lost lists the consumers that had credentials in the old World which they do not

@@ -64,6 +64,7 @@ type Doubt struct {
 func Assumptions() []string {
 	return []string{
 		"no call was for a pod that is out of rotation for a test",
+		"no call that no route took, or whose route is out of use, named a revision",
 		"no header is sent empty, and none that is not kept in several lines",
 		"whether pages of other origins may read answers is not compared",
 		"limits refuse by rates, which single calls do not show: changed limits are listed, not who meets them",

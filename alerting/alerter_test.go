@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/kongdao/kongdao/alerting"
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
+	"github.com/kongdao/kongdao/alerting/rule"
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/internal/testkit"
 )
@@ -230,7 +232,11 @@ func TestRestartTellsNothingTwice(t *testing.T) {
 func TestShippedRulesRun(t *testing.T) {
 	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
 	cfg := config(t.TempDir(), target.addr(), robot)
-	cfg.Rules, cfg.Alertmanager = nil, ""
+	cfg.Alertmanager = ""
+	cfg.Rules = rule.Pack()
+	for name, text := range cfg.Rules { // sooner than after half a minute
+		cfg.Rules[name] = regexp.MustCompile(`(?m)^  interval: .*$`).ReplaceAllString(text, "  interval: 100ms")
+	}
 	a := start(t, cfg)
 	testkit.Eventually(t, "the shipped rules to be evaluated", func() bool {
 		s := get(t, "http://"+a.AddrPrometheus()+"/api/v1/rules")
@@ -329,4 +335,20 @@ func read(t *testing.T, resp *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// Watchdog of the shipped rules fires in every test here; robots are told of none.
+func TestRobotsAreNotToldThatNothingIsWrong(t *testing.T) {
+	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	cfg := config(t.TempDir(), target.addr(), robot)
+	cfg.Rules["own"] = strings.NewReplacer("Broken", "Fine", "broken > 0", "vector(1)", "page", "none", "name: test", "name: own").Replace(brokenRule)
+	a := start(t, cfg)
+	testkit.Eventually(t, "both to fire", func() bool {
+		s := get(t, "http://"+a.Addr()+"/api/v2/alerts")
+		return strings.Contains(s, `"Fine"`)
+	})
+	target.broken.Store(1)
+	if got := wait(t, robot, 1)[0]; !strings.Contains(got.Title, "Broken") {
+		t.Errorf("told %s", got.Title)
+	}
 }

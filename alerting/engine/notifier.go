@@ -37,10 +37,19 @@ func (n notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry boo
 	}
 	g := dingtalk.Group{Key: key.String(), Labels: texts(labels)}
 	for _, a := range alerts {
-		g.Alerts = append(g.Alerts, convert(a, now))
+		if a.Labels["severity"] != severityNone {
+			g.Alerts = append(g.Alerts, convert(a, now))
+		}
+	}
+	if len(g.Alerts) == 0 {
+		return false, nil
 	}
 	return true, n.deliver(n.robot, g)
 }
+
+// severityNone is of alerts that say that nothing is wrong, such as Watchdog: they
+// are for machines that miss them, and people in a chat are not told.
+const severityNone = "none"
 
 func convert(a *alert.Alert, now time.Time) dingtalk.Alert {
 	d := dingtalk.Alert{

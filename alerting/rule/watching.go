@@ -10,8 +10,9 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// byFunction are the metrics that have a value for every function.
-var byFunction = regexp.MustCompile(`^kongdao_collector_((pod_)?calls_total|refused_calls_total|(pod_)?call_duration_seconds(_bucket|_count|_sum)?)$`)
+// byFunction are the metrics that have a value for every function, and what shipped
+// rules record of them.
+var byFunction = regexp.MustCompile(`^(kongdao_collector_((pod_)?calls_total|refused_calls_total|(pod_)?call_duration_seconds(_bucket|_count|_sum)?)|kongdao:(function|revision)_[a-z0-9_]+:rate\d+m)$`)
 
 // Watching are the names of alerts in these rule texts that look at a function's
 // calls: those of all functions, or of this one by the label function. Texts that

@@ -6,7 +6,7 @@ import (
 )
 
 func TestWatching(t *testing.T) {
-	if got := Watching(Pack(), "feed"); !slices.Equal(got, []string{"CapacityRefusals", "ErrorRate", "LatencyHigh"}) {
+	if got := Watching(Pack(), "feed"); !slices.Equal(got, []string{"AllTrafficGone", "CapacityRefusals", "ErrorRate", "GrayWorse", "LatencyHigh", "LatencyStep", "PodOverTarget", "TrafficGone", "ZoneHeadroomShort"}) {
 		t.Errorf("the shipped rules: %v", got)
 	}
 	own := map[string]string{

@@ -131,7 +131,8 @@ func (d *drills) before(ctx context.Context, r drill.Record, all []drill.SeenFun
 	return rows.Err()
 }
 
-// firing are the alerts that fire, as Prometheus' API has them.
+// firing are the alerts that fire, as Prometheus' API has them, but for those that
+// say that nothing is wrong.
 func (s *System) firing(ctx context.Context) ([]drill.Alert, error) {
 	address := s.Addresses().Prometheus
 	if address == "" {
@@ -162,7 +163,7 @@ func (s *System) firing(ctx context.Context) ([]drill.Alert, error) {
 	}
 	var all []drill.Alert
 	for _, a := range answer.Data.Alerts {
-		if a.State == "firing" {
+		if a.State == "firing" && a.Labels["severity"] != "none" {
 			all = append(all, drill.Alert{Name: a.Labels["alertname"], Labels: a.Labels})
 		}
 	}

@@ -32,7 +32,7 @@ func (e *env) alertListCommand() *cobra.Command {
 				return err
 			}
 			alerts := models.GettableAlerts{}
-			if err := c.alertmanager(cmd.Context(), http.MethodGet, "/alerts", nil, &alerts); err != nil {
+			if err := c.alertmanager(cmd.Context(), http.MethodGet, "/alerts?"+url.Values{"filter": {`severity!="none"`}}.Encode(), nil, &alerts); err != nil {
 				return err
 			}
 			return e.print(alerts, func(w io.Writer) { writeAlerts(w, alerts) })

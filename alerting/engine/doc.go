@@ -8,10 +8,11 @@
 // goes nowhere. Integrations that a receiver lists (webhook_configs and so on) are
 // Alertmanager's own. A receiver that would silently go nowhere is an error.
 //
-// Silences, the notification log and the alerts that fire live in files and
-// survive a restart: what fires on is not told again, and what ended meanwhile is
-// told as resolved. Files are written every [Config.MaintenanceInterval] and at the
-// end; after a kill a message may be told twice, none is lost.
+// Silences, the notification log and the alerts live in files and survive a restart
+// and a kill: what fires on is not told again, what ended meanwhile is told as
+// resolved, and a silence holds as soon as the API has answered. Every
+// [Config.MaintenanceInterval] each is written whole; in between each change is
+// appended. What was being told when the process was killed may be told twice.
 //
 // There is no cluster: one process, one engine. Alertmanager promises no stable Go
 // API, so all that depends on its pieces is in engine.go and notifier.go.

@@ -44,8 +44,12 @@ type Engine struct {
 	// Made once.
 	alerts   *mem.Alerts
 	silences *silence.Silences
-	silencer *silence.Silencer
+	silencer *silencer
 	sent     *nflog.Log
+	keeper   *keeper
+	// What changed since the snapshots on disk.
+	silenceChanges, sentChanges *deltas
+
 	groups   marker.GroupMarker
 	pipeline *notify.PipelineBuilder
 	metrics  *dispatch.DispatcherMetrics
@@ -83,12 +87,13 @@ func New(cfg Config, deliver Deliver, log *slog.Logger, reg prometheus.Registere
 		return nil, fmt.Errorf("listen for alerts: %w", err)
 	}
 	if err := e.wire(reg); err != nil {
+		e.closeFiles()
 		e.listener.Close()
 		return nil, err
 	}
 	// Before anybody else puts alerts: what they say is newer.
 	if err := e.restore(context.Background()); err != nil {
-		log.Warn("alerts of the last run are not known", "err", err)
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
@@ -110,9 +115,13 @@ func (e *Engine) wire(reg prometheus.Registerer) (err error) {
 	if err != nil {
 		return fmt.Errorf("read notification log: %w", err)
 	}
-	e.silencer = silence.NewSilencer(e.silences, e.log, events)
+	if err := e.openFiles(); err != nil {
+		return err
+	}
+	e.silencer = newSilencer(e.silences, e.log)
+	e.keeper = newKeeper(e.silencer.Silencer, e.log)
 	ctx, stop := context.WithCancel(context.Background())
-	e.alerts, err = mem.NewAlerts(ctx, time.Minute, 0, e.silencer, e.log, events, reg, flags)
+	e.alerts, err = mem.NewAlerts(ctx, time.Minute, 0, e.keeper, e.log, events, reg, flags)
 	if err != nil {
 		stop()
 		return fmt.Errorf("make alert store: %w", err)
@@ -150,12 +159,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Unlock()
 	r.stop()
 	stopFiles()
-	return errors.Join(err, e.save())
+	err = errors.Join(err, e.save())
+	e.closeFiles()
+	return err
 }
 
 // Close gives back what New took, of an engine that never ran.
 func (e *Engine) Close() error {
 	e.stop()
+	e.closeFiles()
 	return e.listener.Close()
 }
 
@@ -249,7 +261,8 @@ func (e *Engine) route(conf *amconfig.Config, robots []string) (*routing, error)
 	events := eventrecorder.NopRecorder()
 	r := &routing{inhibitor: inhibit.NewInhibitor(e.alerts, conf.InhibitRules, e.log, events)}
 	alone := func() time.Duration { return 0 } // no peers to wait for
-	stage := e.pipeline.New(receivers, alone, r.inhibitor, e.silencer, timeinterval.NewIntervener(intervals), e.groups, e.sent, nil)
+	stage := e.pipeline.New(receivers, alone, r.inhibitor, e.silencer.Silencer, timeinterval.NewIntervener(intervals), e.groups, e.sent, nil)
+	e.silencer.speedUp(stage)
 	timeout := func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) }
 	r.dispatcher = dispatch.NewDispatcher(e.alerts, dispatch.NewRoute(conf.Route, nil), stage, e.groups, timeout,
 		30*time.Second, nil, e.log, events, e.metrics, tmpl)

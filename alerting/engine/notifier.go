@@ -35,7 +35,7 @@ func (n notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry boo
 	if !ok {
 		now = time.Now()
 	}
-	g := dingtalk.Group{Key: key.String(), Labels: texts(labels)}
+	g := dingtalk.Group{Key: key.String(), Labels: textsOf(labels)}
 	for _, a := range alerts {
 		if a.Labels["severity"] != severityNone {
 			g.Alerts = append(g.Alerts, convert(a, now))
@@ -53,7 +53,7 @@ const severityNone = "none"
 
 func convert(a *alert.Alert, now time.Time) dingtalk.Alert {
 	d := dingtalk.Alert{
-		Labels: texts(a.Labels), Annotations: texts(a.Annotations),
+		Labels: textsOf(a.Labels), Annotations: textsOf(a.Annotations),
 		StartsAt: a.StartsAt, Fingerprint: a.Fingerprint().String(),
 	}
 	if a.ResolvedAt(now) {
@@ -62,7 +62,7 @@ func convert(a *alert.Alert, now time.Time) dingtalk.Alert {
 	return d
 }
 
-func texts(s model.LabelSet) map[string]string {
+func textsOf(s model.LabelSet) map[string]string {
 	m := make(map[string]string, len(s))
 	for k, v := range s {
 		m[string(k)] = string(v)

@@ -22,9 +22,23 @@ type Config struct {
 	Silence  time.Duration
 	Timeout  time.Duration // of one try
 	Renderer dingtalk.Renderer
-	// Fallback is told about groups that were given up on, from the goroutine
-	// that sends; it may call Put for another robot. Nil: they are logged only.
-	Fallback func(robot string, groups []dingtalk.Group, reason error)
+	// Patience is how long a page waits in its channel before it is handed to the
+	// channel's fallback; other messages wait ten times as long.
+	Patience time.Duration
+	// GiveUp is how long a message is tried that no fallback takes.
+	GiveUp   time.Duration
+	Channels []Channel // see SetChannels
+	// Fallback is the channel that is handed what the others cannot deliver and that
+	// name no fallback of their own; empty: none.
+	Fallback string
+	// Notify delivers a group to the receiver of a channel that has one; nil: there
+	// are no receivers.
+	Notify Notify
+	// Record is told what becomes of messages, in order; nil: nobody is. The outbox
+	// is locked meanwhile. An event may be told again after a restart, by the same ID.
+	Record func(...Event)
+	// Recorded returns when all that Record was told is safe; nil: it is at once.
+	Recorded func() error
 }
 
 // DefaultConfig is what DingTalk's robots bear, for a journal in dir.
@@ -38,6 +52,8 @@ func DefaultConfig(dir string) Config {
 		LastRetry:  time.Minute,
 		Silence:    dingtalk.Punishment + 10*time.Second,
 		Timeout:    10 * time.Second,
+		Patience:   2 * time.Minute,
+		GiveUp:     24 * time.Hour,
 	}
 }
 
@@ -56,9 +72,15 @@ func (c Config) Validate() error {
 	check(c.FirstRetry > 0 && c.FirstRetry <= c.LastRetry, "firstRetry: %s, must be positive and at most lastRetry", c.FirstRetry)
 	check(c.Silence > 0, "silence: %s, must be positive", c.Silence)
 	check(c.Timeout > 0, "timeout: %s, must be positive", c.Timeout)
-	return errors.Join(errs...)
+	check(c.Patience > 0, "patience: %s, must be positive", c.Patience)
+	check(c.GiveUp > 0, "giveUp: %s, must be positive", c.GiveUp)
+	return errors.Join(append(errs, ValidateChannels(c.Channels))...)
 }
 
 // Send delivers one message to one robot; see [dingtalk.KindOf] for what its
 // errors mean.
 type Send func(ctx context.Context, robot string, m dingtalk.Message) error
+
+// Notify delivers one group to a receiver that is no robot; its errors mean what
+// those of [Send] do.
+type Notify func(ctx context.Context, receiver string, g dingtalk.Group) error

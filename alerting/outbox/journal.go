@@ -20,26 +20,42 @@ import (
 
 // Operations of the journal.
 const (
-	opPut   = "put"   // Group waits as Seqs[0]; Replaces no longer do
-	opTry   = "try"   // a message about Seqs is about to be sent to Robot
-	opSent  = "sent"  // the robot took part Part of it; Last: that was all
-	opPart  = "part"  // Part parts of Seqs, as rendered at At, were sent before
-	opDead  = "dead"  // Seqs are given up on
-	opBlock = "block" // Robot takes nothing until At
-	opNext  = "next"  // Seqs[0] is the next number to give
+	opPut    = "put"    // Group waits as Seqs[0]; Replaces no longer do
+	opTry    = "try"    // a message about Seqs is about to be sent to Robot
+	opSent   = "sent"   // the robot took part Part of it; Last: that was all
+	opPart   = "part"   // Part parts of Seqs, as rendered at At, were sent to Robot before
+	opFail   = "fail"   // Robot did not take it; Maybe: it did perhaps
+	opDead   = "dead"   // Seqs are given up on, or handed to the channel To
+	opBlock  = "block"  // Robot takes nothing until At
+	opThread = "thread" // Robot was the last that was told of the groups Keys
+	opNext   = "next"   // Seqs[0] is the next number to give; numbers are given since At
 )
 
 // record is one line of the journal.
 type record struct {
 	Op       string          `json:"op"`
 	At       time.Time       `json:"at,omitzero"`
-	Robot    string          `json:"robot,omitempty"`
+	Robot    string          `json:"robot,omitempty"`   // of a put: the channel
+	Channel  string          `json:"channel,omitempty"` // empty: named as the robot
+	Since    time.Time       `json:"since,omitzero"`    // the matter waits; zero: At
 	Seqs     []uint64        `json:"seqs,omitempty"`
 	Replaces []uint64        `json:"replaces,omitempty"`
 	Group    *dingtalk.Group `json:"group,omitempty"`
 	Part     int             `json:"part,omitempty"`
 	Last     bool            `json:"last,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
+	Maybe    bool            `json:"maybe,omitempty"`
+	To       string          `json:"to,omitempty"`
+	Via      []string        `json:"via,omitempty"` // channels that could not deliver it
+	Keys     []string        `json:"keys,omitempty"`
+}
+
+// channel that the record is about.
+func (r record) channel() string {
+	if r.Channel != "" {
+		return r.Channel
+	}
+	return r.Robot
 }
 
 // journal is the append-only file. It is not safe for concurrent use.
@@ -51,12 +67,13 @@ type journal struct {
 }
 
 // openJournal replays dir's journal into apply and reports how many damaged
-// lines it skipped. The caller rewrites it then, without what is torn. Only one process at a time may hold a directory.
+// lines it skipped. The caller rewrites it then, without what is torn. Only one
+// process at a time may hold a directory.
 func openJournal(dir string, apply func(record)) (j *journal, damaged int, err error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, 0, fmt.Errorf("make outbox folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open outbox lock: %w", err)
 	}
@@ -74,7 +91,7 @@ func openJournal(dir string, apply func(record)) (j *journal, damaged int, err e
 }
 
 func (j *journal) replay(apply func(record)) (damaged int, err error) {
-	j.file, err = os.OpenFile(j.path, os.O_CREATE|os.O_RDWR, 0o640)
+	j.file, err = os.OpenFile(j.path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("open outbox log: %w", err)
 	}
@@ -123,7 +140,7 @@ func (j *journal) append(recs ...record) error {
 
 // rewrite replaces the file's content. A crash leaves the old or the new one.
 func (j *journal) rewrite(recs []record) error {
-	tmp, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o640)
+	tmp, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("rewrite outbox log: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
+	"github.com/kongdao/kongdao/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,6 +33,18 @@ func inProcess(s *dingtalktest.Server) Send {
 	return func(ctx context.Context, robot string, m dingtalk.Message) error {
 		h := &http.Client{Transport: handler{s}}
 		c, err := dingtalk.NewClient(dingtalk.Robot{Name: robot, URL: "http://robot.invalid/robot/send?access_token=token"}, h)
+		if err != nil {
+			return err
+		}
+		return c.Send(ctx, m)
+	}
+}
+
+// byRobot is inProcess with a robot for each name: its token.
+func byRobot(s *dingtalktest.Server) Send {
+	return func(ctx context.Context, robot string, m dingtalk.Message) error {
+		h := &http.Client{Transport: handler{s}}
+		c, err := dingtalk.NewClient(dingtalk.Robot{Name: robot, URL: api.Secret("http://robot.invalid/robot/send?access_token=" + robot)}, h)
 		if err != nil {
 			return err
 		}
@@ -285,22 +297,21 @@ func TestSilencedRobotIsLeftAlone(t *testing.T) {
 
 func TestRefusedForGoodGoesToFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := dingtalktest.NewHandler(dingtalktest.Config{})
+		s := dingtalktest.NewHandler(dingtalktest.Config{Tokens: []string{"r", "other"}})
 		s.Inject(dingtalktest.Fault{Kind: dingtalktest.Errcode, Code: 310000})
-		var fallen atomic.Int64
 		cfg := DefaultConfig(t.TempDir())
-		cfg.Fallback = func(robot string, groups []dingtalk.Group, reason error) {
-			if robot == "r" && len(groups) == 1 && groups[0].Key == "k" && dingtalk.KindOf(reason) == dingtalk.Permanent {
-				fallen.Add(1)
-			}
-		}
-		b := open(t, cfg, inProcess(s))
+		cfg.Fallback = "other"
+		b := open(t, cfg, byRobot(s))
 		b.put(t, group("k", "page", false))
 		time.Sleep(time.Hour)
 		n, _ := b.Waiting()
 		b.stop()
-		if fallen.Load() != 1 || len(s.Messages()) != 0 || n != 0 {
-			t.Errorf("fallback %d times, %d wait, messages:\n%s", fallen.Load(), n, titles(s))
+		got := s.Messages()
+		if len(got) != 1 || got[0].Token != "other" || !strings.Contains(got[0].Text, "A-k") || n != 0 {
+			t.Errorf("%d wait, messages: %v", n, got)
+		}
+		if v := testutil.ToFloat64(b.metrics.handed.WithLabelValues("r")); v != 1 {
+			t.Errorf("counted %v handed over", v)
 		}
 	})
 }
@@ -401,7 +412,7 @@ func TestJournalStaysSmall(t *testing.T) {
 
 func TestConfigProblemsAllAtOnce(t *testing.T) {
 	err := Config{Reserve: -1}.Validate()
-	for _, field := range []string{"dir", "limit", "reserve", "window", "firstRetry", "silence", "timeout"} {
+	for _, field := range []string{"dir", "limit", "reserve", "window", "firstRetry", "silence", "timeout", "patience", "giveUp"} {
 		if err == nil || !strings.Contains(err.Error(), field+": ") {
 			t.Errorf("%s is not named in: %v", field, err)
 		}
@@ -433,7 +444,8 @@ func FuzzDecodeLine(f *testing.F) {
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s became %s", a, b)
 		}
-		o := &Outbox{queues: map[string]*queue{}}
+		o := &Outbox{queues: map[string]*queue{}, lanes: map[string]*lane{}}
+		o.events(r)
 		o.apply(r) // whatever it says, it does not panic
 	})
 }

@@ -8,27 +8,34 @@ import (
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 )
 
-// entry is one group that waits for one robot.
+// entry is one group that waits in one channel.
 type entry struct {
 	seq      uint64
 	group    dingtalk.Group
-	accepted time.Time
+	at       time.Time // when it was accepted
+	accepted time.Time // since when its matter has waited
 	rendered time.Time // when the parts were made of which some are sent
 	parts    int       // sent so far
+	robot    string    // that took them
 	flying   bool      // being sent right now
 	replaced bool      // by a newer message while flying: not tried again
+	via      []string  // channels that could not deliver it
+	failure  string    // the last one
 }
 
-// queue is what is known about one robot. It does no input or output.
+// queue is what waits in one channel. It does no input or output.
 type queue struct {
+	channel Channel
 	waiting []*entry
-	sends   []time.Time // of the last window, refused ones too
-	until   time.Time   // nothing is sent before: silenced, or backing off
-	fails   int         // in a row
+	newest  map[string]*entry // of each group that waits, by its key
+	flying  map[string]bool   // keys of groups that are being sent
+	threads threads
 	wake    chan struct{}
 }
 
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+func newQueue(c Channel) *queue {
+	return &queue{channel: c, newest: map[string]*entry{}, flying: map[string]bool{}, threads: threads{robots: map[string]string{}}, wake: make(chan struct{}, 1)}
+}
 
 // signal tells the sender that something changed; one signal is as good as many.
 func (q *queue) signal() {
@@ -38,65 +45,44 @@ func (q *queue) signal() {
 	}
 }
 
-// limits are the rules that a queue obeys.
-type limits struct {
-	window  time.Duration
-	urgent  int // messages in a window
-	routine int // of those, open to other messages than pages
+// before orders what is sent: first what was begun, then pages, then by age.
+func before(a, b *entry) int {
+	return cmp.Or(
+		-cmp.Compare(b2i(a.parts > 0), b2i(b.parts > 0)),
+		-cmp.Compare(b2i(a.group.Urgent()), b2i(b.group.Urgent())),
+		cmp.Compare(a.seq, b.seq))
 }
 
-// next picks what to send now. Without entries, wait says how long until it
-// should be asked again; 0 means that only a new message changes anything.
-// Several entries make one digest.
-func (q *queue) next(now time.Time, l limits) (pick []*entry, wait time.Duration) {
-	q.sends = slices.DeleteFunc(q.sends, func(t time.Time) bool { return now.Sub(t) >= l.window })
-	if len(q.waiting) == 0 {
-		return nil, 0
-	}
-	if wait := q.until.Sub(now); wait > 0 {
-		return nil, wait
-	}
-	q.order()
-	first := q.waiting[0]
-	free := l.routine - len(q.sends)
-	if first.group.Urgent() {
-		free = l.urgent - len(q.sends)
-	}
-	switch {
-	case free <= 0:
-		// One place is free once all but one of the limit have left the window.
-		return nil, q.sends[-free].Add(l.window).Sub(now)
-	case free == 1 && first.parts == 0 && len(q.waiting) > 1:
-		return q.unstarted(), 0
-	}
-	return []*entry{first}, 0
+// worst orders a digest: what it has no room for waits for the next one.
+func worst(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.group.Rank(), b.group.Rank()), cmp.Compare(a.seq, b.seq))
 }
 
-// order puts first what was begun, then pages, then by age.
-func (q *queue) order() {
-	slices.SortStableFunc(q.waiting, func(a, b *entry) int {
-		return cmp.Or(
-			-cmp.Compare(b2i(a.parts > 0), b2i(b.parts > 0)),
-			-cmp.Compare(b2i(a.group.Urgent()), b2i(b.group.Urgent())),
-			cmp.Compare(a.seq, b.seq))
-	})
-}
-
-func (q *queue) unstarted() []*entry {
-	var es []*entry
-	for _, e := range q.waiting {
-		if e.parts == 0 {
-			es = append(es, e)
-		}
-	}
-	return es
+func (q *queue) add(e *entry) {
+	q.waiting = append(q.waiting, e)
+	q.newest[e.group.Key] = e
 }
 
 func (q *queue) remove(seqs []uint64) {
-	q.waiting = slices.DeleteFunc(q.waiting, func(e *entry) bool { return slices.Contains(seqs, e.seq) })
+	q.drop(func(e *entry) bool { return slices.Contains(seqs, e.seq) })
+}
+
+func (q *queue) drop(gone func(*entry) bool) {
+	q.waiting = slices.DeleteFunc(q.waiting, func(e *entry) bool {
+		if !gone(e) {
+			return false
+		}
+		if q.newest[e.group.Key] == e {
+			delete(q.newest, e.group.Key)
+		}
+		return true
+	})
 }
 
 func (q *queue) find(seqs []uint64) []*entry {
+	if len(seqs) == 0 {
+		return nil
+	}
 	var es []*entry
 	for _, e := range q.waiting {
 		if slices.Contains(seqs, e.seq) {
@@ -104,6 +90,26 @@ func (q *queue) find(seqs []uint64) []*entry {
 		}
 	}
 	return es
+}
+
+// threads remember which robot was told about a matter last.
+type threads struct {
+	robots map[string]string // by the key of the group
+	order  []string          // keys, the oldest first
+}
+
+// mostThreads bounds them; a matter that is older goes to any robot.
+const mostThreads = 2000
+
+func (t *threads) set(key, robot string) {
+	if _, known := t.robots[key]; !known {
+		t.order = append(t.order, key)
+	}
+	t.robots[key] = robot
+	if len(t.order) > mostThreads {
+		delete(t.robots, t.order[0])
+		t.order = slices.Delete(t.order, 0, 1)
+	}
 }
 
 func b2i(b bool) int {

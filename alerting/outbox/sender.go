@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -16,27 +15,32 @@ const grace = 2 * time.Second
 // nothing much waits in it. It is read as a whole at start, in some milliseconds.
 const rewriteAbove = 1 << 20
 
-// job is one message to one robot about one or, for a digest, several entries.
+// job is one message on its way.
 type job struct {
+	queue   *queue
+	lane    *lane
+	name    string // of the lane
+	target  string // robot or receiver
 	entries []*entry
 	seqs    []uint64
-	message dingtalk.Message
+	deliver func(context.Context) error
 	part    int // counted from 1
 	last    bool
 }
 
-// drain is the sender of one robot.
-func (o *Outbox) drain(ctx context.Context, robot string) {
+// drain is the sender of one channel: each of its robots has one message on its way
+// at most.
+func (o *Outbox) drain(ctx context.Context, channel string) {
 	o.mu.Lock()
-	q := o.queues[robot]
+	q := o.queues[channel]
 	o.mu.Unlock()
 	for ctx.Err() == nil {
-		j, wait := o.begin(robot, q)
+		j, wait := o.begin(q)
 		if j == nil {
 			sleep(ctx, q.wake, wait)
 			continue
 		}
-		o.finish(robot, q, j, o.try(ctx, robot, j.message))
+		o.flights.Go(func() { o.finish(j, o.try(ctx, j)) })
 	}
 }
 
@@ -56,95 +60,136 @@ func sleep(ctx context.Context, wake <-chan struct{}, wait time.Duration) {
 }
 
 // begin picks a message and writes down that it is about to be sent.
-func (o *Outbox) begin(robot string, q *queue) (*job, time.Duration) {
+func (o *Outbox) begin(q *queue) (*job, time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	l := limits{window: o.cfg.Window, urgent: o.cfg.Limit, routine: o.cfg.Limit - o.cfg.Reserve}
-	entries, wait := q.next(now, l)
-	if len(entries) == 0 {
-		return nil, wait
+	overdue := o.handOverdue(q, now)
+	ch, wait := o.pick(q, now)
+	if len(ch.entries) == 0 {
+		return nil, sooner(wait, overdue)
 	}
-	j := &job{entries: entries}
-	for _, e := range entries {
-		e.flying = true
+	j := &job{queue: q, lane: ch.lane, name: ch.target, target: ch.target, part: 1, last: true}
+	if q.channel.Receiver != "" {
+		j.name = receiverLane(ch.target)
+	}
+	var message dingtalk.Message
+	if len(ch.entries) > 1 {
+		message = o.digest(&ch)
+	}
+	j.entries = ch.entries
+	for _, e := range j.entries {
+		e.flying, q.flying[e.group.Key] = true, true
 		j.seqs = append(j.seqs, e.seq)
 	}
-	o.note(record{Op: opTry, At: now, Robot: robot, Seqs: j.seqs})
-	o.render(j)
+	j.lane.flying = true
+	o.note(j.record(opTry, now))
+	o.prepare(j, message)
 	return j, 0
 }
 
-func (o *Outbox) render(j *job) {
-	if len(j.entries) > 1 {
-		groups := make([]dingtalk.Group, len(j.entries))
-		for i, e := range j.entries {
-			groups[i] = e.group
-		}
-		j.message, j.part, j.last = o.cfg.Renderer.Digest(groups), 1, true
-		return
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || (b > 0 && b < a) {
+		return b
 	}
-	// Rendered for the same moment, the parts are the same after a restart.
-	e := j.entries[0]
-	parts := o.cfg.Renderer.Render(e.group, e.rendered)
-	i := min(e.parts, len(parts)-1)
-	j.message, j.part, j.last = parts[i], i+1, i == len(parts)-1
+	return a
 }
 
-func (o *Outbox) try(ctx context.Context, robot string, m dingtalk.Message) error {
+func (j *job) record(op string, at time.Time) record {
+	r := record{Op: op, At: at, Robot: j.name, Seqs: j.seqs}
+	if name := j.queue.channel.Name; name != j.name {
+		r.Channel = name
+	}
+	return r
+}
+
+// prepare says how the message is delivered.
+func (o *Outbox) prepare(j *job, digest dingtalk.Message) {
+	e := j.entries[0]
+	if j.queue.channel.Receiver != "" {
+		g, notify := e.group, o.cfg.Notify
+		j.deliver = func(ctx context.Context) error {
+			if notify == nil {
+				return &dingtalk.SendError{Robot: j.target, Kind: dingtalk.Permanent, Message: "there are no receivers"}
+			}
+			return notify(ctx, j.target, g)
+		}
+		return
+	}
+	message := digest
+	if len(j.entries) == 1 && digest.Text == "" {
+		// Rendered for the same moment, the parts are the same after a restart.
+		parts := o.cfg.Renderer.Render(e.group, e.rendered)
+		i := min(e.parts, len(parts)-1)
+		message, j.part, j.last = parts[i], i+1, i == len(parts)-1
+	}
+	j.deliver = func(ctx context.Context) error { return o.send(ctx, j.target, message) }
+}
+
+func (o *Outbox) try(ctx context.Context, j *job) error {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { sleep(sending, nil, grace); cancel() })
 	defer stop()
-	return o.send(sending, robot, m)
+	return j.deliver(sending)
 }
 
 // finish writes down what came of a message.
-func (o *Outbox) finish(robot string, q *queue, j *job, err error) {
+func (o *Outbox) finish(j *job, err error) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := time.Now()
+	j.lane.flying = false
 	for _, e := range j.entries {
 		e.flying = false
+		delete(j.queue.flying, e.group.Key)
 	}
-	kind := dingtalk.KindOf(err)
-	switch {
-	case err == nil:
-		q.fails = 0
-		o.metrics.sent(robot, "ok")
-		o.note(record{Op: opSent, At: now, Robot: robot, Seqs: j.seqs, Part: j.part, Last: j.last})
-	case kind == dingtalk.Permanent:
-		o.metrics.sent(robot, kind.String())
-		o.note(record{Op: opDead, At: now, Robot: robot, Seqs: j.seqs, Reason: err.Error()})
-	case kind == dingtalk.Throttled:
-		o.metrics.sent(robot, kind.String())
-		o.log.Error("robot is silenced, it was sent too much", "robot", robot, "for", o.cfg.Silence, "err", err)
-		o.note(record{Op: opBlock, At: now.Add(o.cfg.Silence), Robot: robot})
-	default:
-		o.metrics.sent(robot, kind.String())
-		wait := o.backoff(q.fails)
-		if q.fails++; q.fails == 1 {
-			o.log.Warn("robot takes no messages, trying again", "robot", robot, "err", err)
-		}
-		q.until = now.Add(wait)
+	o.metrics.sent(j.target, result(err))
+	if err == nil {
+		j.lane.fails = 0
+		r := j.record(opSent, now)
+		r.Part, r.Last = j.part, j.last
+		o.note(r)
+	} else {
+		o.failed(j, now, err)
 	}
-	o.dropReplaced(q)
+	j.queue.dropReplaced()
 	o.compact(now)
-	o.mu.Unlock()
-	if err != nil && kind == dingtalk.Permanent {
-		o.giveUp(robot, j, err)
+	for _, q := range o.queues { // they may share the robot
+		q.signal()
 	}
 }
 
-// dropReplaced forgets entries that failed after a newer message of their group
-// came. The journal knows already: the newer one's record names them.
-func (o *Outbox) dropReplaced(q *queue) {
-	var seqs []uint64
-	for _, e := range q.waiting {
-		if e.replaced && !e.flying {
-			seqs = append(seqs, e.seq)
-		}
+func result(err error) string {
+	if err == nil {
+		return "ok"
 	}
-	q.remove(seqs)
+	return dingtalk.KindOf(err).String()
+}
+
+// failed writes down why, and what follows.
+func (o *Outbox) failed(j *job, now time.Time, err error) {
+	r := j.record(opFail, now)
+	r.Reason, r.Maybe = err.Error(), dingtalk.MaybeAccepted(err)
+	o.note(r)
+	switch dingtalk.KindOf(err) {
+	case dingtalk.Permanent:
+		o.giveUp(j.queue, j.entries, now, err.Error())
+	case dingtalk.Throttled:
+		o.log.Error("robot is silenced, it was sent too much", "robot", j.target, "for", o.cfg.Silence, "err", err)
+		o.note(record{Op: opBlock, At: now.Add(o.cfg.Silence), Robot: j.name})
+	default:
+		if j.lane.fails++; j.lane.fails == 1 {
+			o.log.Warn("robot takes no messages, trying again", "robot", j.target, "err", err)
+		}
+		j.lane.until = now.Add(o.backoff(j.lane.fails - 1))
+	}
+}
+
+// dropReplaced forgets entries after a newer message of their group came. The
+// journal knows already: the newer one's record names them.
+func (q *queue) dropReplaced() {
+	q.drop(func(e *entry) bool { return e.replaced && !e.flying })
 }
 
 // backoff doubles from FirstRetry to LastRetry, less up to a quarter so that
@@ -155,37 +200,4 @@ func (o *Outbox) backoff(fails int) time.Duration {
 		d = min(d, o.cfg.FirstRetry<<fails)
 	}
 	return d - rand.N(d/4+1)
-}
-
-func (o *Outbox) giveUp(robot string, j *job, reason error) {
-	groups := make([]dingtalk.Group, len(j.entries))
-	for i, e := range j.entries {
-		groups[i] = e.group
-		o.log.Error("gave up on a message", "robot", robot, "group", e.group.Mark(), "alert", e.group.Name(), "err", reason)
-	}
-	if o.cfg.Fallback != nil {
-		o.cfg.Fallback(robot, groups, reason)
-	}
-}
-
-// note applies a record and writes it down. When the disk is full the message
-// still goes out: late knowledge of what was sent is better than silence.
-func (o *Outbox) note(r record) {
-	o.apply(r)
-	if err := o.journal.append(r); err != nil {
-		o.log.Error("outbox log cannot be written", "err", err)
-	}
-}
-
-func (o *Outbox) compact(now time.Time) {
-	if o.journal.size < rewriteAbove {
-		return
-	}
-	recs := o.snapshot(now)
-	if len(recs) > 1000 { // what waits is the journal; there is nothing to win
-		return
-	}
-	if err := o.journal.rewrite(recs); err != nil {
-		o.log.Error("outbox log cannot be rewritten", "err", fmt.Errorf("compact: %w", err))
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/engine"
+	"github.com/kongdao/kongdao/alerting/ledger"
 	"github.com/kongdao/kongdao/alerting/outbox"
 	"github.com/kongdao/kongdao/alerting/rule"
 )
@@ -23,6 +25,7 @@ type Alerter struct {
 	rule   *rule.Evaluator
 	engine *engine.Engine
 	outbox *outbox.Outbox
+	ledger *ledger.Log
 	render dingtalk.Renderer
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
 
@@ -39,13 +42,21 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	if a.clients, err = clients(cfg.Robots); err != nil {
 		return nil, err
 	}
+	if a.ledger, err = ledger.Open(ledger.DefaultConfig(filepath.Join(cfg.Dir, "ledger"))); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.ledger.Close())
+		}
+	}()
 	out := cfg.outbox()
-	out.Fallback = a.fallBack
+	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
 	a.render = out.Renderer
 	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
 		return nil, err
 	}
-	if a.engine, err = engine.New(cfg.engine(), a.outbox.Put, log, a.inner); err != nil {
+	if a.engine, err = engine.New(cfg.engine(), a.put, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
 	}
 	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, a.inner); err != nil {
@@ -97,7 +108,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 		before = ended
 	}
 	running.Wait()
-	return errors.Join(append(errs, a.outbox.Close())...)
+	return errors.Join(append(errs, a.outbox.Close(), a.ledger.Close())...)
 }
 
 // SetRules replaces the users' rules by these texts, by name; the shipped rules
@@ -107,20 +118,26 @@ func (a *Alerter) SetRules(groups map[string]string) error {
 	return a.rule.SetRules(withPack(groups))
 }
 
-// SetRobots replaces all robots. If one is wrong, or Alertmanager's configuration
-// names one that would be gone, nothing changes.
-func (a *Alerter) SetRobots(robots []Robot) error {
+// SetRobots replaces all robots and channels. If one is wrong, or Alertmanager's
+// configuration names one that would be gone, nothing changes.
+func (a *Alerter) SetRobots(robots []Robot, channels ...Channel) error {
 	next, err := clients(robots)
 	if err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.engine.Reconfigure(a.cfg.engine().Alertmanager, names(robots)); err != nil {
+	cfg := a.cfg
+	cfg.Robots, cfg.Channels = robots, channels
+	all, err := cfg.channels()
+	if err != nil {
+		return err
+	}
+	if err := a.engine.Reconfigure(cfg.engine().Alertmanager, addressees(channels, robots)); err != nil {
 		return err
 	}
 	a.clients = next
-	return nil
+	return a.outbox.SetChannels(all)
 }
 
 // Test sends a message to a robot right away, past the outbox.
@@ -138,17 +155,16 @@ func (a *Alerter) send(ctx context.Context, robot string, m dingtalk.Message) er
 	return c.Send(ctx, m)
 }
 
-// fallBack tells the fallback robot what another one refused.
-func (a *Alerter) fallBack(robot string, groups []dingtalk.Group, _ error) {
-	if a.cfg.Fallback == "" || a.cfg.Fallback == robot {
-		return
-	}
-	for _, g := range groups {
-		if err := a.outbox.Put(a.cfg.Fallback, g); err != nil {
-			a.log.Error("message cannot be handed to the fallback robot", "group", g.Mark(), "err", err)
-		}
+// Record adds to the ledger. That is no reason to hold up a message: what cannot be
+// written is logged.
+func (a *Alerter) Record(events ...ledger.Event) {
+	if err := a.ledger.Append(events...); err != nil {
+		a.log.Error("ledger of messages cannot be written", "err", err)
 	}
 }
+
+// Ledger is what became of messages, for whoever keeps it.
+func (a *Alerter) Ledger() *ledger.Log { return a.ledger }
 
 func clients(robots []Robot) (map[string]*dingtalk.Client, error) {
 	cs := make(map[string]*dingtalk.Client, len(robots))

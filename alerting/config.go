@@ -34,13 +34,15 @@ type Config struct {
 	Retention          api.Duration `yaml:"retention"`    // how long samples are kept for rules and queries
 	TimeZone           string       `yaml:"timeZone"`     // of times in messages, such as Asia/Shanghai; empty: the machine's
 	LinkBase           string       `yaml:"linkBase"`     // is put before relative links in messages, such as runbooks
-	// Fallback is the robot that is told what another one refuses for good;
-	// empty: it is only logged.
+	// Fallback is the channel, robot or receiver with integrations that is handed what
+	// channels without a fallback of their own cannot deliver; empty: it is only logged.
 	Fallback string `yaml:"fallback"`
 
-	Targets []string          `yaml:"-"` // host:port each, of /metrics
-	Robots  []Robot           `yaml:"-"`
-	Rules   map[string]string `yaml:"-"` // users' rule texts by name, beside the shipped ones
+	Targets []string `yaml:"-"` // host:port each, of /metrics
+	Robots  []Robot  `yaml:"-"`
+	// Channels are whom messages are addressed to besides robots.
+	Channels []Channel         `yaml:"-"`
+	Rules    map[string]string `yaml:"-"` // users' rule texts by name, beside the shipped ones
 }
 
 // DefaultConfig keeps its files in dir and listens on free loopback ports. It
@@ -78,8 +80,8 @@ func (c Config) Validate() error {
 		seen[r.Name] = true
 		errs = append(errs, r.Validate())
 	}
-	if c.Fallback != "" && !seen[c.Fallback] {
-		errs = append(errs, fmt.Errorf("fallback: there is no robot %q", c.Fallback))
+	if _, err := c.channels(); err != nil {
+		errs = append(errs, err)
 	}
 	prefixed := func(name string, err error) {
 		if err != nil {
@@ -93,7 +95,7 @@ func (c Config) Validate() error {
 
 func (c Config) engine() engine.Config {
 	e := engine.DefaultConfig(filepath.Join(c.Dir, "alertmanager"))
-	e.Listen, e.ExternalURL, e.Robots = c.Listen, c.ExternalURL, names(c.Robots)
+	e.Listen, e.ExternalURL, e.Robots = c.Listen, c.ExternalURL, addressees(c.Channels, c.Robots)
 	if c.Alertmanager != "" {
 		e.Alertmanager = c.Alertmanager
 	}
@@ -113,6 +115,8 @@ func (c Config) outbox() outbox.Config {
 	o := outbox.DefaultConfig(filepath.Join(c.Dir, "outbox"))
 	loc, _ := c.location() // validated
 	o.Renderer = dingtalk.Renderer{Lang: c.Lang, Location: loc, Base: c.LinkBase}
+	o.Fallback = c.Fallback
+	o.Channels, _ = c.channels() // validated
 	return o
 }
 

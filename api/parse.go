@@ -21,6 +21,7 @@ var kinds = []struct {
 	{KindLimit, func() resource { return &Limit{} }},
 	{KindAlertRule, func() resource { return &AlertRule{} }},
 	{KindRobot, func() resource { return &Robot{} }},
+	{KindChannel, func() resource { return &Channel{} }},
 	{KindScenario, func() resource { return &Scenario{} }},
 	{KindCertificate, func() resource { return &Certificate{} }},
 	{KindTrafficSwitch, func() resource { return &TrafficSwitch{} }},

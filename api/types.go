@@ -24,6 +24,7 @@ type Set struct {
 	Limits        []*Limit
 	AlertRules    []*AlertRule
 	Robots        []*Robot
+	Channels      []*Channel
 	Scenarios     []*Scenario
 	Certificates  []*Certificate
 

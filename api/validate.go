@@ -30,6 +30,7 @@ func Validate(s Set) Problems {
 		v.groupReferences(g)
 	}
 	v.certificates(s.Certificates)
+	v.channels(s)
 	v.limits(s)
 	problems.Sort()
 	return problems

@@ -23,14 +23,14 @@ func (o *Outbox) apply(r record) {
 		return
 	case opTry:
 		l := o.laneNamed(r.Robot)
-		l.last = r.At
+		l.last, l.open = r.At, len(r.Seqs) > 0
 		if !strings.HasPrefix(r.Robot, receiverLane("")) { // receivers have no limit
 			l.sends = append(l.sends, r.At)
 		}
-	case opSent:
-		if l := o.laneNamed(r.Robot); len(l.sends) > 0 { // the message arrived at any time until now
-			l.sends[len(l.sends)-1] = r.At
-		}
+	case opSent, opFail: // the message arrived at any time until now
+		l := o.laneNamed(r.Robot)
+		l.arrived(r.At)
+		l.open = false
 	}
 	if q := o.queues[r.channel()]; q != nil {
 		q.apply(r)
@@ -108,10 +108,18 @@ func (o *Outbox) snapshot(now time.Time) []record {
 	}
 	recs := []record{{Op: opNext, Seqs: []uint64{o.next}, At: o.epoch}}
 	for name, l := range o.lanes {
+		if l.open && !l.flying { // the process ended while it was sent, at some time until now
+			l.arrived(l.last.Add(o.cfg.Timeout))
+			l.open = false
+		}
 		for i, t := range l.sends {
 			l.sends[i] = minTime(t, now) // a clock that was set back must not lock a robot
 			if now.Sub(t) < o.cfg.Window {
-				recs = append(recs, record{Op: opTry, At: l.sends[i], Robot: name})
+				at := l.sends[i]
+				if l.flying && i == len(l.sends)-1 {
+					at = at.Add(o.cfg.Timeout) // should this be read before it has arrived
+				}
+				recs = append(recs, record{Op: opTry, At: at, Robot: name})
 			}
 		}
 		if l.until.After(now) {

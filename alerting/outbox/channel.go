@@ -85,3 +85,11 @@ func (c Channel) targets() []string {
 	}
 	return c.Robots
 }
+
+// FallbackOf is the channel that is handed what this one cannot deliver; empty: there
+// is none.
+func (o *Outbox) FallbackOf(channel string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fallbackOf(o.channelOf(channel), nil)
+}

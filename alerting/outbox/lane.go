@@ -11,7 +11,15 @@ type lane struct {
 	until  time.Time   // nothing is sent before: silenced, or backing off
 	fails  int         // in a row
 	flying bool        // a message is on its way
+	open   bool        // nothing is known of what came of the last one
 	last   time.Time   // when the last one was
+}
+
+// arrived is when the last message was taken or refused, at the latest.
+func (l *lane) arrived(at time.Time) {
+	if n := len(l.sends); n > 0 {
+		l.sends[n-1] = at
+	}
 }
 
 // forget drops what has left the window.

@@ -246,7 +246,7 @@ var packCases = []packCase{
 		name: "what waits too long, and who cannot be seen",
 		series: `
 			kongdao_collector_oldest_unstored_seconds 90x20
-			kongdao_alerting_outbox_oldest_seconds 61x20
+			kongdao_alerting_channel_oldest_seconds{channel="on-call"} 61x20
 			kongdao_collector_file_bytes{gateway="gw-1"} 2097152x20
 			kongdao_collector_file_budget_bytes{gateway="gw-1"} 1048576x20
 			kongdao_collector_file_bytes{gateway="gw-2"} 2097152x20
@@ -256,7 +256,7 @@ var packCases = []packCase{
 			`CollectorBehind{severity="ticket"}: the oldest waits for 1m 30s`,
 			`LogFilesOverBudget{gateway="gw-1", severity="ticket"}: they use 2MiB`,
 			`MetricsMissing{instance="10.0.0.1:9", severity="ticket"}: its last scrape failed`,
-			`NotificationUndelivered{severity="page"}: the oldest waits for 1m 1s`,
+			`NotificationUndelivered{channel="on-call", severity="page"}: the oldest waits for 1m 1s`,
 		},
 	},
 }

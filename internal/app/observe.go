@@ -128,7 +128,7 @@ func (s *System) startAlerting() error {
 	cfg.Listen, cfg.ListenPrometheus = s.cfg.Listen.Alertmanager, s.cfg.Listen.Prometheus
 	cfg.ScrapeInterval, cfg.EvaluationInterval = s.cfg.Alerting.ScrapeInterval, s.cfg.Alerting.EvaluationInterval
 	cfg.ExternalURL, cfg.LinkBase, cfg.Lang = s.cfg.Alerting.ExternalURL, s.cfg.Alerting.LinkBase, s.cfg.Alerting.Lang
-	cfg.Retention = s.cfg.Alerting.Retention
+	cfg.Retention, cfg.Fallback = s.cfg.Alerting.Retention, s.cfg.Alerting.Fallback
 	cfg.Targets = append([]string{s.addresses.Metrics}, s.cfg.Alerting.Targets...)
 	var err error
 	if cfg.Alertmanager, err = s.cfg.Alerting.Alertmanager(); err != nil {
@@ -137,6 +137,7 @@ func (s *System) startAlerting() error {
 	if s.registry != nil {
 		set := s.registry.Current().Set
 		cfg.Robots, cfg.Rules = s.robots(set), ruleTexts(set)
+		cfg.Channels = s.channels(set, cfg)
 	}
 	a, err := alerting.New(cfg, s.log.With("part", "alerting"), s.reg)
 	if err != nil {
@@ -151,7 +152,7 @@ func (s *System) startAlerting() error {
 // applyAlerting takes over changed robots and rules. What is wrong is named and
 // what ran before runs on.
 func (s *System) applyAlerting(set api.Set) {
-	if err := s.alerting.SetRobots(s.robots(set)); err != nil {
+	if err := s.setRobots(set); err != nil {
 		s.log.Error("robots not changed", "error", err)
 	}
 	if err := s.alerting.SetRules(ruleTexts(set)); err != nil {

@@ -95,6 +95,7 @@ func counts(s api.Set) []kindCount {
 		{api.KindLimit, len(s.Limits)},
 		{api.KindAlertRule, len(s.AlertRules)},
 		{api.KindRobot, len(s.Robots)},
+		{api.KindChannel, len(s.Channels)},
 		{api.KindScenario, len(s.Scenarios)},
 		{api.KindCertificate, len(s.Certificates)},
 		{api.KindTrafficSwitch, len(s.TrafficSwitches)},

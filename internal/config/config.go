@@ -123,6 +123,7 @@ type Alerting struct {
 	Lang               string       `yaml:"lang" want:"zh or en"` // of messages
 	LinkBase           string       `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
 	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
+	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
 }
 
 // LoadTest bounds what a stress test may do.

@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/scrape"
-	"github.com/prometheus/prometheus/tsdb"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
 )
 
@@ -24,7 +23,7 @@ import (
 // Grafana ask. The others would need parts that are not here.
 var paths = regexp.MustCompile(`^/api/v1/(query|query_range|query_exemplars|rules|alerts|targets|labels|label/[^/]+/values|series|metadata|format_query|parse_query|status/buildinfo)$`)
 
-func newAPI(e *Evaluator, engine *promql.Engine, db *tsdb.DB, scraper *scrape.Manager, manager *rules.Manager) http.Handler {
+func newAPI(e *Evaluator, engine *promql.Engine, db *database, scraper *scrape.Manager, manager *rules.Manager) http.Handler {
 	ready := func(f http.HandlerFunc) http.HandlerFunc { return f }
 	u := apiv1.GlobalURLOptions{ListenAddress: e.Addr(), Host: e.external.Host, Scheme: e.external.Scheme}
 	api := apiv1.NewAPI(

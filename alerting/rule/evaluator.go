@@ -17,8 +17,6 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/scrape"
-	"github.com/prometheus/prometheus/tsdb"
-	"github.com/prometheus/prometheus/util/compression"
 )
 
 // Notify takes alerts that fire or have just ended. A firing alert that is not
@@ -114,7 +112,7 @@ func (e *Evaluator) load(m *rules.Manager, names []string) error {
 
 // Run works until ctx ends and returns nil then. It may be called once.
 func (e *Evaluator) Run(ctx context.Context) error {
-	db, err := openDB(e.cfg, e.log, e.reg)
+	db, err := openDatabase(e.cfg, e.log, e.reg)
 	if err != nil {
 		e.listener.Close()
 		return err
@@ -126,7 +124,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	return err
 }
 
-func (e *Evaluator) run(ctx context.Context, db *tsdb.DB) error {
+func (e *Evaluator) run(ctx context.Context, db *database) error {
 	engine := promql.NewEngine(promql.EngineOpts{
 		Logger: e.log, Reg: e.reg, Parser: e.texts.parser,
 		MaxSamples: 1_000_000, // of 16 bytes: no query takes more than that memory
@@ -206,25 +204,6 @@ func set(ls labels.Labels) model.LabelSet {
 // so that what a dead target last said does not linger for five minutes.
 func lookback(scrapeInterval time.Duration) time.Duration {
 	return max(6*scrapeInterval, 10*time.Second)
-}
-
-// openDB opens the database, small: heads of half an hour, small hash tables and
-// buffers.
-func openDB(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*tsdb.DB, error) {
-	o := tsdb.DefaultOptions()
-	o.RetentionDuration = cfg.Retention.Milliseconds()
-	o.MinBlockDuration = (30 * time.Minute).Milliseconds()
-	o.MaxBlockDuration = (2 * time.Hour).Milliseconds()
-	o.StripeSize = 512
-	o.WALSegmentSize = 8 << 20
-	o.WALCompression = compression.Snappy
-	o.HeadChunksWriteBufferSize = 256 << 10
-	o.EnableSTAsZeroSample = true // a counter that appears with 1 has increased by 1
-	db, err := tsdb.Open(cfg.Dir, log, reg, o, tsdb.NewDBStats())
-	if err != nil {
-		return nil, fmt.Errorf("open metrics: %w", err)
-	}
-	return db, nil
 }
 
 var _ rules.GroupLoader = (*texts)(nil)

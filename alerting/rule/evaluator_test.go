@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -302,4 +303,29 @@ func TestConfigProblemsAllAtOnce(t *testing.T) {
 	if err := rule.DefaultConfig("x").Validate(); err != nil {
 		t.Errorf("default: %v", err)
 	}
+}
+
+// What objectives record is kept longer, elsewhere; queries do not see where.
+func TestWhatObjectivesRecordIsKeptApart(t *testing.T) {
+	m, dir := serve(t), t.TempDir()
+	cfg := config(dir, m.addr)
+	cfg.Rules = map[string]string{"x": "groups: [{name: x, rules: [{record: 'kongdao:objective_x:y', labels: {function: feed}, expr: 'ready + 1'}, {record: 'kongdao:z', expr: 'kongdao:objective_x:y + 1'}]}]"}
+	e := start(t, cfg)
+	e.query(t, "kongdao:z", "2")
+	e.query(t, `count({__name__=~"ready|kongdao:.*"})`, "3")
+	var names struct{ Data []string }
+	e.get(t, "/api/v1/label/__name__/values", &names)
+	for _, name := range []string{"ready", "kongdao:objective_x:y", "kongdao:z"} {
+		if n := strings.Count(strings.Join(names.Data, " ")+" ", name+" "); n != 1 {
+			t.Errorf("%s is there %d times", name, n)
+		}
+	}
+	e.stop()
+	long, err := filepath.Glob(filepath.Join(dir, "long", "wal", "0*"))
+	if err != nil || len(long) == 0 {
+		t.Fatalf("%v, %v", long, err)
+	}
+	cfg.Rules = nil
+	e = start(t, cfg)
+	e.query(t, "last_over_time(kongdao:objective_x:y[1h])", "1") // also after a restart
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
@@ -274,12 +275,12 @@ func TestPack(t *testing.T) {
 // evaluate runs the pack and says what fires at the end.
 func evaluate(t *testing.T, series string, at time.Duration) []string {
 	t.Helper()
-	return firing(t, run(t, Pack(), series, at))
+	return firing(t, run(t, Pack(), series, 5*time.Second, at))
 }
 
 // run evaluates rules every 5 s, or as their groups say, and returns the groups as
-// they are in the end, by text and name.
-func run(t *testing.T, rulesByName map[string]string, series string, at time.Duration) map[string]*rules.Group {
+// they are in the end, by text and name. There is a sample every step.
+func run(t *testing.T, rulesByName map[string]string, series string, step, at time.Duration) map[string]*rules.Group {
 	t.Helper()
 	texts := newTexts(nil)
 	parsed, err := texts.with(rulesByName)
@@ -287,7 +288,7 @@ func run(t *testing.T, rulesByName map[string]string, series string, at time.Dur
 		t.Fatal(err)
 	}
 	names := texts.set(parsed)
-	load := "load 5s\n"
+	load := fmt.Sprintf("load %s\n", model.Duration(step))
 	for line := range strings.Lines(strings.TrimSpace(series)) {
 		load += "  " + strings.TrimSpace(line) + "\n"
 	}
@@ -305,7 +306,7 @@ func run(t *testing.T, rulesByName map[string]string, series string, at time.Dur
 	if errs != nil {
 		t.Fatal(errs)
 	}
-	for ts := time.Unix(0, 0); ts.Sub(time.Unix(0, 0)) <= at; ts = ts.Add(5 * time.Second) {
+	for ts := time.Unix(0, 0); ts.Sub(time.Unix(0, 0)) <= at; ts = ts.Add(step) {
 		suite.WithSamplesTill(ts, func(err error) {
 			if err != nil {
 				t.Fatal(err)

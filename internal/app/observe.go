@@ -175,11 +175,3 @@ func (s *System) robots(set api.Set) []alerting.Robot {
 	}
 	return robots
 }
-
-func ruleTexts(set api.Set) map[string]string {
-	texts := map[string]string{}
-	for _, r := range set.AlertRules {
-		texts[r.Name] = r.Spec.Groups
-	}
-	return texts
-}

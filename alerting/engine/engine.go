@@ -298,6 +298,7 @@ func (e *Engine) serve(ctx context.Context) error {
 	mux.HandleFunc("GET /-/healthy", ok)
 	mux.HandleFunc("GET /-/ready", ok)
 	mux.Handle("/api/v2/", e.api.Handler)
+	mux.HandleFunc("GET /api/v2/status", e.status)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(e.listener) }()

@@ -402,4 +402,3 @@ func cpuSeconds(t testing.TB, pid int) float64 {
 	system, _ := strconv.ParseFloat(f[12], 64)
 	return (user + system) / 100
 }
-

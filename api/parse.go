@@ -25,6 +25,9 @@ var kinds = []struct {
 	{KindScenario, func() resource { return &Scenario{} }},
 	{KindCertificate, func() resource { return &Certificate{} }},
 	{KindTrafficSwitch, func() resource { return &TrafficSwitch{} }},
+	{KindPerson, func() resource { return &Person{} }},
+	{KindTeam, func() resource { return &Team{} }},
+	{KindOnCall, func() resource { return &OnCall{} }},
 }
 
 // Parse reads the resources of a file, one in each YAML document. Everything that

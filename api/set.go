@@ -32,6 +32,9 @@ func Merge(sets ...Set) Set {
 		out.Scenarios = append(out.Scenarios, s.Scenarios...)
 		out.Certificates = append(out.Certificates, s.Certificates...)
 		out.TrafficSwitches = append(out.TrafficSwitches, s.TrafficSwitches...)
+		out.People = append(out.People, s.People...)
+		out.Teams = append(out.Teams, s.Teams...)
+		out.OnCalls = append(out.OnCalls, s.OnCalls...)
 		out.Broken = append(out.Broken, s.Broken...)
 	}
 	out.sort()
@@ -54,7 +57,10 @@ func (s Set) resources() []resource {
 	all = appendAll(all, s.Channels)
 	all = appendAll(all, s.Scenarios)
 	all = appendAll(all, s.Certificates)
-	return appendAll(all, s.TrafficSwitches)
+	all = appendAll(all, s.TrafficSwitches)
+	all = appendAll(all, s.People)
+	all = appendAll(all, s.Teams)
+	return appendAll(all, s.OnCalls)
 }
 
 func appendAll[R resource](all []resource, more []R) []resource {
@@ -76,6 +82,9 @@ func (s *Set) sort() {
 	sortByName(s.Scenarios)
 	sortByName(s.Certificates)
 	sortByName(s.TrafficSwitches)
+	sortByName(s.People)
+	sortByName(s.Teams)
+	sortByName(s.OnCalls)
 	slices.Sort(s.Broken)
 }
 

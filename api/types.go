@@ -30,6 +30,10 @@ type Set struct {
 
 	TrafficSwitches []*TrafficSwitch
 
+	People  []*Person
+	Teams   []*Team
+	OnCalls []*OnCall
+
 	// Broken are the resources, as "Kind/name", that were written but left out for
 	// their problems, so that naming them is no second problem.
 	Broken []string `json:"-"`

@@ -32,6 +32,7 @@ func Validate(s Set) Problems {
 	v.certificates(s.Certificates)
 	v.channels(s)
 	v.limits(s)
+	v.people(s)
 	problems.Sort()
 	return problems
 }

@@ -32,7 +32,7 @@ var chinese = words{
 	digest: "告警汇总", digestNote: "消息过多,%d 组告警合并为一条,最严重的在前", andMore: "其余 %d 组", test: "测试消息",
 	testText: "机器人 %s 能收到 KongDao 的告警。",
 	released: "最近发布", releasedBefore: "%s, %s (告警前 %s)", releasedSince: "%s, %s (告警之后)",
-	page:     "紧急,立即处理", ticket: "一般,工作时间处理",
+	page: "紧急,立即处理", ticket: "一般,工作时间处理",
 	labels: map[string]string{
 		"function": "函数", "zone": "可用区", "revision": "版本", "pod": "实例", "code": "状态码",
 		"gateway": "网关", "limit": "限额", "robot": "机器人", "type": "类型", "tenant": "租户", "team": "团队", "owner": "负责人", "instance": "采集点",
@@ -48,7 +48,7 @@ var english = words{
 	digest: "ALERT DIGEST", digestNote: "too many messages: %d groups in one, the worst first", andMore: "%d more groups", test: "Test message",
 	testText: "Robot %s receives KongDao's alerts.",
 	released: "Last release", releasedBefore: "%s, %s (%s before)", releasedSince: "%s, %s (after it began)",
-	page:     "page, act now", ticket: "ticket, in working hours",
+	page: "page, act now", ticket: "ticket, in working hours",
 	labels: map[string]string{
 		"function": "Function", "zone": "Zone", "revision": "Revision", "pod": "Pod", "code": "Code",
 		"gateway": "Gateway", "limit": "Limit", "robot": "Robot", "type": "Type", "tenant": "Tenant", "team": "Team", "owner": "Owner", "instance": "Instance",

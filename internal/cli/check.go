@@ -15,6 +15,7 @@ import (
 type checkResult struct {
 	OK       bool         `json:"ok"`
 	Problems api.Problems `json:"problems"`
+	Hints    api.Problems `json:"hints,omitempty"` // what is allowed, but probably not meant
 	Counts   []kindCount  `json:"resources"`
 	Envoy    string       `json:"envoy,omitempty"`   // why Envoy's own check was not made
 	Missing  []string     `json:"missing,omitempty"` // certificates that are not on this machine, hence not checked
@@ -39,7 +40,7 @@ Exit code 0 when nothing is wrong, 2 otherwise.`,
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, problems := registry.Load(args[0])
-			r := checkResult{Problems: problems, Counts: counts(set)}
+			r := checkResult{Problems: problems, Hints: api.Hints(set), Counts: counts(set)}
 			more, missing := app.CheckCertificates(set, registry.Resolve)
 			r.Problems, r.Missing = append(r.Problems, more...), missing
 			if len(r.Problems) == 0 {
@@ -77,6 +78,9 @@ func (r checkResult) text(w io.Writer) {
 	for _, c := range r.Counts {
 		fmt.Fprintf(w, "%-14s %d\n", c.Kind, c.Count)
 	}
+	for _, p := range r.Hints {
+		fmt.Fprintf(w, "warning: %s\n", p)
+	}
 	for _, text := range r.Missing {
 		fmt.Fprintf(w, "not checked: %s\n", text)
 	}
@@ -99,5 +103,8 @@ func counts(s api.Set) []kindCount {
 		{api.KindScenario, len(s.Scenarios)},
 		{api.KindCertificate, len(s.Certificates)},
 		{api.KindTrafficSwitch, len(s.TrafficSwitches)},
+		{api.KindPerson, len(s.People)},
+		{api.KindTeam, len(s.Teams)},
+		{api.KindOnCall, len(s.OnCalls)},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/engine"
 	"github.com/kongdao/kongdao/alerting/ledger"
 	"github.com/kongdao/kongdao/alerting/outbox"
+	"github.com/kongdao/kongdao/alerting/people"
 	"github.com/kongdao/kongdao/alerting/rule"
 )
 
@@ -28,6 +30,7 @@ type Alerter struct {
 	ledger *ledger.Log
 	render dingtalk.Renderer
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
+	people atomic.Pointer[people.Directory]
 
 	mu      sync.RWMutex // guards all below
 	clients map[string]*dingtalk.Client
@@ -52,11 +55,15 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	}()
 	out := cfg.outbox()
 	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
+	a.people.Store(cfg.Messages.People)
+	a.message(&out.Renderer)
 	a.render = out.Renderer
 	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
 		return nil, err
 	}
-	if a.engine, err = engine.New(cfg.engine(), a.put, log, a.inner); err != nil {
+	eng := cfg.engine()
+	eng.Owners = engine.Owners{Team: a.team, Channel: a.channel}
+	if a.engine, err = engine.New(eng, a.put, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
 	}
 	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, a.inner); err != nil {

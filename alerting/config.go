@@ -43,6 +43,8 @@ type Config struct {
 	// Channels are whom messages are addressed to besides robots.
 	Channels []Channel         `yaml:"-"`
 	Rules    map[string]string `yaml:"-"` // users' rule texts by name, beside the shipped ones
+
+	Messages Messages `yaml:",inline"`
 }
 
 // DefaultConfig keeps its files in dir and listens on free loopback ports. It
@@ -88,6 +90,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	errs = append(errs, c.Messages.validate())
 	prefixed("alertmanager", c.engine().Validate())
 	prefixed("prometheus", c.rule().Validate())
 	return errors.Join(errs...)
@@ -113,8 +116,7 @@ func (c Config) rule() rule.Config {
 
 func (c Config) outbox() outbox.Config {
 	o := outbox.DefaultConfig(filepath.Join(c.Dir, "outbox"))
-	loc, _ := c.location() // validated
-	o.Renderer = dingtalk.Renderer{Lang: c.Lang, Location: loc, Base: c.LinkBase}
+	o.Renderer = c.renderer()
 	o.Fallback = c.Fallback
 	o.Channels, _ = c.channels() // validated
 	return o

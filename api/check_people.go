@@ -101,7 +101,18 @@ func (v validation) people(s Set) {
 	people := directoryOf(s.People, KindPerson, s.Broken)
 	calendars := directoryOf(s.OnCalls, KindOnCall, s.Broken)
 	teams := directoryOf(s.Teams, KindTeam, s.Broken)
+	channels := directoryOf(s.Robots, KindRobot, s.Broken)
+	for name := range directoryOf(s.Channels, KindChannel, s.Broken).has {
+		channels.has[name], channels.names = true, append(channels.names, name)
+	}
+	slices.Sort(channels.names)
+	reads := func(r resource, channel string) {
+		if channel != "" {
+			v.mustExist(r, "spec.channel", channel, channels, "Channel or Robot")
+		}
+	}
 	for _, t := range s.Teams {
+		reads(t, t.Spec.Channel)
 		for i, name := range t.Spec.Members {
 			v.mustExist(t, fmt.Sprintf("spec.members[%d]", i), name, people, KindPerson)
 		}
@@ -118,6 +129,7 @@ func (v validation) people(s Set) {
 		}
 	}
 	for _, p := range s.People {
+		reads(p, p.Spec.Channel)
 		if teams.has[p.Name] { // an owner of that name would be two
 			v.report(p).add("metadata.name", "is %s, the name of a Team too: want a name of its own", quote(p.Name))
 		}

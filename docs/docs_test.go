@@ -142,7 +142,7 @@ var sameAs = strings.NewReplacer(
 // TestResourcesNameEveryKey and its sibling look for each key in backquotes.
 func TestResourcesNameEveryKey(t *testing.T) {
 	page := read(t, "reference/resources.md")
-	for _, kind := range []any{api.Function{}, api.Zone{}, api.GatewayGroup{}, api.Consumer{}, api.Limit{}, api.Robot{}, api.Scenario{}, api.Certificate{}} {
+	for _, kind := range []any{api.Function{}, api.Zone{}, api.GatewayGroup{}, api.Consumer{}, api.Limit{}, api.Robot{}, api.Scenario{}, api.Certificate{}, api.Person{}, api.Team{}, api.OnCall{}} {
 		for _, key := range keys(reflect.TypeOf(kind), "") {
 			if !strings.Contains(page, "`"+sameAs.Replace(key)+"`") {
 				t.Errorf("resources.md does not name `%s` of %T", key, kind)

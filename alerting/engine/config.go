@@ -23,6 +23,7 @@ type Config struct {
 	Listen       string   // host:port of API v2
 	Alertmanager string   // configuration in Alertmanager's format
 	Robots       []string // names that receivers may have
+	Owners       Owners   // nobody by default
 	ExternalURL  string   // where users reach Listen; empty: http://Listen
 	// Retention is how long silences that ended and notifications are remembered.
 	Retention           time.Duration
@@ -74,6 +75,7 @@ func (c Config) Validate() error {
 // Receivers with a meaning of their own.
 const (
 	receiverDefault = "dingtalk" // the first robot
+	receiverOwner   = "owner"    // where each alert's team reads, or the first robot
 	receiverNone    = "null"     // nobody
 )
 
@@ -85,7 +87,7 @@ func parse(text string, robots []string) (*amconfig.Config, error) {
 	}
 	var errs []error
 	for _, r := range c.Receivers {
-		if r.Name == receiverDefault || r.Name == receiverNone || slices.Contains(robots, r.Name) || hasIntegrations(r) {
+		if r.Name == receiverDefault || r.Name == receiverOwner || r.Name == receiverNone || slices.Contains(robots, r.Name) || hasIntegrations(r) {
 			continue
 		}
 		errs = append(errs, fmt.Errorf("alertmanager: receiver %q: there is no robot of that name and it lists no integration; call it %q if its alerts are to be dropped", r.Name, receiverNone))
@@ -98,7 +100,7 @@ func robotOf(receiver string, robots []string) string {
 	switch {
 	case slices.Contains(robots, receiver):
 		return receiver
-	case receiver == receiverDefault && len(robots) > 0:
+	case (receiver == receiverDefault || receiver == receiverOwner) && len(robots) > 0:
 		return robots[0]
 	}
 	return ""

@@ -130,7 +130,7 @@ func (e *Engine) wire(reg prometheus.Registerer) (err error) {
 	e.groups = marker.NewGroupMarker()
 	e.pipeline = notify.NewPipelineBuilder(reg, flags, events)
 	e.metrics = dispatch.NewDispatcherMetrics(false, reg, flags)
-	e.api, err = apiv2.NewAPI(e.alerts, e.alertGroups, e.groups.Muted, e.silences, nil, e.log, reg)
+	e.api, err = apiv2.NewAPI(e.owned(), e.alertGroups, e.groups.Muted, e.silences, nil, e.log, reg)
 	if err != nil {
 		e.stop()
 		return fmt.Errorf("make api: %w", err)
@@ -202,7 +202,7 @@ func (e *Engine) Put(ctx context.Context, alerts ...model.Alert) error {
 	for _, a := range alerts {
 		in = append(in, &alert.Alert{Alert: a, UpdatedAt: now})
 	}
-	if err := e.alerts.Put(ctx, in...); err != nil {
+	if err := e.owned().Put(ctx, in...); err != nil {
 		return fmt.Errorf("put alerts: %w", err)
 	}
 	return nil
@@ -220,7 +220,7 @@ func (e *Engine) receivers(conf *amconfig.Config, robots []string) (map[string][
 			return nil, fmt.Errorf("alertmanager: receiver %q: %w", r.Name, err)
 		}
 		if robot := robotOf(r.Name, robots); robot != "" {
-			n := notifier{robot, e.deliver}
+			n := e.notifier(r.Name, robot, robots)
 			list = append(list, notify.NewIntegration(n, n, "dingtalk", 0, r.Name))
 		}
 		if len(list) == 0 && r.Name != receiverNone {

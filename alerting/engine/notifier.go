@@ -26,9 +26,18 @@ func (notifier) SendResolved() bool { return true }
 
 // Notify hands over one group. A failure may pass, such as a full disk.
 func (n notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry bool, err error) {
+	g, err := groupOf(ctx, alerts)
+	if err != nil || len(g.Alerts) == 0 {
+		return false, err
+	}
+	return true, n.deliver(n.robot, g)
+}
+
+// groupOf is what Alertmanager hands over, without alerts that nobody is told.
+func groupOf(ctx context.Context, alerts []*alert.Alert) (dingtalk.Group, error) {
 	key, err := notify.ExtractGroupKey(ctx)
 	if err != nil {
-		return false, err
+		return dingtalk.Group{}, err
 	}
 	labels, _ := notify.GroupLabels(ctx)
 	now, ok := notify.Now(ctx)
@@ -41,10 +50,7 @@ func (n notifier) Notify(ctx context.Context, alerts ...*alert.Alert) (retry boo
 			g.Alerts = append(g.Alerts, convert(a, now))
 		}
 	}
-	if len(g.Alerts) == 0 {
-		return false, nil
-	}
-	return true, n.deliver(n.robot, g)
+	return g, nil
 }
 
 // severityNone is of alerts that say that nothing is wrong, such as Watchdog: they

@@ -193,3 +193,18 @@ func (d *Directory) Calendar(name string) (api.Calendar, error) {
 	}
 	return api.Calendar{}, fmt.Errorf("on-call calendar %q: there is none of that name", name)
 }
+
+// TeamsOf are the names of the teams that call whom a calendar names, sorted.
+func (d *Directory) TeamsOf(calendar string) []string {
+	teams := []string{}
+	if d == nil {
+		return teams
+	}
+	for name, t := range d.teams {
+		if t.OnCall == calendar {
+			teams = append(teams, name)
+		}
+	}
+	slices.Sort(teams)
+	return teams
+}

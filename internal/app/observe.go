@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kongdao/kongdao/alerting"
+	"github.com/kongdao/kongdao/alerting/dingtalk"
+	"github.com/kongdao/kongdao/alerting/people"
 	"github.com/kongdao/kongdao/api"
 	"github.com/kongdao/kongdao/collector"
 	"github.com/kongdao/kongdao/collector/filelog"
@@ -134,8 +136,13 @@ func (s *System) startAlerting() error {
 	if cfg.Alertmanager, err = s.cfg.Alerting.Alertmanager(); err != nil {
 		return err
 	}
+	if cfg.Messages.Templates, err = s.cfg.Alerting.TemplateText(); err != nil {
+		return err
+	}
+	cfg.Messages.Type = dingtalk.Type(s.cfg.Alerting.Messages)
 	if s.registry != nil {
 		set := s.registry.Current().Set
+		cfg.Messages.People = people.New(set)
 		cfg.Robots, cfg.Rules = s.robots(set), ruleTexts(set)
 		cfg.Channels = s.channels(set, cfg)
 	}
@@ -152,6 +159,7 @@ func (s *System) startAlerting() error {
 // applyAlerting takes over changed robots and rules. What is wrong is named and
 // what ran before runs on.
 func (s *System) applyAlerting(set api.Set) {
+	s.alerting.SetPeople(people.New(set))
 	if err := s.setRobots(set); err != nil {
 		s.log.Error("robots not changed", "error", err)
 	}

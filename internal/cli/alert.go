@@ -17,6 +17,7 @@ func (e *env) alertCommand() *cobra.Command {
 	return group("alert", "alerts, silences and robots",
 		e.alertListCommand(), e.alertShowCommand(), e.alertTestCommand(),
 		e.alertSilenceCommand(), e.alertSilencesCommand(), e.alertExpireCommand(),
+		e.alertOnCallCommand(),
 	)
 }
 

@@ -124,6 +124,9 @@ type Alerting struct {
 	LinkBase           string       `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
 	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
 	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
+
+	Messages  string `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
+	Templates string `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
 }
 
 // LoadTest bounds what a stress test may do.
@@ -181,6 +184,7 @@ func Default() Config {
 			EvaluationInterval: api.Duration(5 * time.Second),
 			Retention:          api.Duration(6 * time.Hour),
 			Lang:               "zh",
+			Messages:           "markdown",
 		},
 		LoadTest: LoadTest{
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour), MaxBytes: 100 << 30, KeepDays: 365, Marks: MarksAny,
@@ -202,6 +206,19 @@ func (a Alerting) Alertmanager() (string, error) {
 	text, err := os.ReadFile(a.AlertmanagerConfig)
 	if err != nil {
 		return "", fmt.Errorf("alerting.alertmanagerConfig: %w", err)
+	}
+	return string(text), nil
+}
+
+// TemplateText is the text of the file that Templates names; empty when none is
+// named.
+func (a Alerting) TemplateText() (string, error) {
+	if a.Templates == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(a.Templates)
+	if err != nil {
+		return "", fmt.Errorf("alerting.templates: %w", err)
 	}
 	return string(text), nil
 }

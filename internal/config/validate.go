@@ -186,6 +186,9 @@ func (k *check) alerting(a Alerting) {
 	if a.Lang != "zh" && a.Lang != "en" {
 		k.add("alerting.lang", "is %q, want zh or en", a.Lang)
 	}
+	if m := a.Messages; m != "markdown" && m != "text" && m != "actionCard" {
+		k.add("alerting.messages", "is %q, want markdown, text or actionCard", m)
+	}
 	for i, target := range a.Targets {
 		host, port, err := net.SplitHostPort(target)
 		if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || n == 0 || host == "" {

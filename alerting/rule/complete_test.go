@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/rulefmt"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // alertsOf are the alerting rules of these texts.
@@ -105,12 +107,8 @@ func TestWatchdogAlwaysFires(t *testing.T) {
 	t.Error("it does not fire")
 }
 
-// promtool is Debian's, of the package prometheus, where it is installed.
 func TestPromtoolTakesThePack(t *testing.T) {
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("there is no promtool")
-	}
+	path := testkit.Tool(t, "promtool")
 	for name, text := range Pack() {
 		promtool(t, path, name, text)
 	}

@@ -75,6 +75,25 @@ get_clickhouse() {
 	say "clickhouse: $chdb_library"
 }
 
+# Debian's promtool and amtool, which only tests run. Nothing is installed, and nobody
+# has to be root.
+get_tools() {
+	local apt=(apt-get -qq) debs=$PWD/$tmp/debian
+	if [ -x .deps/bin/promtool ] && [ -x .deps/bin/amtool ] || { command -v promtool && command -v amtool; } >/dev/null; then
+		say "promtool, amtool: there"
+		return
+	fi
+	{ command -v apt-get && command -v dpkg-deb; } >/dev/null || return 1
+	say "promtool, amtool: getting Debian's with apt-get (30 MB)"
+	mkdir -p "$debs/lists/partial" "$debs/cache" .deps/bin
+	if ! (cd "$debs" && "${apt[@]}" download prometheus prometheus-alertmanager 2>/dev/null); then # this machine has no lists
+		apt+=(-o "Dir::State::Lists=$debs/lists" -o "Dir::Cache=$debs/cache")
+		"${apt[@]}" update && (cd "$debs" && "${apt[@]}" download prometheus prometheus-alertmanager) || return 1
+	fi
+	for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$debs" || return 1; done
+	mv "$debs/usr/bin/promtool" "$debs/usr/bin/amtool" .deps/bin/ || return 1
+}
+
 # Only spares a later pause: go gets what is missing by itself.
 get_modules() {
 	cmp -s go.sum .deps/go.sum && return
@@ -94,5 +113,6 @@ get_clickhouse || {
 	failed=1
 	say "no embedded clickhouse. By hand: name a libchdb.so in KONGDAO_LIBCHDB, or give kongdao the dsn of a clickhouse server"
 }
+get_tools || say "no promtool and amtool: tests that use them are skipped; they are in the packages prometheus and prometheus-alertmanager"
 get_modules || failed=1
 exit $failed

@@ -21,16 +21,16 @@ import (
 // shown is all that is known of one alert. Alert is nil while it is only pending,
 // Rule while it is not of a rule.
 type shown struct {
-	Labels    map[string]string     `json:"labels"`
-	State     string                `json:"state"` // as list says it, or pending
-	Since     time.Time             `json:"since"`
-	Value     string                `json:"value,omitempty"` // of the rule's expression now
-	Alert     *models.GettableAlert `json:"alert,omitempty"`
-	Silences  []listedSilence       `json:"silences"`
-	Inhibits  []map[string]string   `json:"inhibited_by"` // labels of alerts
-	Routes    []app.AlertRoute      `json:"routes"`
-	MutedBy   []string              `json:"muted_by"` // time intervals
-	Rule      *alertRule            `json:"rule,omitempty"`
+	Labels    map[string]string       `json:"labels"`
+	State     string                  `json:"state"` // as list says it, or pending
+	Since     time.Time               `json:"since"`
+	Value     string                  `json:"value,omitempty"` // of the rule's expression now
+	Alert     *models.GettableAlert   `json:"alert,omitempty"`
+	Silences  models.GettableSilences `json:"silences"`
+	Inhibits  []map[string]string     `json:"inhibited_by"` // labels of alerts
+	Routes    []app.AlertRoute        `json:"routes"`
+	MutedBy   []string                `json:"muted_by"` // time intervals
+	Rule      *alertRule              `json:"rule,omitempty"`
 	ruleAlert *rulesAlert
 	Past      []spell `json:"past"`
 }
@@ -191,7 +191,7 @@ func (c *client) surround(ctx context.Context, out *shownAlerts, alerts models.G
 		return err
 	}
 	for _, s := range out.Alerts {
-		s.Silences, s.Inhibits, s.MutedBy, s.Past = []listedSilence{}, []map[string]string{}, []string{}, []spell{}
+		s.Silences, s.Inhibits, s.MutedBy, s.Past = models.GettableSilences{}, []map[string]string{}, []string{}, []spell{}
 		var labels []string
 		for name, value := range s.Labels {
 			labels = append(labels, name+"="+value)
@@ -203,7 +203,7 @@ func (c *client) surround(ctx context.Context, out *shownAlerts, alerts models.G
 		s.Routes = way.Routes
 		for _, x := range silences {
 			if slices.Contains(way.SilencedBy, *x.ID) {
-				s.Silences = append(s.Silences, listedSilence{GettableSilence: x})
+				s.Silences = append(s.Silences, x)
 			}
 		}
 		for _, a := range alerts {

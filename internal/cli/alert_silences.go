@@ -19,7 +19,16 @@ import (
 // listedSilence is a silence with what it silences now.
 type listedSilence struct {
 	*models.GettableSilence
-	Alerts int `json:"alerts"`
+	Alerts int
+}
+
+// MarshalJSON adds the number to what Alertmanager says.
+func (l listedSilence) MarshalJSON() ([]byte, error) {
+	text, err := l.GettableSilence.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return append(text[:len(text)-1], fmt.Sprintf(`,"alerts":%d}`, l.Alerts)...), nil
 }
 
 func (e *env) alertSilencesCommand() *cobra.Command {

@@ -54,8 +54,12 @@ func (e *env) watchAlerts(ctx context.Context, get func(context.Context) (models
 		if away = err != nil; away {
 			continue
 		}
-		if err := e.writeChanges(changes(known, alerts)); err != nil {
+		news := changes(known, alerts)
+		if err := e.writeChanges(news); err != nil {
 			return err
+		}
+		if len(news) > 0 {
+			fmt.Fprintf(e.err, "%s now\n", firing(len(alerts)))
 		}
 	}
 }

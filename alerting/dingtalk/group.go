@@ -27,6 +27,9 @@ type Group struct {
 	Sequence uint64            `json:"sequence"` // of the message; 0: not numbered
 	Labels   map[string]string `json:"labels"`   // those that the alerts were grouped by
 	Alerts   []Alert           `json:"alerts"`
+	// Escalated counts the steps upwards that led to this message; 0: it is told as
+	// usual.
+	Escalated int `json:"escalated,omitempty"`
 }
 
 // ID is short and stays the same as long as the group exists, such as #A3F2: it

@@ -1,0 +1,136 @@
+package claim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	longest = time.Minute      // between two looks at what is due
+	retry   = 10 * time.Second // after a step that failed
+)
+
+// raise takes the next step upwards: the channel is told, and the next step is due
+// after its time.
+func (b *Book) raise(s *State, by, id string, now time.Time) (*Event, error) {
+	if s.Level >= len(b.cfg.Steps) || b.cfg.Hooks.Tell == nil {
+		return nil, ErrNoSteps
+	}
+	step := b.cfg.Steps[s.Level]
+	channel := step
+	if step == Next {
+		channel = s.Channel
+	}
+	g := s.Group
+	g.Escalated = s.Level + 1
+	if err := b.cfg.Hooks.Tell(channel, g); err != nil {
+		return nil, fmt.Errorf("escalate to %s: %w", step, err)
+	}
+	s.Level++
+	s.Raised = &Mark{By: Person{Name: by}, At: now, ID: step}
+	s.Due = b.due(*s, now)
+	if channel != s.Channel && !slices.Contains(s.Owed, channel) {
+		s.Owed = append(slices.Clone(s.Owed), channel)
+	}
+	return &Event{ID: id, At: now, Kind: Escalated, By: step, Reason: fmt.Sprintf("step %d, %s", s.Level, by)}, nil
+}
+
+// byItself stands for whoever asked for a step when nobody did.
+const byItself = "nobody claimed it"
+
+// raiseAll takes what steps are due, tells of ends, and returns how long nothing
+// more is.
+func (b *Book) raiseAll(ctx context.Context) time.Duration {
+	now := b.cfg.Now()
+	for _, s := range b.List() {
+		if ctx.Err() != nil {
+			return longest
+		}
+		switch {
+		case !s.Open() && len(s.Owed) > 0:
+			b.tellEnd(s)
+		case s.Open() && !s.Due.IsZero() && !now.Before(s.Due):
+			b.raiseDue(s, now)
+		}
+	}
+	wait := longest
+	for _, s := range b.List() {
+		if !s.Due.IsZero() {
+			wait = min(wait, max(s.Due.Sub(now), 0))
+		}
+		if !s.Open() && len(s.Owed) > 0 {
+			wait = min(wait, retry)
+		}
+	}
+	return wait
+}
+
+func (b *Book) raiseDue(s State, now time.Time) {
+	if b.cfg.Hooks.Fires != nil && !b.cfg.Hooks.Fires(s.Group) {
+		s.Due = now.Add(b.cfg.After) // silenced by somebody: looked at again
+		b.keep(s, nil)
+		return
+	}
+	// The same step of the same matter is the same event, should it be taken twice.
+	id := fmt.Sprintf("%s %d %d", s.Key, s.Since.UnixNano(), s.Level+1)
+	ev, err := b.raise(&s, byItself, id, now)
+	if err != nil {
+		b.log.Error("escalation failed, trying again", "group", s.ID(), "err", err)
+		s.Due = now.Add(retry)
+	}
+	b.keep(s, ev)
+}
+
+// tellEnd tells those who were told by steps; Alertmanager knows nothing of them.
+func (b *Book) tellEnd(s State) {
+	var owed []string
+	for _, channel := range s.Owed {
+		if err := b.cfg.Hooks.Tell(channel, s.Group); err != nil {
+			b.log.Error("end cannot be told, trying again", "group", s.ID(), "channel", channel, "err", err)
+			owed = append(owed, channel)
+		}
+	}
+	s.Owed = owed
+	b.keep(s, nil)
+}
+
+// keep writes down a state that no answer led to.
+func (b *Book) keep(s State, ev *Event) {
+	b.mu.Lock()
+	due := s.Due
+	s = b.keepNewer(s)
+	if s.Open() {
+		s.Due = due
+	}
+	err := b.note(ev != nil, record{State: &s})
+	b.mu.Unlock()
+	if err != nil {
+		b.log.Error("claims cannot be written", "err", err)
+	}
+	if ev != nil {
+		b.record(*ev, s)
+		b.changed(s)
+	}
+}
+
+// tidy forgets what ended long ago, and shortens the file.
+func (b *Book) tidy() {
+	now := b.cfg.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var recs []record
+	for key, s := range b.states {
+		if !s.Open() && now.Sub(s.Ended) > b.cfg.Keep && len(s.Owed) == 0 {
+			recs = append(recs, record{Drop: key})
+		}
+	}
+	err := b.note(false, recs...)
+	if err == nil && b.journal.size > b.compact {
+		err = b.rewrite(now)
+	}
+	if err != nil {
+		b.log.Error("claims cannot be written", "err", err)
+	}
+}

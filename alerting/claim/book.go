@@ -19,6 +19,8 @@ type Book struct {
 	log  *slog.Logger
 	wake chan struct{}
 
+	looked time.Time // by Run, for claims that ended since
+
 	mu      sync.Mutex // guards all below
 	journal *journal
 	states  map[string]*State

@@ -44,6 +44,8 @@ const byItself = "nobody claimed it"
 // more is.
 func (b *Book) raiseAll(ctx context.Context) time.Duration {
 	now := b.cfg.Now()
+	before := b.looked
+	b.looked = now
 	for _, s := range b.List() {
 		if ctx.Err() != nil {
 			return longest
@@ -57,6 +59,11 @@ func (b *Book) raiseAll(ctx context.Context) time.Duration {
 	}
 	wait := longest
 	for _, s := range b.List() {
+		next, over := b.ends(s, before, now)
+		if over {
+			b.changed(s)
+		}
+		wait = min(wait, next)
 		if !s.Due.IsZero() {
 			wait = min(wait, max(s.Due.Sub(now), 0))
 		}
@@ -133,4 +140,23 @@ func (b *Book) tidy() {
 	if err != nil {
 		b.log.Error("claims cannot be written", "err", err)
 	}
+}
+
+// ends is how long the next claim or silence of s lasts, and whether one ended
+// since before.
+func (b *Book) ends(s State, before, now time.Time) (next time.Duration, over bool) {
+	next = longest
+	if !s.Open() {
+		return next, false
+	}
+	for _, m := range []*Mark{s.Claimed, s.Silenced} {
+		switch {
+		case m == nil || m.Until.IsZero():
+		case m.Until.After(now):
+			next = min(next, m.Until.Sub(now))
+		case m.Until.After(before):
+			over = true
+		}
+	}
+	return next, over
 }

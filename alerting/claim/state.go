@@ -72,7 +72,7 @@ type State struct {
 	Silenced *Mark     `json:"silenced,omitempty"`
 	Level    int       `json:"level,omitempty"` // steps taken upwards
 	Raised   *Mark     `json:"raised,omitempty"`
-	Due      time.Time `json:"due,omitzero"` // of the next step; zero: none
+	Due      time.Time `json:"due,omitzero"`   // of the next step; zero: none
 	Owed     []string  `json:"owed,omitempty"` // channels that were told by steps and not yet of the end
 	Cards    []Card    `json:"cards,omitempty"`
 }

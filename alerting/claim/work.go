@@ -114,15 +114,15 @@ func (b *Book) work(ctx context.Context, a Answer) bool {
 		b.log.Error("claims cannot be written", "err", failed)
 		return false
 	}
-	if worked != nil {
-		worked <- err
-	}
 	switch {
 	case err != nil:
 		b.refused(a, err)
 	case ev != nil:
 		b.record(*ev, s)
 		b.changed(s)
+	}
+	if worked != nil {
+		worked <- err
 	}
 	return true
 }

@@ -48,6 +48,7 @@ func (r Renderer) Digest(groups []Group) Message {
 		const ellipsis = " …"
 		m.Text = m.Text[:prefix(m.Text, room-len(ellipsis))] + ellipsis
 	}
+	m.About, m.Part = groups, 1
 	return m
 }
 

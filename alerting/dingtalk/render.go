@@ -43,7 +43,11 @@ func (r Renderer) Render(g Group, now time.Time) []Message {
 	if v.Firing {
 		m.mention(to.People)
 	}
-	return m.Split(MaxBytes)
+	parts := m.Split(MaxBytes)
+	for i := range parts {
+		parts[i].About, parts[i].Part = []Group{g}, i+1
+	}
+	return parts
 }
 
 func (r Renderer) audience(g Group, at time.Time) Audience {

@@ -30,6 +30,11 @@ type Message struct {
 	AtMobiles []string // numbers of people to mention; Text must name them too, as @number
 	AtUsers   []string // DingTalk's user ids of people to mention; Text must name them too, as @id
 	AtAll     bool
+
+	// About are the groups that the message tells of, one or those of a digest, and
+	// Part which part of it this is, counted from one. They are not sent.
+	About []Group
+	Part  int
 }
 
 // Link is a text that leads somewhere.

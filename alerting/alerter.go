@@ -32,6 +32,8 @@ type Alerter struct {
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
 	people atomic.Pointer[people.Directory]
 
+	answers answers
+
 	mu      sync.RWMutex // guards all below
 	clients map[string]*dingtalk.Client
 }
@@ -51,6 +53,14 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.ledger.Close())
+		}
+	}()
+	if err := a.listen(log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.answers.book.Close())
 		}
 	}()
 	out := cfg.outbox()
@@ -97,7 +107,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 	stages := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"rules", a.rule.Run}, {"alertmanager", a.engine.Run}, {"outbox", a.outbox.Run}}
+	}{{"rules", a.rule.Run}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
 	errs := make([]error, len(stages))
 	before := ctx
 	var running sync.WaitGroup
@@ -115,7 +125,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 		before = ended
 	}
 	running.Wait()
-	return errors.Join(append(errs, a.outbox.Close(), a.ledger.Close())...)
+	return errors.Join(append(errs, a.outbox.Close(), a.answers.book.Close(), a.ledger.Close())...)
 }
 
 // SetRules replaces the users' rules by these texts, by name; the shipped rules
@@ -144,6 +154,9 @@ func (a *Alerter) SetRobots(robots []Robot, channels ...Channel) error {
 		return err
 	}
 	a.clients = next
+	if err := a.answers.chat.SetRobots(robots); err != nil {
+		return err
+	}
 	return a.outbox.SetChannels(all)
 }
 
@@ -159,7 +172,15 @@ func (a *Alerter) send(ctx context.Context, robot string, m dingtalk.Message) er
 	if c == nil {
 		return &dingtalk.SendError{Robot: robot, Kind: dingtalk.Permanent, Message: "there is no such robot"}
 	}
-	return c.Send(ctx, m)
+	if !a.answers.chat.Has(robot) {
+		return c.Send(ctx, m)
+	}
+	err := a.answers.chat.Send(ctx, robot, m)
+	if err != nil && dingtalk.KindOf(err) == dingtalk.Permanent && c.HasURL() {
+		a.log.Error("card refused, sent as a message without buttons", "robot", robot, "err", err)
+		return c.Send(ctx, m)
+	}
+	return err
 }
 
 // Record adds to the ledger. That is no reason to hold up a message: what cannot be

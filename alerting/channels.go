@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kongdao/kongdao/alerting/claim"
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/engine"
 	"github.com/kongdao/kongdao/alerting/outbox"
@@ -23,7 +24,7 @@ const undelivered = "NotificationUndelivered"
 
 // resolveChannels are the channels as the outbox knows them: receivers that stand in for
 // others are channels, too.
-func resolveChannels(channels []Channel, fallback string, robots []Robot, receivers []string) ([]Channel, error) {
+func resolveChannels(channels []Channel, fallback string, steps []string, robots []Robot, receivers []string) ([]Channel, error) {
 	known := map[string]bool{}
 	for _, r := range robots {
 		known[r.Name] = true
@@ -57,13 +58,18 @@ func resolveChannels(channels []Channel, fallback string, robots []Robot, receiv
 		add("fallback of channel "+c.Name, c.Fallback)
 	}
 	add("fallback", fallback)
+	for i, to := range steps {
+		if to != claim.Next {
+			add(fmt.Sprintf("escalation.to[%d]", i), to)
+		}
+	}
 	errs = append(errs, outbox.ValidateChannels(all))
 	return all, errors.Join(errs...)
 }
 
 func (c Config) channels() ([]Channel, error) {
 	receivers, _ := engine.Integrations(c.engine().Alertmanager) // what is wrong with it is said elsewhere
-	return resolveChannels(c.Channels, c.Fallback, c.Robots, receivers)
+	return resolveChannels(c.Channels, c.Fallback, c.Escalation.To, c.Robots, receivers)
 }
 
 // addressees are the names that Alertmanager's receivers may have, channels before
@@ -82,7 +88,7 @@ func (a *Alerter) put(channel string, g dingtalk.Group) error {
 	if to := a.outbox.FallbackOf(channel); to != "" && aboutChannel(g, channel) {
 		channel = to
 	}
-	return a.outbox.Put(channel, g)
+	return a.told(channel, g)
 }
 
 // aboutChannel reports whether g says that nothing comes through the channel.

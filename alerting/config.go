@@ -37,6 +37,8 @@ type Config struct {
 	// Fallback is the channel, robot or receiver with integrations that is handed what
 	// channels without a fallback of their own cannot deliver; empty: it is only logged.
 	Fallback string `yaml:"fallback"`
+	// Escalation is what happens to pages that nobody claims.
+	Escalation Escalation `yaml:"escalation"`
 
 	Targets []string `yaml:"-"` // host:port each, of /metrics
 	Robots  []Robot  `yaml:"-"`
@@ -91,6 +93,9 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.Messages.validate())
+	if c.Escalation.After < 0 || (c.Escalation.After > 0 && len(c.Escalation.To) == 0) {
+		errs = append(errs, errors.New("escalation: after must not be negative, and needs steps in to"))
+	}
 	prefixed("alertmanager", c.engine().Validate())
 	prefixed("prometheus", c.rule().Validate())
 	return errors.Join(errs...)

@@ -31,7 +31,12 @@ func (a *AlertRule) check(r *report) {
 
 func (rb *Robot) check(r *report) {
 	r.metadata(&rb.Metadata)
-	checkRobotURL(r, rb.Spec.URL)
+	if rb.Spec.App != nil {
+		rb.Spec.App.check(r)
+	}
+	if rb.Spec.App == nil || rb.Spec.URL != "" {
+		checkRobotURL(r, rb.Spec.URL)
+	}
 	if rb.Spec.Secret != "" {
 		r.secretRef("spec.secret", rb.Spec.Secret)
 	}

@@ -227,4 +227,7 @@ type Robot struct {
 type RobotSpec struct {
 	URL    Secret `yaml:"url" json:"url"`       // holds the access token, hence a secret
 	Secret Secret `yaml:"secret" json:"secret"` // empty: messages are not signed
+	// App makes the robot an app's, whose messages are cards with buttons. URL may be
+	// empty then; otherwise it takes what the app refuses.
+	App *RobotApp `yaml:"app" json:"app,omitempty"`
 }

@@ -83,6 +83,9 @@ func NewClient(r Robot, h *http.Client) (*Client, error) {
 	return &Client{robot: r, url: u, http: h, now: time.Now}, nil
 }
 
+// HasURL reports whether the robot can be sent to without its app.
+func (c *Client) HasURL() bool { return c.robot.URL != "" }
+
 // Sign is the signature of a message sent at t, before URL encoding.
 func Sign(t time.Time, secret api.Secret) string {
 	mac := hmac.New(sha256.New, []byte(secret.Reveal()))

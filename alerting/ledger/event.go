@@ -23,13 +23,14 @@ const (
 	Fallback   Kind = "fallback"   // it was handed to the channel By
 	Dead       Kind = "dead"       // it was given up on
 	Claimed    Kind = "claimed"    // By has taken the matter on
+	Released   Kind = "released"   // By no longer has it
 	Silenced   Kind = "silenced"   // By has silenced the matter
 	Escalated  Kind = "escalated"  // nobody took it on: By is told
 )
 
 // Kinds are all of them, in the order of a message's life.
 func Kinds() []Kind {
-	return []Kind{Accepted, Tried, Sent, Digested, Refused, Unanswered, Superseded, Fallback, Dead, Claimed, Silenced, Escalated}
+	return []Kind{Accepted, Tried, Sent, Digested, Refused, Unanswered, Superseded, Fallback, Dead, Claimed, Released, Silenced, Escalated}
 }
 
 // Ends reports whether nothing more is done about the message itself after an event

@@ -145,6 +145,7 @@ func (s *System) startAlerting() error {
 		cfg.Messages.People = people.New(set)
 		cfg.Robots, cfg.Rules = s.robots(set), ruleTexts(set)
 		cfg.Channels = s.channels(set, cfg)
+		cfg.Escalation = s.escalation(cfg)
 	}
 	a, err := alerting.New(cfg, s.log.With("part", "alerting"), s.reg)
 	if err != nil {
@@ -175,11 +176,12 @@ func (s *System) robots(set api.Set) []alerting.Robot {
 	for _, r := range set.Robots {
 		url, err := registry.Resolve(r.Spec.URL)
 		secret, errSecret := registry.Resolve(r.Spec.Secret)
-		if err := errors.Join(err, errSecret); err != nil {
+		app, errApp := robotApp(r.Spec.App)
+		if err := errors.Join(err, errSecret, errApp); err != nil {
 			s.log.Error("robot left out", "robot", r.Name, "source", r.Source.String(), "error", err)
 			continue
 		}
-		robots = append(robots, alerting.Robot{Name: r.Name, URL: api.Secret(url), Secret: api.Secret(secret)})
+		robots = append(robots, alerting.Robot{Name: r.Name, URL: api.Secret(url), Secret: api.Secret(secret), App: app})
 	}
 	return robots
 }

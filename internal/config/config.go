@@ -125,8 +125,9 @@ type Alerting struct {
 	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
 	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
 
-	Messages  string `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
-	Templates string `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
+	Messages   string     `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
+	Templates  string     `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
+	Escalation Escalation `yaml:"escalation"`                                   // of pages that nobody claims
 }
 
 // LoadTest bounds what a stress test may do.

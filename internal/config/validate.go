@@ -183,6 +183,7 @@ func (k *check) alerting(a Alerting) {
 	k.between("alerting.retention", a.Retention, 10*time.Minute, 365*24*time.Hour)
 	k.address("alerting.externalURL", a.ExternalURL, "https://alerts.example.com")
 	k.address("alerting.linkBase", a.LinkBase, "https://wiki.example.com/kongdao")
+	k.escalation(a.Escalation)
 	if a.Lang != "zh" && a.Lang != "en" {
 		k.add("alerting.lang", "is %q, want zh or en", a.Lang)
 	}

@@ -299,6 +299,7 @@ func (e *Engine) serve(ctx context.Context) error {
 	mux.HandleFunc("GET /-/ready", ok)
 	mux.Handle("/api/v2/", e.api.Handler)
 	mux.HandleFunc("GET /api/v2/status", e.status)
+	mux.HandleFunc("POST /webhook/{receiver}", e.webhook)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(e.listener) }()

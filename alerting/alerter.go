@@ -14,6 +14,7 @@ import (
 
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/engine"
+	"github.com/kongdao/kongdao/alerting/forward"
 	"github.com/kongdao/kongdao/alerting/ledger"
 	"github.com/kongdao/kongdao/alerting/outbox"
 	"github.com/kongdao/kongdao/alerting/people"
@@ -28,6 +29,9 @@ type Alerter struct {
 	engine *engine.Engine
 	outbox *outbox.Outbox
 	ledger *ledger.Log
+	// forward is nil when no other Alertmanager is told.
+	forward *forward.Forwarder
+
 	render dingtalk.Renderer
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
 	people atomic.Pointer[people.Directory]
@@ -76,7 +80,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	if a.engine, err = engine.New(eng, a.put, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
 	}
-	if a.rule, err = rule.New(cfg.rule(), a.engine.Put, log, a.inner); err != nil {
+	if err := a.newForwarder(); err != nil {
+		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
+	}
+	if a.rule, err = rule.New(cfg.rule(), a.fromRules, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
 	}
 	failing := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -107,7 +114,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 	stages := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"rules", a.rule.Run}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
+	}{{"rules", a.rule.Run}, {"forwarding", a.forwarding}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
 	errs := make([]error, len(stages))
 	before := ctx
 	var running sync.WaitGroup

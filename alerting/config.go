@@ -10,6 +10,7 @@ import (
 
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/engine"
+	"github.com/kongdao/kongdao/alerting/forward"
 	"github.com/kongdao/kongdao/alerting/outbox"
 	"github.com/kongdao/kongdao/alerting/rule"
 	"github.com/kongdao/kongdao/api"
@@ -39,6 +40,8 @@ type Config struct {
 	Fallback string `yaml:"fallback"`
 	// Escalation is what happens to pages that nobody claims.
 	Escalation Escalation `yaml:"escalation"`
+
+	Forward Forwarding `yaml:"-"` // of what rules find to other Alertmanagers
 
 	Targets []string `yaml:"-"` // host:port each, of /metrics
 	Robots  []Robot  `yaml:"-"`
@@ -98,6 +101,7 @@ func (c Config) Validate() error {
 	}
 	prefixed("alertmanager", c.engine().Validate())
 	prefixed("prometheus", c.rule().Validate())
+	errs = append(errs, forward.Config(c.Forward).Validate())
 	return errors.Join(errs...)
 }
 

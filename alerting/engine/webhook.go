@@ -90,7 +90,7 @@ func (e *Engine) muteGroup(r *http.Request, now *routing, g *dingtalk.Group) {
 		for k, v := range a.Labels {
 			set[model.LabelName(k)] = model.LabelValue(v)
 		}
-		if !e.silencer.Mutes(r.Context(), set) && !now.inhibitor.Mutes(r.Context(), set) {
+		if a.Labels["severity"] != severityNone && !e.silencer.Mutes(r.Context(), set) && !now.inhibitor.Mutes(r.Context(), set) {
 			kept = append(kept, a)
 		}
 	}

@@ -123,6 +123,8 @@ type Alerting struct {
 	Lang               string       `yaml:"lang" want:"zh or en"` // of messages
 	LinkBase           string       `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
 	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
+	ForwardTo          []string     `yaml:"forwardTo"`            // addresses of other Alertmanagers that are told what rules find, such as https://alertmanager:9093
+	ForwardTokenFile   string       `yaml:"forwardTokenFile"`     // file of a bearer token for all of them; empty: none
 	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
 
 	Messages   string     `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot

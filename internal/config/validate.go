@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kongdao/kongdao/alerting/forward"
 	"github.com/kongdao/kongdao/api"
 )
 
@@ -189,6 +190,11 @@ func (k *check) alerting(a Alerting) {
 	}
 	if m := a.Messages; m != "markdown" && m != "text" && m != "actionCard" {
 		k.add("alerting.messages", "is %q, want markdown, text or actionCard", m)
+	}
+	for i, to := range a.ForwardTo {
+		if err := (forward.Config{URLs: []string{to}}).Validate(); err != nil { // without the address: it may hold a password
+			k.add(fmt.Sprintf("alerting.forwardTo[%d]", i), "%s", strings.TrimPrefix(err.Error(), "forwardTo[0]: "))
+		}
 	}
 	for i, target := range a.Targets {
 		host, port, err := net.SplitHostPort(target)

@@ -49,6 +49,7 @@ type Event struct {
 	At       time.Time `json:"at"`
 	Kind     Kind      `json:"kind"`
 	Message  string    `json:"message"`            // which message: the same for all events of one
+	Outbox   string    `json:"outbox,omitempty"`   // that holds it; another one after its folder was lost
 	Channel  string    `json:"channel"`            // it was addressed to
 	Robot    string    `json:"robot,omitempty"`    // or receiver that was tried
 	Matter   string    `json:"matter"`             // short name of the group, such as #A3F2

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // Config says where a log is and how large it may become.
@@ -245,9 +247,8 @@ func (l *Log) Taken(p Position) error {
 	if p.compare(l.taken) <= 0 {
 		return nil
 	}
-	name := l.takenFile()
 	text := fmt.Sprintf("%d %d\n", p.File, p.Offset)
-	if err := errors.Join(os.WriteFile(name+".new", []byte(text), 0o600), os.Rename(name+".new", name)); err != nil {
+	if err := durable.Replace(l.takenFile(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write ledger position: %w", err)
 	}
 	l.taken = p

@@ -103,9 +103,6 @@ func (o *Outbox) queue(channel string) *queue {
 
 // snapshot is the shortest journal with the same meaning.
 func (o *Outbox) snapshot(now time.Time) []record {
-	if o.epoch.IsZero() {
-		o.epoch = now
-	}
 	recs := []record{{Op: opNext, Seqs: []uint64{o.next}, At: o.epoch}}
 	for name, l := range o.lanes {
 		if l.open && !l.flying { // the process ended while it was sent, at some time until now

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,8 +88,23 @@ func (o *Outbox) acceptedEvents(q *queue, r record) []Event {
 func (o *Outbox) event(channel string, e *entry, k ledger.Kind, at time.Time) Event {
 	ev := Describe(e.group)
 	ev.At, ev.Kind, ev.Channel, ev.Sequence = at, k, channel, e.seq
-	ev.Message = ledger.ID(o.epoch.UnixNano(), e.seq)
+	ev.Message, ev.Outbox = ledger.ID(o.epoch.UnixNano(), e.seq), o.name()
 	return ev
+}
+
+// name of the outbox: as long as its folder is there, the same.
+func (o *Outbox) name() string { return strconv.FormatInt(o.epoch.UnixNano(), 36) }
+
+// Pending are the messages that wait, as events name them, and the outbox's own name.
+func (o *Outbox) Pending() (messages []string, outbox string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, q := range o.queues {
+		for _, e := range q.waiting {
+			messages = append(messages, ledger.ID(o.epoch.UnixNano(), e.seq))
+		}
+	}
+	return messages, o.name()
 }
 
 // Describe fills in what an event says of the group itself.

@@ -37,7 +37,7 @@ func New(cfg Config, send Send, log *slog.Logger, reg prometheus.Registerer) (*O
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, next: 1}
+	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, next: 1, epoch: time.Now()}
 	j, damaged, err := openJournal(cfg.Dir, o.replay)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kongdao/kongdao/internal/durable"
 )
@@ -243,16 +245,41 @@ func (l *Log) readFile(n uint64, offset int64, most int, events []Event) ([]Even
 // Taken forgets what is before a position that Read gave.
 func (l *Log) Taken(p Position) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if p.compare(l.taken) <= 0 {
+	before := l.taken
+	l.mu.Unlock()
+	if p.compare(before) <= 0 {
 		return nil
 	}
 	text := fmt.Sprintf("%d %d\n", p.File, p.Offset)
-	if err := durable.Replace(l.takenFile(), []byte(text), 0o600); err != nil {
+	if err := durable.Replace(l.takenFile(), []byte(text), 0o600); err != nil { // unlocked: events come meanwhile
 		return fmt.Errorf("write ledger position: %w", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.taken = p
 	return l.bound()
+}
+
+// Settled returns when everything that was appended before the call has been taken.
+func (l *Log) Settled(ctx context.Context) error {
+	l.mu.Lock()
+	want := Position{File: l.number, Offset: l.size}
+	l.mu.Unlock()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		l.mu.Lock()
+		done := l.taken.compare(want) >= 0
+		l.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ledger is not stored: %w", ctx.Err())
+		case <-poll.C:
+		}
+	}
 }
 
 func (p Position) compare(o Position) int {

@@ -18,6 +18,15 @@ type Table struct{ Client *clickhouse.Client }
 
 const columns = "at, id, event, message, channel, robot, matter, sequence, grouping, alert, severity, function, zone, team, firing, alerts, part, last, by, reason, outbox, content"
 
+// columnsOf are the columns of a table in a join, under their own names.
+func columnsOf(table string) string {
+	names := strings.Split(columns, ", ")
+	for i, n := range names {
+		names[i] = table + "." + n + " AS " + n
+	}
+	return strings.Join(names, ", ")
+}
+
 // row is an event as the table has it.
 type row struct {
 	At       time.Time `ch:"at"`

@@ -38,8 +38,8 @@ WITH all AS (SELECT * FROM alert_messages FINAL WHERE at >= fromUnixTimestamp64M
   ends AS (SELECT message, max(event = 'dead') AS dead, argMaxIf(reason, at, reason != '') AS why,
     max(event IN ('digested', 'superseded', 'fallback') OR (event = 'sent' AND last)) AS ended FROM all GROUP BY message),
   heard AS (SELECT outbox, max(at) AS heard FROM all GROUP BY outbox),
-  told AS (SELECT grouping, max(at) AS delivered FROM all WHERE event IN ('sent', 'digested') GROUP BY grouping)
-SELECT a.*, e.why AS why, e.dead AS dead, h.heard AS heard, d.delivered AS delivered
+  told AS (SELECT grouping, max(at) AS delivered FROM all WHERE event = 'digested' OR (event = 'sent' AND last) GROUP BY grouping)
+SELECT `+columnsOf("a")+`, e.why AS why, e.dead AS dead, h.heard AS heard, d.delivered AS delivered
 FROM all AS a
 INNER JOIN ends AS e ON a.message = e.message
 LEFT JOIN heard AS h ON a.outbox = h.outbox

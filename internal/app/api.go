@@ -80,6 +80,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	if s.collector != nil {
 		s.collectorRoutes(h)
 	}
+	s.alertMessageRoutes(h)
 	if s.alerting != nil {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)
 		s.alertRoutes(h)

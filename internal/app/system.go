@@ -186,6 +186,7 @@ func (s *System) start(ctx context.Context) error {
 	if err := s.await(ctx, "clickhouse", migrated); err != nil {
 		return err
 	}
+	s.startAlertLedger()
 	if s.gateway != nil {
 		if err := s.gateway.Ready(ctx); err != nil {
 			return s.orFailure(fmt.Errorf("gateway: %w", err))

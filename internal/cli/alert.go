@@ -18,6 +18,7 @@ func (e *env) alertCommand() *cobra.Command {
 		e.alertListCommand(), e.alertShowCommand(), e.alertTestCommand(),
 		e.alertSilenceCommand(), e.alertSilencesCommand(), e.alertExpireCommand(),
 		e.alertOnCallCommand(),
+		e.alertHistoryCommand(), e.alertReplayCommand(),
 	)
 }
 

@@ -298,3 +298,35 @@ ALTER TABLE calls_local ON CLUSTER `main` DROP INDEX IF EXISTS calls_trace_id;
 ALTER TABLE load_runs_local ON CLUSTER `main` MODIFY TTL toDateTime(ended) + toIntervalDay(365) SETTINGS materialize_ttl_after_modify = 0;
 
 ALTER TABLE load_runs_local ON CLUSTER `main` MODIFY SETTING ttl_only_drop_parts = 0;
+
+CREATE TABLE IF NOT EXISTS alert_messages_local ON CLUSTER `main` (
+    at DateTime64(6) CODEC(Delta(8), ZSTD(1)),
+    id UUID,
+    event LowCardinality(String),
+    message UUID,
+    channel LowCardinality(String),
+    robot LowCardinality(String),
+    matter String CODEC(ZSTD(1)),
+    sequence UInt64 CODEC(T64, ZSTD(1)),
+    grouping String CODEC(ZSTD(1)),
+    alert LowCardinality(String),
+    severity LowCardinality(String),
+    function LowCardinality(String),
+    zone LowCardinality(String),
+    team LowCardinality(String),
+    firing Bool,
+    alerts UInt32 CODEC(T64, ZSTD(1)),
+    part UInt16 CODEC(T64, ZSTD(1)),
+    last Bool,
+    by String CODEC(ZSTD(1)),
+    reason String CODEC(ZSTD(1)),
+    outbox String CODEC(ZSTD(1)),
+    content String CODEC(ZSTD(3))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
+PARTITION BY toYYYYMM(at)
+ORDER BY (at, id)
+TTL toDateTime(at) + INTERVAL 13 MONTH
+SETTINGS ttl_only_drop_parts = 1, replicated_deduplication_window = 1000;
+
+CREATE TABLE IF NOT EXISTS alert_messages ON CLUSTER `main` AS alert_messages_local
+ENGINE = Distributed('main', currentDatabase(), 'alert_messages_local', cityHash64(at));

@@ -16,7 +16,7 @@ func (a *Alerter) Again(e ledger.Event, now time.Time) (g dingtalk.Group, err er
 		return g, fmt.Errorf("read message %s-%d: %w", e.Matter, e.Sequence, err)
 	}
 	for i, x := range g.Alerts {
-		if x.Firing() && !a.engine.Fires(x.Labels) {
+		if x.Firing() && !a.engine.Active(x.Labels) {
 			g.Alerts[i].EndsAt = now
 		}
 	}

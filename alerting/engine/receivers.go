@@ -102,8 +102,8 @@ func labelsOf(m map[string]string) model.LabelSet {
 	return s
 }
 
-// Fires reports whether the alert with these labels has not ended.
-func (e *Engine) Fires(labels map[string]string) bool {
+// Active reports whether the alert with these labels has not ended.
+func (e *Engine) Active(labels map[string]string) bool {
 	a, err := e.alerts.Get(labelsOf(labels).Fingerprint())
 	return err == nil && !a.ResolvedAt(time.Now())
 }

@@ -121,9 +121,9 @@ func (t Table) Read(ctx context.Context, q Query) ([]Event, error) {
     AND ({channel:String} = '' OR channel = {channel:String}) AND ({function:String} = '' OR function = {function:String})
     AND ({alert:String} = '' OR alert = {alert:String}) AND ({matter:String} = '' OR matter = {matter:String})
     AND ({sequence:UInt64} = 0 OR sequence = {sequence:UInt64}) AND ({event:String} = '' OR event = {event:String})
-  ORDER BY at DESC, id LIMIT {limit:UInt32}
-) ORDER BY at, sequence, id`,
-		micros("since", q.Since), micros("until", q.Until), ch.Named("channel", q.Channel), ch.Named("function", q.Function), ch.Named("alert", q.Alert),
+  ORDER BY at DESC, sequence DESC, indexOf({order:Array(String)}, event) DESC, id LIMIT {limit:UInt32}
+) ORDER BY at, sequence, indexOf({order:Array(String)}, event), id`,
+		ch.Named("order", Kinds()), micros("since", q.Since), micros("until", q.Until), ch.Named("channel", q.Channel), ch.Named("function", q.Function), ch.Named("alert", q.Alert),
 		ch.Named("matter", q.Matter), ch.Named("sequence", fmt.Sprint(q.Sequence)), ch.Named("event", string(q.Kind)), ch.Named("limit", fmt.Sprint(q.Limit)))
 	if err != nil {
 		return nil, err

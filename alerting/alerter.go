@@ -139,7 +139,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 // stay. A text that is wrong is named in the error and the one that ran under its
 // name runs on; the others apply.
 func (a *Alerter) SetRules(groups map[string]string) error {
-	return a.rule.SetRules(withPack(groups))
+	return a.rule.SetRules(a.cfg.withPack(groups))
 }
 
 // SetRobots replaces all robots and channels. If one is wrong, or Alertmanager's

@@ -48,6 +48,7 @@ type Config struct {
 	// Channels are whom messages are addressed to besides robots.
 	Channels []Channel         `yaml:"-"`
 	Rules    map[string]string `yaml:"-"` // users' rule texts by name, beside the shipped ones
+	Logs     rule.LogQuery     `yaml:"-"` // answers log rules; nil: they fail, and the shipped ones are left out
 
 	Messages Messages `yaml:",inline"`
 }
@@ -119,7 +120,7 @@ func (c Config) rule() rule.Config {
 	r.Listen, r.Targets = c.ListenPrometheus, c.Targets
 	r.ScrapeInterval, r.EvaluationInterval = c.ScrapeInterval.Std(), c.EvaluationInterval.Std()
 	r.Retention = c.Retention.Std()
-	r.Rules = withPack(c.Rules)
+	r.Rules, r.Logs = c.withPack(c.Rules), c.Logs
 	return r
 }
 
@@ -139,8 +140,11 @@ func (c Config) location() (*time.Location, error) {
 }
 
 // withPack adds the shipped rules; a user's text of the same name replaces one.
-func withPack(rules map[string]string) map[string]string {
+func (c Config) withPack(rules map[string]string) map[string]string {
 	all := rule.Pack()
+	if c.Logs == nil {
+		delete(all, rule.LogPack)
+	}
 	maps.Copy(all, rules)
 	return all
 }

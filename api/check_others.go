@@ -24,8 +24,8 @@ func (r *report) secretRef(field string, s Secret) {
 
 func (a *AlertRule) check(r *report) {
 	r.metadata(&a.Metadata)
-	if a.Spec.Groups == "" {
-		r.add("spec.groups", "is missing, want rule groups in Prometheus' format")
+	if a.Spec.Groups == "" && a.Spec.LogGroups == "" {
+		r.add("spec.groups", "is missing, want rule groups in Prometheus' format, or spec.logGroups")
 	}
 }
 

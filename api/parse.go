@@ -186,7 +186,7 @@ func (d *decoder) locate(r resource) {
 func (s *AlertRuleSpec) decodeNode(d *decoder, field string, n ast.Node) {
 	entries, ok := d.entries(field, n)
 	if !ok {
-		d.wrongKind(field, n, "a mapping with groups, in the format of Prometheus' rule files")
+		d.wrongKind(field, n, "a mapping with groups, in the format of Prometheus' rule files, or logGroups")
 		return
 	}
 	for _, e := range entries {
@@ -194,12 +194,14 @@ func (s *AlertRuleSpec) decodeNode(d *decoder, field string, n ast.Node) {
 		d.lines.set(path, e.line)
 		list, isList := e.value.(*ast.SequenceNode)
 		switch {
-		case e.key != "groups":
-			d.add(path, e.line, "unknown key, %s", suggest(e.key, []string{"groups"}))
+		case e.key != "groups" && e.key != "logGroups":
+			d.add(path, e.line, "unknown key, %s", suggest(e.key, []string{"groups", "logGroups"}))
 		case !isList || len(list.Values) == 0:
 			d.add(path, e.line, "is %s, want a list of groups, each with a name and rules", emptyOr(e.value))
-		default:
+		case e.key == "groups":
 			s.Groups, s.Line = d.textOf(e), e.line
+		default:
+			s.LogGroups, s.LogLine = d.textOf(e), e.line
 		}
 	}
 }

@@ -211,10 +211,13 @@ type AlertRule struct {
 
 // AlertRuleSpec is Prometheus' own format, kept as text: Groups is a whole rule
 // file, from the key "groups:" on. Line n of Groups is line Line+n-1 of the
-// resource's file.
+// resource's file. LogGroups are groups of the same shape whose expr is SQL, from
+// the key "logGroups:" on. One of the two may be empty.
 type AlertRuleSpec struct {
-	Groups string `yaml:"-" json:"groups"`
-	Line   int    `yaml:"-" json:"-"`
+	Groups    string `yaml:"-" json:"groups,omitempty"`
+	Line      int    `yaml:"-" json:"-"`
+	LogGroups string `yaml:"-" json:"logGroups,omitempty"`
+	LogLine   int    `yaml:"-" json:"-"`
 }
 
 // Robot is a DingTalk group robot.

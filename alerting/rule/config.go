@@ -15,6 +15,9 @@ import (
 //go:embed pack/*.yaml
 var pack embed.FS
 
+// LogPack is the name of the shipped rules that ask ClickHouse.
+const LogPack = "kongdao-logs"
+
 // Pack is the rules that are shipped, by file name without its ending.
 func Pack() map[string]string {
 	texts := map[string]string{}
@@ -41,6 +44,8 @@ type Config struct {
 	Retention          time.Duration     // of samples
 	Rules              map[string]string // texts to start with, by name; see SetRules
 	ExternalURL        string            // where users reach Listen; empty: http://Listen
+	Logs               LogQuery          // answers log rules; nil: they fail
+	LeastLogInterval   time.Duration     // of groups of log rules
 }
 
 // DefaultConfig is a complete configuration for data in dir, without targets.
@@ -53,6 +58,7 @@ func DefaultConfig(dir string) Config {
 		ResendDelay:        15 * time.Second,
 		Retention:          6 * time.Hour,
 		Rules:              Pack(),
+		LeastLogInterval:   leastLogInterval,
 	}
 }
 
@@ -78,6 +84,8 @@ func (c Config) Validate() error {
 	if _, err := url.Parse(c.ExternalURL); err != nil {
 		errs = append(errs, fmt.Errorf("externalURL: %w", err))
 	}
-	_, err := newTexts(nil).with(c.Rules)
+	t := newTexts(nil)
+	t.leastLogInterval = c.LeastLogInterval
+	_, err := t.with(c.Rules)
 	return errors.Join(append(errs, err)...)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Evaluator struct {
 	listener net.Listener
 	external *url.URL
 	texts    *texts
+	logs     *logs
 
 	mu    sync.Mutex
 	rules *rules.Manager // nil while Run does not run
@@ -43,6 +45,7 @@ func New(cfg Config, notify Notify, log *slog.Logger, reg prometheus.Registerer)
 		return nil, fmt.Errorf("rule: %w", err)
 	}
 	e := &Evaluator{cfg: cfg, notify: notify, log: log, reg: reg, texts: newTexts(nil)}
+	e.texts.leastLogInterval, e.logs = cfg.LeastLogInterval, newLogs(cfg.Logs, e.texts)
 	parsed, err := e.texts.with(cfg.Rules)
 	if err != nil {
 		return nil, err
@@ -82,7 +85,8 @@ func (e *Evaluator) SetRules(groups map[string]string) error {
 	return errors.Join(bad, e.load(e.rules, names))
 }
 
-// Failing is how many rules failed when they were last evaluated.
+// Failing is how many rules failed when they were last evaluated, also those log
+// rules whose last answer still stands.
 func (e *Evaluator) Failing() int {
 	e.mu.Lock()
 	m := e.rules
@@ -92,7 +96,7 @@ func (e *Evaluator) Failing() int {
 	}
 	n := 0
 	for _, r := range m.Rules() {
-		if r.LastError() != nil {
+		if r.LastError() != nil || e.logs.failing(r.Query().String()) != nil {
 			n++
 		}
 	}
@@ -107,6 +111,11 @@ func (e *Evaluator) load(m *rules.Manager, names []string) error {
 	if err != nil {
 		return fmt.Errorf("load rules: %w", err)
 	}
+	asked := map[string]bool{}
+	for _, r := range m.Rules() {
+		asked[r.Query().String()] = true
+	}
+	e.logs.keep(asked)
 	return nil
 }
 
@@ -132,8 +141,9 @@ func (e *Evaluator) run(ctx context.Context, db *database) error {
 		EnableAtModifier: true, EnableNegativeOffset: true,
 	})
 	defer engine.Close()
+	e.logs.next = rules.EngineQueryFunc(engine, db)
 	manager := rules.NewManager(&rules.ManagerOptions{
-		ExternalURL: e.external, QueryFunc: rules.EngineQueryFunc(engine, db), NotifyFunc: e.report,
+		ExternalURL: e.external, QueryFunc: e.logs.query, NotifyFunc: e.report,
 		Context: context.WithoutCancel(ctx), AppendableV2: db, Queryable: db, Logger: e.log, Registerer: e.reg,
 		OutageTolerance: time.Hour, ForGracePeriod: 10 * e.cfg.EvaluationInterval, ResendDelay: e.cfg.ResendDelay,
 		GroupLoader: e.texts, Parser: e.texts.parser, RestoreNewRuleGroups: true,
@@ -182,7 +192,7 @@ func (e *Evaluator) report(ctx context.Context, expr string, alerts ...*rules.Al
 	for _, a := range alerts {
 		m := model.Alert{
 			Labels: set(a.Labels), Annotations: set(a.Annotations), StartsAt: a.FiredAt, EndsAt: a.ValidUntil,
-			GeneratorURL: e.external.JoinPath("/api/v1/query").String() + "?query=" + url.QueryEscape(expr),
+			GeneratorURL: e.generator(expr),
 		}
 		if !a.ResolvedAt.IsZero() {
 			m.EndsAt = a.ResolvedAt
@@ -192,6 +202,14 @@ func (e *Evaluator) report(ctx context.Context, expr string, alerts ...*rules.Al
 	if err := e.notify(ctx, out...); err != nil { // reported again after ResendDelay
 		e.log.Error("alerts cannot be handed over", "alerts", len(out), "err", err)
 	}
+}
+
+// generator is where an alert comes from. SQL is not asked by an address.
+func (e *Evaluator) generator(expr string) string {
+	if strings.HasPrefix(expr, logMetric+"{") {
+		return e.external.JoinPath("/api/v1/rules").String()
+	}
+	return e.external.JoinPath("/api/v1/query").String() + "?query=" + url.QueryEscape(expr)
 }
 
 func set(ls labels.Labels) model.LabelSet {

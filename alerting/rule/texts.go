@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
@@ -17,14 +18,15 @@ import (
 // texts are rule texts that are known to be right, by name. It is what the rule
 // manager loads groups from in place of files.
 type texts struct {
-	parser parser.Parser
+	parser           parser.Parser
+	leastLogInterval time.Duration
 
 	mu     sync.Mutex
 	parsed map[string]*rulefmt.RuleGroups
 }
 
 func newTexts(parsed map[string]*rulefmt.RuleGroups) *texts {
-	return &texts{parser: parser.NewParser(parser.Options{}), parsed: parsed}
+	return &texts{parser: parser.NewParser(parser.Options{}), leastLogInterval: leastLogInterval, parsed: parsed}
 }
 
 // with is a new set of exactly those names. Where a text is wrong, the one that t
@@ -51,7 +53,15 @@ func (t *texts) with(in map[string]string) (map[string]*rulefmt.RuleGroups, erro
 // hasKey tells a rule file from a bare list of groups.
 var hasKey = regexp.MustCompile(`(?m)^groups[ \t]*:`)
 
+// read reads rules of either kind.
 func (t *texts) read(text string) (*rulefmt.RuleGroups, error) {
+	if hasLogKey.MatchString(text) {
+		return t.readLogs(text)
+	}
+	return t.readMetrics(text)
+}
+
+func (t *texts) readMetrics(text string) (*rulefmt.RuleGroups, error) {
 	if !hasKey.MatchString(text) {
 		text = "groups:\n" + text
 	}
@@ -78,3 +88,10 @@ func (t *texts) Load(name string, _ bool, _ model.ValidationScheme) (*rulefmt.Ru
 
 // Parse reads an expression.
 func (t *texts) Parse(expr string) (parser.Expr, error) { return t.parser.ParseExpr(expr) }
+
+// Check says what is wrong with a text of rules of either kind, each problem on a
+// line. Templates are parsed, expressions too; SQL is not asked.
+func Check(text string) error {
+	_, err := newTexts(nil).read(text)
+	return err
+}

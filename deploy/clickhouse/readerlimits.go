@@ -17,6 +17,9 @@ const (
 	readerQuotaInterval = 60 // seconds
 )
 
+// mostRows is what a query of a reader may read.
+const mostRows = 10_000_000_000
+
 // Limit is a setting of readers. Without Max it cannot be changed; with it, a
 // query may choose a value from Min to Max.
 type Limit struct {
@@ -33,9 +36,9 @@ func ReaderLimits(memory int64) []Limit {
 		{Name: "readonly", Value: "1"}, // no writes, no DDL, and no settings but those with Max
 		// Drivers derive it from a deadline, hence it can be chosen, but not lifted: 0 is without end.
 		{Name: "max_execution_time", Value: number(ReaderSeconds / 2), Min: "1", Max: number(ReaderSeconds)},
-		{Name: "max_memory_usage", Value: number(memory)},
+		{Name: "max_memory_usage", Value: number(memory), Min: "1", Max: number(memory)}, // log rules take less
 		{Name: "max_memory_usage_for_user", Value: number(2 * memory)},
-		{Name: "max_rows_to_read", Value: number(10_000_000_000)}, // calls of a day at 100,000 a second
+		{Name: "max_rows_to_read", Value: number(mostRows), Min: "1", Max: number(mostRows)}, // calls of a day at 100,000 a second
 		{Name: "max_result_rows", Value: number(1_000_000)},
 		{Name: "max_result_bytes", Value: number(256 << 20)},
 		{Name: "max_concurrent_queries_for_user", Value: "8"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -114,7 +115,7 @@ func (s *System) alertRules() map[string]string {
 		all["shipped/"+name] = text
 	}
 	for _, r := range s.registry.Current().Set.AlertRules {
-		all[r.Name] = r.Spec.Groups
+		maps.Copy(all, textsOf(r))
 	}
 	return all
 }

@@ -148,6 +148,7 @@ func (s *System) startAlerting() error {
 		cfg.Channels = s.channels(set, cfg)
 		cfg.Escalation = s.escalation(cfg)
 	}
+	cfg.Logs = s.logQuery()
 	a, err := alerting.New(cfg, s.log.With("part", "alerting"), s.reg)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ Exit code 0 when nothing is wrong, 2 otherwise.`,
 			r := checkResult{Problems: problems, Hints: api.Hints(set), Counts: counts(set)}
 			more, missing := app.CheckCertificates(set, registry.Resolve)
 			r.Problems, r.Missing = append(r.Problems, more...), missing
+			r.Problems = append(r.Problems, app.CheckRules(set)...)
 			if len(r.Problems) == 0 {
 				var more api.Problems
 				more, r.Envoy = app.CheckWithEnvoy(cmd.Context(), set, withEnvoy)

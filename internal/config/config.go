@@ -125,6 +125,8 @@ type Alerting struct {
 	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
 	ForwardTo          []string     `yaml:"forwardTo"`            // addresses of other Alertmanagers that are told what rules find, such as https://alertmanager:9093
 	ForwardTokenFile   string       `yaml:"forwardTokenFile"`     // file of a bearer token for all of them; empty: none
+	RuleFiles          []string     `yaml:"ruleFiles"`            // patterns of Prometheus rule files, read anew when they change
+	LogReader          string       `yaml:"logReader"`            // the one of readers that log rules ask as; empty: whoever is on this machine, and on a server none
 	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
 
 	Messages   string     `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
@@ -188,6 +190,7 @@ func Default() Config {
 			Retention:          api.Duration(6 * time.Hour),
 			Lang:               "zh",
 			Messages:           "markdown",
+			RuleFiles:          []string{},
 		},
 		LoadTest: LoadTest{
 			Allow: []string{}, MaxRate: 20_000, MaxDuration: api.Duration(time.Hour), MaxBytes: 100 << 30, KeepDays: 365, Marks: MarksAny,

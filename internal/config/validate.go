@@ -52,6 +52,7 @@ func (c Config) wrongs() []wrong {
 	k.collector(c.Collector)
 	k.access(c.Access)
 	k.alerting(c.Alerting)
+	k.alertRules(c)
 	k.loadTest(c.LoadTest)
 	k.capacity(c.Capacity)
 	k.practice(c.Practice)

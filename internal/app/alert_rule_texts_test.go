@@ -27,3 +27,16 @@ func TestObjectivesBecomeRules(t *testing.T) {
 		t.Errorf("an AlertRule of the same name does not replace them: %s", text)
 	}
 }
+
+func TestRulesAreCheckedWithTheirLines(t *testing.T) {
+	r := &api.AlertRule{Metadata: api.Metadata{Name: "own", Source: api.Source{File: "own.yaml", Line: 1}}}
+	r.Spec.Groups, r.Spec.Line = "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 'up =='}\n", 5
+	r.Spec.LogGroups, r.Spec.LogLine = "logGroups:\n- name: a\n  rules:\n  - {alert: B, expr: 'SELECT 1'}\n", 10
+	got := CheckRules(api.Set{AlertRules: []*api.AlertRule{r}})
+	if len(got) != 2 || got[0].Source.String() != "own.yaml:8" || got[0].Field != "spec.groups" || got[1].Source.String() != "own.yaml:10" || !strings.Contains(got[1].Message, "{from}") {
+		t.Errorf("%v", got)
+	}
+	if texts := ruleTexts(api.Set{AlertRules: []*api.AlertRule{r}}); len(texts) != 2 || texts["own (logs)"] == "" {
+		t.Errorf("texts: %v", texts)
+	}
+}

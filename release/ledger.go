@@ -43,6 +43,7 @@ type record struct {
 	bad       map[string]bool
 	progress  *Progress
 	events    []Event
+	rises     []Rise // the latest last
 }
 
 // publication is a revision's content as it was first in force.
@@ -162,7 +163,10 @@ func (r *record) apply(e event) {
 	switch e.Kind {
 	case kindPublished:
 		r.published[e.Revision] = *e.Publication
+	case kindRise:
+		r.rises = append(r.rises, Rise{e.Revision, e.Weights.Of(e.Revision), e.Time})
 	case kindWeights:
+		r.rise(e)
 		if len(r.current) > 0 {
 			r.before = last(append(r.before, r.current), keptWeights)
 		}
@@ -208,6 +212,9 @@ func (l *Ledger) snapshot() (live []event) {
 		}
 		if r.progress != nil {
 			live = append(live, event{Kind: kindProgress, Function: name, Progress: r.progress})
+		}
+		for _, rise := range r.rises {
+			live = append(live, event{Time: rise.Time, Kind: kindRise, Function: name, Revision: rise.Revision, Weights: Weights{{rise.Revision, rise.Percent}}})
 		}
 		for _, e := range r.events {
 			live = append(live, event{Time: e.Time, Kind: "text", Function: name, Text: e.Text})

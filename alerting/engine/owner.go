@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/notify"
@@ -39,21 +40,44 @@ func (l labelled) Put(ctx context.Context, alerts ...*alert.Alert) error {
 	}
 	owned := make([]*alert.Alert, len(alerts))
 	for i, a := range alerts {
-		owned[i] = a
-		if a.Labels[labelTeam] != "" {
-			continue
-		}
-		if team := l.team(a.Labels); team != "" {
-			with := *a
-			with.Labels = a.Labels.Clone()
-			with.Labels[labelTeam] = model.LabelValue(team)
-			owned[i] = &with
-		}
+		with := *a
+		with.Labels = l.labels(a.Labels)
+		owned[i] = &with
 	}
 	return l.Alerts.Put(ctx, owned...)
 }
 
+// labels are these with the team, a copy where that changes them.
+func (l labelled) labels(set model.LabelSet) model.LabelSet {
+	if l.team == nil || set[labelTeam] != "" {
+		return set
+	}
+	team := l.team(set)
+	if team == "" {
+		return set
+	}
+	set = set.Clone()
+	set[labelTeam] = model.LabelValue(team)
+	return set
+}
+
 func (e *Engine) owned() labelled { return labelled{e.alerts, e.cfg.Owners.Team} }
+
+// reaches is where alerts of these labels go by a receiver, each place once;
+// empty: to no channel.
+func (e *Engine) reaches(receiver string, alerts ...model.LabelSet) string {
+	robot := robotOf(receiver, e.robots)
+	n, ok := e.notifier(receiver, robot, e.robots).(ownerNotifier)
+	if !ok || robot == "" {
+		return robot
+	}
+	var places []string
+	for _, a := range alerts {
+		places = append(places, n.robotFor(string(a[labelTeam])))
+	}
+	slices.Sort(places)
+	return strings.Join(slices.Compact(places), ", ")
+}
 
 // sender is what an integration needs of a notifier.
 type sender interface {

@@ -33,12 +33,12 @@ type Way struct {
 func (e *Engine) Ways(labels map[string]string) []Way {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	set := labelSet(labels)
+	set := e.owned().labels(labelSet(labels))
 	var all []Way
 	for _, r := range dispatch.NewRoute(e.conf.Route, nil).Match(set) {
 		o := r.RouteOpts
 		w := Way{
-			Route: r.Key(), Receiver: o.Receiver, Channel: robotOf(o.Receiver, e.robots),
+			Route: r.Key(), Receiver: o.Receiver, Channel: e.reaches(o.Receiver, set),
 			GroupWait: o.GroupWait, GroupInterval: o.GroupInterval, RepeatInterval: o.RepeatInterval,
 			Mute: o.MuteTimeIntervals, Active: o.ActiveTimeIntervals,
 		}
@@ -98,14 +98,17 @@ func (e *Engine) Groups(ctx context.Context) ([]Gathered, error) {
 	}
 	all := make([]Gathered, 0, len(groups))
 	for _, g := range groups {
-		labels := g.Labels.String()
+		by := g.Labels.String()
 		out := Gathered{
-			Key: g.GroupKey, Route: g.GroupKey[:max(0, len(g.GroupKey)-len(labels)-1)],
-			Receiver: g.Receiver, Channel: robotOf(g.Receiver, e.robots), Labels: textsOf(g.Labels),
+			Key: g.GroupKey, Route: g.GroupKey[:max(0, len(g.GroupKey)-len(by)-1)],
+			Receiver: g.Receiver, Labels: textsOf(g.Labels),
 		}
+		var labels []model.LabelSet
 		for _, a := range g.Alerts {
+			labels = append(labels, a.Labels)
 			out.Fingerprints = append(out.Fingerprints, a.Fingerprint().String())
 		}
+		out.Channel = e.reaches(g.Receiver, labels...)
 		out.MutedBy, _ = e.groups.Muted(g.RouteID, g.GroupKey)
 		all = append(all, out)
 	}

@@ -141,6 +141,9 @@ func (s *System) startAlerting() error {
 		return err
 	}
 	cfg.Messages.Type = dingtalk.Type(s.cfg.Alerting.Messages)
+	if s.ledger != nil {
+		cfg.Messages.Released = s.lastReleased
+	}
 	if s.registry != nil {
 		set := s.registry.Current().Set
 		cfg.Messages.People = people.New(set)

@@ -16,6 +16,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/engine"
 	"github.com/kongdao/kongdao/alerting/forward"
 	"github.com/kongdao/kongdao/alerting/ledger"
+	"github.com/kongdao/kongdao/alerting/link"
 	"github.com/kongdao/kongdao/alerting/outbox"
 	"github.com/kongdao/kongdao/alerting/people"
 	"github.com/kongdao/kongdao/alerting/rule"
@@ -35,6 +36,8 @@ type Alerter struct {
 	render dingtalk.Renderer
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
 	people atomic.Pointer[people.Directory]
+	links  *link.Links // nil: there are none
+	charts charts
 
 	answers answers
 
@@ -67,6 +70,15 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 			err = errors.Join(err, a.answers.book.Close())
 		}
 	}()
+	if a.links, err = link.New(cfg.links()); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.links.Close())
+		}
+	}()
+	a.links.Handle(chartPath, a.serveChart)
 	out := cfg.outbox()
 	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
 	a.people.Store(cfg.Messages.People)
@@ -114,7 +126,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 	stages := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"rules", a.rule.Run}, {"forwarding", a.forwarding}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
+	}{{"links", a.links.Run}, {"rules", a.rule.Run}, {"forwarding", a.forwarding}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
 	errs := make([]error, len(stages))
 	before := ctx
 	var running sync.WaitGroup

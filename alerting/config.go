@@ -51,6 +51,7 @@ type Config struct {
 	Logs     rule.LogQuery     `yaml:"-"` // answers log rules; nil: they fail, and the shipped ones are left out
 
 	Messages Messages `yaml:",inline"`
+	Links    Links    `yaml:",inline"`
 }
 
 // DefaultConfig keeps its files in dir and listens on free loopback ports. It
@@ -96,7 +97,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	errs = append(errs, c.Messages.validate())
+	errs = append(errs, c.Messages.validate(), c.links().Validate())
 	if c.Escalation.After < 0 || (c.Escalation.After > 0 && len(c.Escalation.To) == 0) {
 		errs = append(errs, errors.New("escalation: after must not be negative, and needs steps in to"))
 	}

@@ -44,6 +44,9 @@ func (a *Alerter) message(r *dingtalk.Renderer) {
 		a.log.Error("template of messages fails, the shipped one is used", "err", err)
 	}
 	r.Templates, _ = dingtalk.ParseTemplates(a.cfg.Messages.Templates, failed) // validated
+	if a.links != nil {
+		r.Chart = a.chartURL
+	}
 	r.Audience = func(g dingtalk.Group, at time.Time) dingtalk.Audience {
 		return a.people.Load().Audience(g, at)
 	}

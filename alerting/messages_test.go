@@ -3,12 +3,14 @@ package alerting_test
 import (
 	"bytes"
 	"encoding/json"
+	"image/png"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kongdao/kongdao/alerting"
+	"github.com/kongdao/kongdao/alerting/chart"
 	"github.com/kongdao/kongdao/alerting/dingtalk"
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
 	"github.com/kongdao/kongdao/alerting/people"
@@ -80,6 +82,7 @@ func TestAlertsReachTheirOwners(t *testing.T) {
 	cfg.Messages.Released = func(string, time.Time) (dingtalk.Release, bool) {
 		return dingtalk.Release{Revision: "r7", At: time.Now().Add(-time.Hour)}, true
 	}
+	cfg.Links.ListenLinks = "127.0.0.1:0"
 	a := start(t, cfg)
 
 	target.broken.Store(1)
@@ -92,6 +95,11 @@ func TestAlertsReachTheirOwners(t *testing.T) {
 	if got.Token != "pay" || strings.Join(got.AtMobiles, "") != "13800000000" || strings.Join(got.AtUsers, "") != "li4-id" {
 		t.Errorf("sent to %s, at %v %v", got.Token, got.AtMobiles, got.AtUsers)
 	}
+
+	if ways := a.Ways(map[string]string{"alertname": "Broken", "function": "feed"}); ways[0].Channel != "pay" {
+		t.Errorf("the way of such an alert: %+v", ways)
+	}
+	looksAtChart(t, got.Text)
 
 	// One group, three owners.
 	labels := func(function, team string) map[string]string {
@@ -107,6 +115,36 @@ func TestAlertsReachTheirOwners(t *testing.T) {
 	}
 	if !strings.Contains(posted["first"], "other") || !strings.Contains(posted["first"], "fourth") || strings.Contains(posted["first"], "third") {
 		t.Errorf("the first robot says\n%s", posted["first"])
+	}
+}
+
+// looksAtChart follows the picture in a message.
+func looksAtChart(t *testing.T, text string) {
+	t.Helper()
+	_, address, _ := strings.Cut(text, "![Broken](")
+	address, _, ok := strings.Cut(address, ")")
+	if !ok {
+		t.Fatalf("no picture in\n%s", text)
+	}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 2 { // drawn, and kept
+		resp, err := c.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := png.DecodeConfig(resp.Body)
+		resp.Body.Close()
+		if err != nil || cfg.Width != chart.Width || resp.Header.Get("Content-Type") != "image/png" {
+			t.Errorf("%s: %s, %+v, %v", address, resp.Status, cfg, err)
+		}
+	}
+	resp, err := c.Get(strings.Replace(address, "Broken", "Other", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a changed address: %s", resp.Status)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,7 @@ type Evaluator struct {
 	external *url.URL
 	texts    *texts
 	logs     *logs
+	asker    atomic.Pointer[asker] // nil while Run does not run
 
 	mu    sync.Mutex
 	rules *rules.Manager // nil while Run does not run
@@ -142,6 +144,8 @@ func (e *Evaluator) run(ctx context.Context, db *database) error {
 	})
 	defer engine.Close()
 	e.logs.next = rules.EngineQueryFunc(engine, db)
+	e.asker.Store(&asker{engine, db})
+	defer e.asker.Store(nil)
 	manager := rules.NewManager(&rules.ManagerOptions{
 		ExternalURL: e.external, QueryFunc: e.logs.query, NotifyFunc: e.report,
 		Context: context.WithoutCancel(ctx), AppendableV2: db, Queryable: db, Logger: e.log, Registerer: e.reg,

@@ -27,6 +27,7 @@ type Addresses struct {
 	Metrics        string `json:"metrics,omitempty"`
 	Alertmanager   string `json:"alertmanager,omitempty"`
 	Prometheus     string `json:"prometheus,omitempty"`
+	Links          string `json:"links,omitempty"`
 }
 
 // AddressesFile is where a system with this data directory names its addresses

@@ -140,6 +140,12 @@ func (s *System) startAlerting() error {
 	if cfg.Messages.Templates, err = s.cfg.Alerting.TemplateText(); err != nil {
 		return err
 	}
+	cfg.Links.ListenLinks, cfg.Links.LinksURL = s.cfg.Listen.Links, s.cfg.Alerting.LinksURL
+	key, err := registry.Resolve(s.cfg.Alerting.LinksKey)
+	if err != nil {
+		return fmt.Errorf("alerting.linksKey: %w", err)
+	}
+	cfg.Links.LinksKey = api.Secret(key)
 	cfg.Messages.Type = dingtalk.Type(s.cfg.Alerting.Messages)
 	if s.ledger != nil {
 		cfg.Messages.Released = s.lastReleased
@@ -158,6 +164,7 @@ func (s *System) startAlerting() error {
 	}
 	s.alerting = a
 	s.addresses.Alertmanager, s.addresses.Prometheus = a.Addr(), a.AddrPrometheus()
+	s.addresses.Links = a.AddrLinks()
 	s.life.start("alerting", a.Run)
 	return nil
 }

@@ -50,6 +50,7 @@ type Listen struct {
 	Metrics        string `yaml:"metrics" want:"an IP address and port such as 127.0.0.1:9000"`        // /metrics of all parts
 	Alertmanager   string `yaml:"alertmanager" want:"an IP address and port such as 127.0.0.1:9000"`   // API v2
 	Prometheus     string `yaml:"prometheus" want:"an IP address and port such as 127.0.0.1:9000"`     // query API
+	Links          string `yaml:"links" want:"an IP address and port such as 127.0.0.1:9000"`          // what signed links in messages lead to; empty: messages have none. See alerting.linksURL
 }
 
 // ClickHouse says where call logs are kept.
@@ -132,6 +133,9 @@ type Alerting struct {
 	Messages   string     `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
 	Templates  string     `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
 	Escalation Escalation `yaml:"escalation"`                                   // of pages that nobody claims
+
+	LinksURL string     `yaml:"linksURL"` // where people's phones reach listen.links; empty: http:// and its address
+	LinksKey api.Secret `yaml:"linksKey"` // signs links, 16 bytes at least, the same for every instance; empty: one is made and kept in the data directory
 }
 
 // LoadTest bounds what a stress test may do.

@@ -86,6 +86,7 @@ func (l Listen) addresses() []struct {
 		{"listen.metrics", l.Metrics, false},
 		{"listen.alertmanager", l.Alertmanager, false},
 		{"listen.prometheus", l.Prometheus, false},
+		{"listen.links", l.Links, false},
 	}
 }
 
@@ -94,7 +95,7 @@ func (k *check) listen(l Listen) {
 	for _, a := range l.addresses() {
 		ip, port, ok := hostPort(a.address)
 		switch {
-		case a.address == "" && a.field == "listen.gatewayTLS": // nobody can call by TLS
+		case a.address == "" && (a.field == "listen.gatewayTLS" || a.field == "listen.links"): // there is none
 		case !ok:
 			k.add(a.field, "is %q, want an IP address and port such as 127.0.0.1:9000, port 0 for any free one", a.address)
 		case a.private && !ip.IsLoopback():
@@ -186,6 +187,10 @@ func (k *check) alerting(a Alerting) {
 	k.address("alerting.externalURL", a.ExternalURL, "https://alerts.example.com")
 	k.address("alerting.linkBase", a.LinkBase, "https://wiki.example.com/kongdao")
 	k.escalation(a.Escalation)
+	k.address("alerting.linksURL", a.LinksURL, "https://alerts.example.com")
+	if a.LinksKey != "" && !a.LinksKey.IsRef() {
+		k.add("alerting.linksKey", "holds a secret as plain text or a malformed reference, want ${env:NAME} or ${file:path}")
+	}
 	if a.Lang != "zh" && a.Lang != "en" {
 		k.add("alerting.lang", "is %q, want zh or en", a.Lang)
 	}

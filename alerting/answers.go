@@ -67,6 +67,7 @@ func (a *Alerter) listen(log *slog.Logger) (err error) {
 	}
 	cc := a.cfg.chat()
 	cc.Who = a.who
+	cc.Name = func(userID string) string { return a.people.Load().Name(userID) }
 	if a.answers.chat, err = chat.New(cc, a.answers.book, log); err == nil {
 		err = a.answers.chat.SetRobots(a.cfg.Robots)
 	}
@@ -106,7 +107,13 @@ func (a *Alerter) tellStep(channel string, g dingtalk.Group) error {
 }
 
 // who is the person of a user id, if that person may answer to g.
-func (a *Alerter) who(userID string, _ dingtalk.Group) (string, error) { return userID, nil }
+func (a *Alerter) who(userID string, g dingtalk.Group) (string, error) {
+	d := a.people.Load()
+	if teams, may := d.May(userID, g); !may {
+		return "", &chat.NotYoursError{Team: teams}
+	}
+	return d.Name(userID), nil
+}
 
 // recordAnswer writes what was done into the ledger.
 func (a *Alerter) recordAnswer(e claim.Event) {

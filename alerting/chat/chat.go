@@ -26,8 +26,9 @@ type Config struct {
 	// Who is the name of the person with that user id; the error says why that person
 	// may not answer to g. Nil: everybody may, by the user id.
 	Who    func(userID string, g dingtalk.Group) (name string, err error)
-	Stream stream.Config    // without credentials
-	Now    func() time.Time // nil: time.Now
+	Name   func(userID string) string // of those whom cards mention; nil: the user id
+	Stream stream.Config              // without credentials
+	Now    func() time.Time           // nil: time.Now
 }
 
 // Chat speaks for the apps among the robots.

@@ -30,6 +30,9 @@ func (c *Chat) Send(ctx context.Context, name string, m dingtalk.Message) error 
 			card.At = map[string]string{}
 		}
 		card.At[u] = u
+		if c.cfg.Name != nil {
+			card.At[u] = c.cfg.Name(u)
+		}
 	}
 	id, err := r.client.Deliver(ctx, card)
 	if err != nil {
@@ -148,7 +151,7 @@ func (c *Chat) do(ctx context.Context, t *task) {
 	switch {
 	case err != nil && dingtalk.KindOf(err) != dingtalk.Permanent && t.fails < 30:
 		t.fails++
-		t.after = time.Now().Add(min(time.Minute, 250*time.Millisecond<<min(t.fails, 10)))
+		t.after = time.Now().Add(min(time.Minute, 50*time.Millisecond<<min(t.fails, 11)))
 		if t.fails == 1 {
 			c.log.Warn("card cannot be changed, trying again", "robot", t.robot, "err", err)
 		}

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -239,3 +240,6 @@ func (b *Book) silence(ctx context.Context, s *State, a Answer, now time.Time) (
 func reason(via string, until time.Time) string {
 	return fmt.Sprintf("%s, until %s", via, until.UTC().Format(time.RFC3339))
 }
+
+// NewID is an ID for an answer that comes once, and not from DingTalk.
+func NewID() string { return rand.Text() }

@@ -101,6 +101,9 @@ func (r Renderer) facts(v *View, g Group, alerts []Alert, common map[string]stri
 	if v.Firing { // nobody has to hurry any more
 		add(w.severity, plain(w.severityText(g.Severity())))
 	}
+	if v.Firing && g.Escalated > 0 {
+		add(w.escalated, fmt.Sprintf(w.step, g.Escalated))
+	}
 	start, end := span(alerts)
 	if v.Firing {
 		add(w.started, r.clock(start, now)+" ("+fmt.Sprintf(w.lasting, w.duration(now.Sub(start)))+")")

@@ -18,6 +18,7 @@ type words struct {
 	lasting, lasted                                    string
 	dashboard, logs, runbook, ref                      string
 	digest, digestNote, andMore, test, testText        string
+	escalated, step                                    string
 	page, ticket                                       string
 	released, releasedBefore, releasedSince            string
 	labels                                             map[string]string
@@ -48,6 +49,7 @@ var english = words{
 	digest: "ALERT DIGEST", digestNote: "too many messages: %d groups in one, the worst first", andMore: "%d more groups", test: "Test message",
 	testText: "Robot %s receives KongDao's alerts.",
 	released: "Last release", releasedBefore: "%s, %s (%s before)", releasedSince: "%s, %s (after it began)",
+	escalated: "Escalated", step: "step %d, nobody has claimed it",
 	page: "page, act now", ticket: "ticket, in working hours",
 	labels: map[string]string{
 		"function": "Function", "zone": "Zone", "revision": "Revision", "pod": "Pod", "code": "Code",

@@ -142,7 +142,7 @@ func (d *Directory) Audience(g dingtalk.Group, at time.Time) dingtalk.Audience {
 			}
 		}
 		if wanted(mention, byTeam[team]) {
-			to.People = d.add(to.People, d.Called(team, at))
+			to.People = d.add(to.People, d.CalledAfter(team, at, g.Escalated))
 		}
 	}
 	return to

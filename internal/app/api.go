@@ -85,6 +85,7 @@ func (s *System) routes(mux *http.ServeMux) {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)
 		s.alertRoutes(h)
 		huma.Get(h, "/api/v1/alerts/oncall", s.getOnCall)
+		s.claimRoutes(h)
 	}
 }
 

@@ -19,6 +19,7 @@ func (e *env) alertCommand() *cobra.Command {
 		e.alertSilenceCommand(), e.alertSilencesCommand(), e.alertExpireCommand(),
 		e.alertOnCallCommand(),
 		e.alertHistoryCommand(), e.alertReplayCommand(),
+		e.alertClaimsCommand(), e.alertClaimCommand(), e.alertReleaseCommand(), e.alertEscalateCommand(),
 	)
 }
 

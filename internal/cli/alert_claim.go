@@ -107,7 +107,7 @@ func (m claimMatter) state() string {
 		parts = append(parts, "silenced by "+m.Silenced.By.Name+" until "+m.Silenced.Until.Local().Format("15:04"))
 	}
 	if m.Steps > 0 {
-		parts = append(parts, fmt.Sprintf("%d steps up", m.Steps))
+		parts = append(parts, count(m.Steps, "step")+" up")
 	}
 	return strings.Join(parts, ", ")
 }

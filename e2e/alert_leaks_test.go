@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,11 +34,15 @@ func faultyRobots(t *testing.T) (plain, unknownTLS *httptest.Server) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		all, _ := httputil.DumpRequest(r, true)
 		echo := r.Host + r.URL.String() + " " + r.URL.Query().Encode() + " " + string(all)
-		switch strings.TrimPrefix(r.URL.Path, "/") {
+		mode, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // of an app there is more
+		switch mode {
 		case "refuses":
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 310000, "errmsg": "sign not match: " + echo})
 		case "throttles":
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 130101, "errmsg": "send too fast: " + echo})
+		case "declines":
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]any{"code": "invalidParameter", "message": echo})
 		case "busy":
 			_ = json.NewEncoder(w).Encode(map[string]any{"errcode": -1, "errmsg": echo})
 		case "fails":
@@ -94,6 +99,14 @@ func TestSecretsStayInside(t *testing.T) {
 		t.Setenv("T_TOKEN_"+name, url.QueryEscape(token))
 		t.Setenv("T_SIGN_"+name, "SEC"+secretMark+"-sign-"+name)
 		fmt.Fprintf(&resources, "---\napiVersion: kongdao.io/v1\nkind: Robot\nmetadata: {name: %s}\nspec: {url: \"%s?access_token=${env:T_TOKEN_%s}\", secret: \"${env:T_SIGN_%s}\"}\n", name, addresses[name], name, name)
+		fmt.Fprintf(&receivers, "- name: %s\n", name)
+		fmt.Fprintf(&routes, "  - {matchers: [to=\"%s\"], receiver: %s}\n", name, name)
+	}
+	for _, mode := range []string{"declines", "fails", "forbids", "garbage", "cuts"} {
+		name := "app-" + mode
+		names = append(names, name)
+		t.Setenv("T_APP_"+mode, secretMark+"-app-"+mode+"/+")
+		fmt.Fprintf(&resources, "---\napiVersion: kongdao.io/v1\nkind: Robot\nmetadata: {name: %s}\nspec: {app: {clientId: ding1, clientSecret: \"${env:T_APP_%s}\", openConversationId: cid1, cardTemplate: t1, openAPI: %s/%s}}\n", name, mode, plain.URL, mode)
 		fmt.Fprintf(&receivers, "- name: %s\n", name)
 		fmt.Fprintf(&routes, "  - {matchers: [to=\"%s\"], receiver: %s}\n", name, name)
 	}
@@ -176,12 +189,14 @@ type searched struct {
 // text fails the test where a secret is in it, whole or as the password of a header.
 func (s searched) text(where, text string) {
 	s.t.Helper()
-	for _, mark := range []string{secretMark, "sign=", base64.StdEncoding.EncodeToString([]byte("u:" + secretMark + "-basic"))} {
-		if i := strings.Index(text, mark); i >= 0 {
-			s.t.Errorf("%s has %s: …%s…", where, mark, text[max(0, i-300):min(len(text), i+120)])
-		}
+	if i := outside.FindStringIndex(text); i != nil {
+		s.t.Errorf("%s has %s: …%s…", where, text[i[0]:i[1]], text[max(0, i[0]-300):min(len(text), i[1]+100)])
 	}
 }
+
+// outside is what may not come out: marks, signatures, and what basic authentication
+// makes of a password.
+var outside = regexp.MustCompile(secretMark + "|sign=[^<]|" + base64.StdEncoding.EncodeToString([]byte("u:"+secretMark+"-basic")))
 
 func (s searched) fetch(method, address, path string) string {
 	req, err := http.NewRequest(method, "http://"+address+path, nil)
@@ -227,31 +242,25 @@ func (s searched) everyAnswer(p *process) {
 	}
 }
 
-// files looks at all that is kept. What messages and alerts are kept in is the owner's
-// alone.
+// files looks at all that is kept. Messages and alerts are for the owner alone.
 func (s searched) files(data string) {
-	err := filepath.WalkDir(data, func(name string, d fs.DirEntry, err error) error {
+	testkit.Must(s.t, filepath.WalkDir(data, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
 		s.looked["files"]++
-		if bytes.Contains(b, []byte(secretMark)) {
+		if b := must(os.ReadFile(name))(s.t); bytes.Contains(b, []byte(secretMark)) {
 			s.t.Errorf("%s has a secret", name)
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		for _, part := range []string{"outbox", "ledger", "alertmanager"} {
-			if strings.HasPrefix(name, filepath.Join(data, "alerting", part)) && info.Mode().Perm()&0o077 != 0 {
+		return nil
+	}))
+	for _, part := range []string{"outbox", "ledger", "alertmanager"} {
+		dir := filepath.Join(data, "alerting", part)
+		files := append(must(filepath.Glob(filepath.Join(dir, "*.log")))(s.t), dir)
+		for _, name := range append(files, must(filepath.Glob(filepath.Join(dir, "*.events")))(s.t)...) {
+			if info := must(os.Stat(name))(s.t); info.Mode().Perm()&0o077 != 0 {
 				s.t.Errorf("%s is for others, too: %s", name, info.Mode())
 			}
 		}
-		return nil
-	})
-	testkit.Must(s.t, err)
+	}
 }

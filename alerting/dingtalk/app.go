@@ -188,12 +188,7 @@ func (c *AppClient) refused(status int, answer []byte, token string) error {
 		if a.Message != "" && a.Message != a.Code {
 			text += ", " + a.Message
 		}
-		for _, secret := range []string{c.app.ClientSecret.Reveal(), token} {
-			if secret != "" {
-				text = strings.ReplaceAll(text, secret, "<secret>")
-			}
-		}
-		e.Message, e.reason = text, a.Code
+		e.Message, e.reason = redact(text, c.app.ClientSecret.Reveal(), token), a.Code
 	}
 	if status >= 400 && status < 500 && !passes(status, a.Code) {
 		e.Kind = Permanent

@@ -3,6 +3,8 @@ package dingtalk
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -92,11 +94,21 @@ func KindOf(err error) Kind {
 	return Transient
 }
 
-// redact removes our secrets from what the other side says, should it repeat them.
+// signature is what proves that a message is ours, for an hour.
+var signature = regexp.MustCompile(`\bsign=[^&\s"]+`)
+
+// redact removes our secrets from what the other side says, should it repeat them, in
+// whatever form they were sent.
 func (c *Client) redact(s string) string {
-	for _, secret := range []string{c.robot.Secret.Reveal(), c.url.Query().Get("access_token")} {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "<secret>")
+	return signature.ReplaceAllString(redact(s, c.robot.Secret.Reveal(), c.url.Query().Get("access_token")), "sign=<secret>")
+}
+
+func redact(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if form != "" {
+				s = strings.ReplaceAll(s, form, "<secret>")
+			}
 		}
 	}
 	return s

@@ -85,7 +85,7 @@ func (d *deltas) add(record []byte) error {
 func (d *deltas) rotate() (forget func() error, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, err := os.OpenFile(d.path(d.last+1), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640)
+	f, err := os.OpenFile(d.path(d.last+1), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("begin %s changes: %w", d.name, err)
 	}
@@ -164,7 +164,7 @@ func readDeltas(path string, apply func([]byte) error) error {
 // writeFile replaces a file by what write writes, synced; a crash leaves the old
 // or the new one.
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

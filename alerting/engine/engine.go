@@ -36,6 +36,7 @@ import (
 // Engine is a running Alertmanager.
 type Engine struct {
 	cfg      Config
+	secrets  *secrets
 	deliver  Deliver
 	log      *slog.Logger
 	listener net.Listener
@@ -79,8 +80,11 @@ func New(cfg Config, deliver Deliver, log *slog.Logger, reg prometheus.Registere
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, deliver: deliver, log: log, conf: conf, robots: cfg.Robots}
-	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+	hidden := &secrets{}
+	hidden.add(conf)
+	log = slog.New(hider{log.Handler(), hidden})
+	e := &Engine{cfg: cfg, secrets: hidden, deliver: deliver, log: log, conf: conf, robots: cfg.Robots}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make engine folder: %w", err)
 	}
 	if e.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
@@ -178,6 +182,7 @@ func (e *Engine) Reconfigure(alertmanager string, robots []string) error {
 	if err != nil {
 		return err
 	}
+	e.secrets.add(conf)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.routing != nil {

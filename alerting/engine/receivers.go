@@ -66,7 +66,7 @@ func (e *Engine) Notify(ctx context.Context, name string, g dingtalk.Group) (aga
 		retry, err := i.Notify(ctx, tell...)
 		if err != nil {
 			again = again || retry
-			errs = append(errs, fmt.Errorf("%s: %w", i.String(), err))
+			errs = append(errs, e.secrets.hideError(fmt.Errorf("%s: %w", i.String(), err)))
 		}
 	}
 	return again, errors.Join(errs...)

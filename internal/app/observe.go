@@ -181,19 +181,24 @@ func (s *System) applyAlerting(set api.Set) {
 	}
 }
 
-// robots resolves the secrets of all robots; one whose secret is missing is left
-// out and named, so that the others still speak.
+// robots resolves the secrets of all robots; one whose secret is missing or wrong is
+// left out and named, so that the others still speak.
 func (s *System) robots(set api.Set) []alerting.Robot {
 	var robots []alerting.Robot
 	for _, r := range set.Robots {
 		url, err := registry.Resolve(r.Spec.URL)
 		secret, errSecret := registry.Resolve(r.Spec.Secret)
 		app, errApp := robotApp(r.Spec.App)
-		if err := errors.Join(err, errSecret, errApp); err != nil {
+		robot := alerting.Robot{Name: r.Name, URL: api.Secret(url), Secret: api.Secret(secret), App: app}
+		err = errors.Join(err, errSecret, errApp)
+		if err == nil {
+			err = robot.Validate() // what a reference stood for may be no address
+		}
+		if err != nil {
 			s.log.Error("robot left out", "robot", r.Name, "source", r.Source.String(), "error", err)
 			continue
 		}
-		robots = append(robots, alerting.Robot{Name: r.Name, URL: api.Secret(url), Secret: api.Secret(secret), App: app})
+		robots = append(robots, robot)
 	}
 	return robots
 }

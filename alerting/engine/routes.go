@@ -33,7 +33,7 @@ type Way struct {
 func (e *Engine) Ways(labels map[string]string) []Way {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	set := e.owned().labels(labelSet(labels))
+	set := e.owned().labels(labelsOf(labels))
 	var all []Way
 	for _, r := range dispatch.NewRoute(e.conf.Route, nil).Match(set) {
 		o := r.RouteOpts
@@ -65,7 +65,7 @@ func (e *Engine) Ways(labels map[string]string) []Way {
 func (e *Engine) Muted(ctx context.Context, labels map[string]string) (silences, alerts []string) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	set, m := labelSet(labels), marker.NewAlertMarker()
+	set, m := e.owned().labels(labelsOf(labels)), marker.NewAlertMarker()
 	ctx = marker.WithContext(ctx, m)
 	e.silencer.Mutes(ctx, set)
 	if e.routing != nil {
@@ -113,12 +113,4 @@ func (e *Engine) Groups(ctx context.Context) ([]Gathered, error) {
 		all = append(all, out)
 	}
 	return all, nil
-}
-
-func labelSet(m map[string]string) model.LabelSet {
-	s := make(model.LabelSet, len(m))
-	for k, v := range m {
-		s[model.LabelName(k)] = model.LabelValue(v)
-	}
-	return s
 }

@@ -130,3 +130,33 @@ func TestStatusNamesNoDefaults(t *testing.T) {
 		t.Errorf("(-ours +status):\n%s", diff)
 	}
 }
+
+// TestWaysOfOwners: whom the receiver owner reaches is said with the team that an alert
+// gets when it comes in.
+func TestWaysOfOwners(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Alertmanager, cfg.Robots = strings.ReplaceAll(quick, "dingtalk", "owner"), []string{"oncall", "second"}
+	cfg.Owners.Team = func(set model.LabelSet) string {
+		return map[model.LabelValue]string{"A": "readers"}[set["alertname"]]
+	}
+	cfg.Owners.Channel = func(team string) string { return map[string]string{"readers": "second"}[team] }
+	r := start(t, cfg)
+	for name, want := range map[string]string{"A": "second", "B": "oncall"} {
+		if w := r.Ways(map[string]string{"alertname": name}); len(w) != 1 || w[0].Channel != want {
+			t.Errorf("%s: %+v", name, w)
+		}
+		r.put(t, name, "z", time.Hour)
+		if g := r.next(t); g.robot != want {
+			t.Errorf("%s reached %s", name, g.robot)
+		}
+	}
+	groups, err := r.Groups(t.Context())
+	if err != nil || len(groups) != 2 {
+		t.Fatalf("%+v %v", groups, err)
+	}
+	for _, g := range groups {
+		if want := map[string]string{"A": "second", "B": "oncall"}[g.Labels["alertname"]]; g.Channel != want {
+			t.Errorf("group %+v", g)
+		}
+	}
+}

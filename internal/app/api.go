@@ -84,6 +84,7 @@ func (s *System) routes(mux *http.ServeMux) {
 	if s.alerting != nil {
 		huma.Post(h, "/api/v1/robots/{name}/test", s.postRobotTest)
 		s.alertRoutes(h)
+		s.alertRuleRoutes(h)
 		huma.Get(h, "/api/v1/alerts/oncall", s.getOnCall)
 		s.claimRoutes(h)
 	}

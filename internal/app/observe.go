@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -150,14 +151,15 @@ func (s *System) startAlerting() error {
 	if s.ledger != nil {
 		cfg.Messages.Released = s.lastReleased
 	}
+	var set api.Set
 	if s.registry != nil {
-		set := s.registry.Current().Set
+		set = s.registry.Current().Set
 		cfg.Messages.People = people.New(set)
-		cfg.Robots, cfg.Rules = s.robots(set), ruleTexts(set)
+		cfg.Robots = s.robots(set)
 		cfg.Channels = s.channels(set, cfg)
 		cfg.Escalation = s.escalation(cfg)
 	}
-	cfg.Logs = s.logQuery()
+	cfg.Rules, cfg.Logs = s.startRules(set), s.logQuery()
 	a, err := alerting.New(cfg, s.log.With("part", "alerting"), s.reg)
 	if err != nil {
 		return err
@@ -166,6 +168,9 @@ func (s *System) startAlerting() error {
 	s.addresses.Alertmanager, s.addresses.Prometheus = a.Addr(), a.AddrPrometheus()
 	s.addresses.Links = a.AddrLinks()
 	s.life.start("alerting", a.Run)
+	if len(s.cfg.Alerting.RuleFiles) > 0 {
+		s.life.start("rule files", s.followRuleFiles)
+	}
 	return nil
 }
 
@@ -176,9 +181,8 @@ func (s *System) applyAlerting(set api.Set) {
 	if err := s.setRobots(set); err != nil {
 		s.log.Error("robots not changed", "error", err)
 	}
-	if err := s.alerting.SetRules(ruleTexts(set)); err != nil {
-		s.log.Error("rules not changed", "error", err)
-	}
+	s.rules.set(ruleTexts(set))
+	s.applyRules(slog.LevelDebug)
 }
 
 // robots resolves the secrets of all robots; one whose secret is missing or wrong is

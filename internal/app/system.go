@@ -69,6 +69,7 @@ type System struct {
 	collector *collector.Collector
 	otlp      *otlp.Receiver
 	alerting  *alerting.Alerter
+	rules     *ruleBook // with alerting
 	moved     *moved
 	drills    *drills
 	switches  *switches

@@ -17,7 +17,7 @@ func (e *env) alertCommand() *cobra.Command {
 	return group("alert", "alerts, silences and robots",
 		e.alertListCommand(), e.alertShowCommand(), e.alertTestCommand(),
 		e.alertSilenceCommand(), e.alertSilencesCommand(), e.alertExpireCommand(),
-		e.alertOnCallCommand(),
+		e.alertOnCallCommand(), e.alertRulesCommand(),
 		e.alertHistoryCommand(), e.alertReplayCommand(),
 		e.alertClaimsCommand(), e.alertClaimCommand(), e.alertReleaseCommand(), e.alertEscalateCommand(),
 	)

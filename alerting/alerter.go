@@ -19,6 +19,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/link"
 	"github.com/kongdao/kongdao/alerting/outbox"
 	"github.com/kongdao/kongdao/alerting/people"
+	"github.com/kongdao/kongdao/alerting/reply"
 	"github.com/kongdao/kongdao/alerting/rule"
 )
 
@@ -79,6 +80,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 		}
 	}()
 	a.links.Handle(chartPath, a.serveChart)
+	a.links.Handle(reply.Path, a.answers.page.ServeAnswer)
 	out := cfg.outbox()
 	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
 	a.people.Store(cfg.Messages.People)
@@ -173,7 +175,7 @@ func (a *Alerter) SetRobots(robots []Robot, channels ...Channel) error {
 		return err
 	}
 	a.clients = next
-	if err := a.answers.chat.SetRobots(robots); err != nil {
+	if err := a.setApps(robots); err != nil {
 		return err
 	}
 	return a.outbox.SetChannels(all)

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kongdao/kongdao/alerting/chat"
@@ -15,6 +18,7 @@ import (
 	"github.com/kongdao/kongdao/alerting/dingtalk/stream"
 	"github.com/kongdao/kongdao/alerting/ledger"
 	"github.com/kongdao/kongdao/alerting/outbox"
+	"github.com/kongdao/kongdao/alerting/reply"
 	"github.com/kongdao/kongdao/api"
 )
 
@@ -35,6 +39,9 @@ type answers struct {
 	// telling makes what the book knows and what the outbox holds the same order: a
 	// step upwards must not overtake the end of its matter.
 	telling sync.Mutex
+	page    *reply.Page // behind links in messages of robots that are no apps
+	// buttonless: some robots are no apps.
+	buttonless atomic.Bool
 }
 
 func (c Config) claim() claim.Config {
@@ -69,12 +76,34 @@ func (a *Alerter) listen(log *slog.Logger) (err error) {
 	cc.Who = a.who
 	cc.Name = func(userID string) string { return a.people.Load().Name(userID) }
 	if a.answers.chat, err = chat.New(cc, a.answers.book, log); err == nil {
-		err = a.answers.chat.SetRobots(a.cfg.Robots)
+		err = a.setApps(a.cfg.Robots)
 	}
 	if err != nil {
 		return errors.Join(err, a.answers.book.Close())
 	}
+	a.answers.page = reply.New(reply.Config{
+		Lang: a.cfg.Lang, Location: cc.Location, Escalate: cc.Steps > 0, Log: log,
+		URL:       func(path string, q url.Values, until time.Time) string { return a.links.URL(path, q, until) },
+		Claims:    a.Claims,
+		Answer:    a.Answer,
+		Answerers: func(g dingtalk.Group) []string { return a.people.Load().Answerers(g) },
+	})
 	return nil
+}
+
+// answerLinks are what can be answered to a message without buttons. It is called
+// with the outbox locked and takes no lock of the alerter's.
+func (a *Alerter) answerLinks(g dingtalk.Group) []dingtalk.Link {
+	if !a.answers.buttonless.Load() {
+		return nil
+	}
+	return a.answers.page.Links(g)
+}
+
+// setApps takes over which robots have buttons.
+func (a *Alerter) setApps(robots []Robot) error {
+	a.answers.buttonless.Store(slices.ContainsFunc(robots, func(r Robot) bool { return r.App == nil }))
+	return a.answers.chat.SetRobots(robots)
 }
 
 // runAnswers works until ctx ends, and returns nil then.

@@ -46,6 +46,7 @@ func (a *Alerter) message(r *dingtalk.Renderer) {
 	r.Templates, _ = dingtalk.ParseTemplates(a.cfg.Messages.Templates, failed) // validated
 	if a.links != nil {
 		r.Chart = a.chartURL
+		r.Links = a.answerLinks
 	}
 	r.Audience = func(g dingtalk.Group, at time.Time) dingtalk.Audience {
 		return a.people.Load().Audience(g, at)

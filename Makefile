@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo up test race check check-arch check-fmt check-generate lint fmt bench chaos e2e fuzz golden clean
+.PHONY: help deps build demo up test race check check-arch check-fmt check-generate lint fmt bench chaos e2e fuzz golden pictures clean
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -79,6 +79,9 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -d' ' -f2); do \
 			echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
 		done; done
+
+pictures: ## draw messages as a phone shows them, for people to look at (needs chromium)
+	$(GO) test ./alerting/dingtalk -count 1 -run TestPictures -pictures $(CURDIR)/docs/pictures
 
 golden: ## rewrite the golden files from what the code does now
 	@grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -r -n1 dirname | sort -u | while read -r dir; do \

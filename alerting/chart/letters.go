@@ -58,7 +58,7 @@ func letters(points float64) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(points)}
 }
 
-// clock has ticks at whole minutes or hours, seven at most.
+// clock has ticks at whole minutes or hours, six or so at most.
 type clock struct{ location *time.Location }
 
 // Ticks is what gonum asks for.
@@ -66,7 +66,7 @@ func (c clock) Ticks(low, high float64) []plot.Tick {
 	from, to := time.Unix(int64(low), 0).In(c.location), time.Unix(int64(high), 0)
 	step := 24 * time.Hour
 	for _, s := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour} {
-		if to.Sub(from)/s <= 7 {
+		if to.Sub(from)/s <= 6 {
 			step = s
 			break
 		}

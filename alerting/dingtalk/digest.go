@@ -92,7 +92,10 @@ func (r Renderer) digestLine(g Group) string {
 	if n := []rune(text); len(n) > 120 {
 		text = string(n[:120]) + "…"
 	}
-	return fmt.Sprintf("%s **%s** %s (%d) %s", mark, plain(orElse(g.Name(), w.noTitle)), text, len(g.Alerts), g.Mark())
+	if n := len(g.Alerts); n > 1 {
+		text += fmt.Sprintf(" ×%d", n)
+	}
+	return fmt.Sprintf("%s **%s** %s %s", mark, plain(orElse(g.Name(), w.noTitle)), text, g.Mark())
 }
 
 // Test is the message that shows that a robot works.

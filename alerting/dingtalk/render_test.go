@@ -44,7 +44,7 @@ func podsDown(n int) Group {
 			Labels: map[string]string{"alertname": "PodsDown", "severity": "ticket", "zone": "zb-a", "function": fmt.Sprintf("fn-%02d", i)},
 			Annotations: map[string]string{
 				"summary_zh": fmt.Sprintf("fn-%02d 在可用区 zb-a 缺少实例", i), "summary": fmt.Sprintf("fn-%02d lacks pods in zone zb-a", i),
-				"description_zh": "1 个实例未就绪", "description": "1 pods not ready",
+				"description_zh": "4 个实例中 1 个未就绪", "description": "1 of 4 pods not ready",
 			},
 			StartsAt: began.Add(-26 * time.Hour), Fingerprint: fmt.Sprint(i),
 		}
@@ -85,12 +85,20 @@ func full(r Renderer) Renderer {
 	r.Released = func(function string, _ time.Time) (Release, bool) {
 		return Release{Revision: function + "-v3", At: began.Add(-10 * time.Minute), By: "zhang3"}, true
 	}
-	r.Chart = func(Group, time.Time) string { return "https://kongdao.example.com/api/v1/alerts/chart.png?sig=abc" }
+	r.Chart = func(g Group, _ time.Time) string {
+		if g.Name() != "LatencyHigh" {
+			return ""
+		}
+		return "https://kongdao.example.com/api/v1/alerts/chart.png?sig=abc"
+	}
 	claim, silence := "认领", "静默 30 分钟"
 	if r.Lang == English {
 		claim, silence = "Claim", "Silence 30 min"
 	}
-	r.Links = func(Group) []Link {
+	r.Links = func(g Group) []Link {
+		if !g.Firing() {
+			return nil
+		}
 		return []Link{{claim, "https://kongdao.example.com/a/1?sig=x"}, {silence, "https://kongdao.example.com/a/2?sig=y"}, {"[x](y)", "javascript:alert(1)"}}
 	}
 	return r

@@ -27,13 +27,13 @@ type words struct {
 
 var chinese = words{
 	firing: "告警", resolved: "已恢复", noTitle: "未命名",
-	severity: "级别", started: "开始", ended: "恢复", value: "当前", was: "故障时", alerts: "明细 (告警中 %d, 已恢复 %d)", more: "另有 %d 条",
+	severity: "级别", started: "开始", ended: "恢复", value: "当前", was: "故障时", alerts: "明细 (告警中 %d，已恢复 %d)", more: "另有 %d 条",
 	lasting: "已持续 %s", lasted: "持续了 %s",
 	dashboard: "看板", logs: "日志", runbook: "处理手册", ref: "编号",
-	digest: "告警汇总", digestNote: "消息过多,%d 组告警合并为一条,最严重的在前", andMore: "其余 %d 组", test: "测试消息",
+	digest: "告警汇总", digestNote: "消息过多，%d 组告警合并为一条，最严重的在前", andMore: "其余 %d 组", test: "测试消息",
 	testText: "机器人 %s 能收到 KongDao 的告警。",
 	released: "最近发布", releasedBefore: "%s, %s (告警前 %s)", releasedSince: "%s, %s (告警之后)",
-	page: "紧急,立即处理", ticket: "一般,工作时间处理",
+	page: "紧急，立即处理", ticket: "一般，工作时间处理",
 	labels: map[string]string{
 		"function": "函数", "zone": "可用区", "revision": "版本", "pod": "实例", "code": "状态码",
 		"gateway": "网关", "limit": "限额", "robot": "机器人", "type": "类型", "tenant": "租户", "team": "团队", "owner": "负责人", "instance": "采集点",

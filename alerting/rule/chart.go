@@ -56,6 +56,9 @@ func (e *Evaluator) alerting(name string, of map[string]string) (*rules.Alerting
 	var found *rules.AlertingRule
 	for _, g := range m.RuleGroups() {
 		for _, r := range g.AlertingRules() {
+			if _, _, logs := e.texts.logQueryOf(r.Query().String()); logs {
+				continue // its values are in ClickHouse
+			}
 			if r.Name() == name && (found == nil || fits(r.Labels(), of)) {
 				found = r
 			}

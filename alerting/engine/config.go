@@ -31,6 +31,7 @@ type Config struct {
 	// Renewal is what others get after a start to say that an alert of the last run
 	// fires on. Then it counts as ended.
 	Renewal time.Duration
+	Cluster *Cluster // shares silences and what was told; nil: alone
 }
 
 // DefaultConfig is a complete configuration for files in dir.

@@ -122,6 +122,7 @@ func (e *Engine) wire(reg prometheus.Registerer) (err error) {
 	if err := e.openFiles(); err != nil {
 		return err
 	}
+	e.shareWith(e.cfg.Cluster, reg)
 	e.silencer = newSilencer(e.silences, e.log)
 	e.keeper = newKeeper(e.silencer.Silencer, e.log)
 	ctx, stop := context.WithCancel(context.Background())
@@ -134,7 +135,7 @@ func (e *Engine) wire(reg prometheus.Registerer) (err error) {
 	e.groups = marker.NewGroupMarker()
 	e.pipeline = notify.NewPipelineBuilder(reg, flags, events)
 	e.metrics = dispatch.NewDispatcherMetrics(false, reg, flags)
-	e.api, err = apiv2.NewAPI(e.owned(), e.alertGroups, e.groups.Muted, e.silences, nil, e.log, reg)
+	e.api, err = apiv2.NewAPI(e.owned(), e.alertGroups, e.groups.Muted, e.silences, e.cfg.Cluster.forAPI(), e.log, reg)
 	if err != nil {
 		e.stop()
 		return fmt.Errorf("make api: %w", err)
@@ -265,8 +266,8 @@ func (e *Engine) route(conf *amconfig.Config, robots []string) (*routing, error)
 	}
 	events := eventrecorder.NopRecorder()
 	r := &routing{inhibitor: inhibit.NewInhibitor(e.alerts, conf.InhibitRules, e.log, events)}
-	alone := func() time.Duration { return 0 } // no peers to wait for
-	stage := e.pipeline.New(receivers, alone, r.inhibitor, e.silencer.Silencer, timeinterval.NewIntervener(intervals), e.groups, e.sent, nil)
+	wait, peer := e.cfg.Cluster.forPipeline()
+	stage := e.pipeline.New(receivers, wait, r.inhibitor, e.silencer.Silencer, timeinterval.NewIntervener(intervals), e.groups, e.sent, peer)
 	e.silencer.speedUp(stage)
 	timeout := func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) }
 	r.dispatcher = dispatch.NewDispatcher(e.alerts, dispatch.NewRoute(conf.Route, nil), stage, e.groups, timeout,

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 )
 
@@ -122,6 +123,19 @@ func (e *Engine) openFiles() (err error) {
 	e.silences.SetBroadcast(e.note(e.silenceChanges))
 	e.sent.SetBroadcast(e.note(e.sentChanges))
 	return nil
+}
+
+// shareWith tells the others of a cluster what is written down, and takes what they
+// tell.
+func (e *Engine) shareWith(c *Cluster, reg prometheus.Registerer) {
+	if c == nil {
+		return
+	}
+	both := func(write, tell func([]byte)) func([]byte) {
+		return func(b []byte) { write(b); tell(b) }
+	}
+	e.silences.SetBroadcast(both(e.note(e.silenceChanges), c.peer.AddState("sil", e.silences, reg).Broadcast))
+	e.sent.SetBroadcast(both(e.note(e.sentChanges), c.peer.AddState("nfl", e.sent, reg).Broadcast))
 }
 
 func (e *Engine) closeFiles() {

@@ -18,6 +18,9 @@ func (o *Outbox) apply(r record) {
 	case opPut:
 		o.applyPut(r)
 		return
+	case opTook:
+		o.applyTook(r)
+		return
 	case opBlock:
 		o.laneNamed(r.Robot).until = r.At
 		return
@@ -103,7 +106,7 @@ func (o *Outbox) queue(channel string) *queue {
 
 // snapshot is the shortest journal with the same meaning.
 func (o *Outbox) snapshot(now time.Time) []record {
-	recs := []record{{Op: opNext, Seqs: []uint64{o.next}, At: o.epoch}}
+	recs := append([]record{{Op: opNext, Seqs: []uint64{o.next}, At: o.epoch}}, o.tookRecords()...)
 	for name, l := range o.lanes {
 		if l.open && !l.flying { // the process ended while it was sent, at some time until now
 			l.arrived(l.last.Add(o.cfg.Timeout))

@@ -37,6 +37,11 @@ type Config struct {
 	// Record is told what becomes of messages, in order; nil: nobody is. The outbox
 	// is locked meanwhile. An event may be told again after a restart, by the same ID.
 	Record func(...Event)
+	// Mirrored keeps what is written for peers; see [Outbox.Follow].
+	Mirrored bool
+	// Hold returns when messages of an earlier run may be sent: peers may have done
+	// so. Nil: at once.
+	Hold func(context.Context)
 	// Recorded returns when all that Record was told is safe; nil: it is at once.
 	Recorded func() error
 }

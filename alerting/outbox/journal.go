@@ -28,6 +28,7 @@ const (
 	opDead   = "dead"   // Seqs are given up on, or handed to the channel To
 	opBlock  = "block"  // Robot takes nothing until At
 	opThread = "thread" // Robot was the last that was told of the groups Keys
+	opTook   = "took"   // Seqs of the outbox Origin, which is gone, are told from here
 	opNext   = "next"   // Seqs[0] is the next number to give; numbers are given since At
 )
 
@@ -48,6 +49,7 @@ type record struct {
 	To       string          `json:"to,omitempty"`
 	Via      []string        `json:"via,omitempty"` // channels that could not deliver it
 	Keys     []string        `json:"keys,omitempty"`
+	Origin   string          `json:"origin,omitempty"` // of a took: the peer's outbox
 }
 
 // channel that the record is about.
@@ -64,6 +66,8 @@ type journal struct {
 	lock *os.File
 	file *os.File
 	size int64 // of what was written whole
+
+	wrote func(recs []record, lines []byte) // is told of each append; nil: nobody is
 }
 
 // openJournal replays dir's journal into apply and reports how many damaged
@@ -135,6 +139,9 @@ func (j *journal) append(recs ...record) error {
 		return errors.Join(fmt.Errorf("write outbox log: %w", err), j.file.Truncate(j.size))
 	}
 	j.size += int64(b.Len())
+	if j.wrote != nil {
+		j.wrote(recs, b.Bytes())
+	}
 	return nil
 }
 

@@ -17,6 +17,8 @@ type Outbox struct {
 	send    Send
 	log     *slog.Logger
 	metrics *metrics
+	stream  *stream
+	mirrors mirrors
 
 	inboxMu sync.Mutex // guards inbox; held for no input or output
 	inbox   []*arrival
@@ -26,6 +28,7 @@ type Outbox struct {
 	queues  map[string]*queue // by channel
 	lanes   map[string]*lane  // by robot
 	next    uint64
+	took    map[string]took      // by peer
 	epoch   time.Time            // since when numbers are given: they mean nothing to another outbox
 	start   func(channel string) // starts a sender; nil while Run does not run
 	flights sync.WaitGroup       // messages on their way
@@ -37,7 +40,8 @@ func New(cfg Config, send Send, log *slog.Logger, reg prometheus.Registerer) (*O
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, next: 1, epoch: time.Now()}
+	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, next: 1, epoch: time.Now(), stream: newStream()}
+	o.mirrors.all, o.mirrors.recent = map[string]*mirror{}, map[matter]accepted{}
 	j, damaged, err := openJournal(cfg.Dir, o.replay)
 	if err != nil {
 		return nil, err
@@ -52,6 +56,9 @@ func New(cfg Config, send Send, log *slog.Logger, reg prometheus.Registerer) (*O
 	if o.metrics, err = newMetrics(o, reg); err != nil {
 		return nil, errors.Join(err, j.close())
 	}
+	if cfg.Mirrored {
+		j.wrote = o.stream.add
+	}
 	return o, nil
 }
 
@@ -64,6 +71,9 @@ func (o *Outbox) replay(r record) {
 // Run sends until ctx ends, and returns nil then. What is being sent gets two
 // seconds to finish. It may be called once.
 func (o *Outbox) Run(ctx context.Context) error {
+	if o.cfg.Hold != nil {
+		o.cfg.Hold(ctx)
+	}
 	var senders sync.WaitGroup
 	running := map[string]bool{}
 	o.mu.Lock()

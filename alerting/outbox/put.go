@@ -37,7 +37,6 @@ func (o *Outbox) Put(channel string, g dingtalk.Group) error {
 // takeIn accepts what has arrived, up to the second message of one matter: what that
 // one replaces must be there first.
 func (o *Outbox) takeIn() {
-	type matter struct{ channel, key string }
 	seen := map[matter]bool{}
 	o.inboxMu.Lock()
 	n := 0

@@ -33,6 +33,8 @@ type Alerter struct {
 	ledger *ledger.Log
 	// forward is nil when no other Alertmanager is told.
 	forward *forward.Forwarder
+	// peers is nil when there is no other instance.
+	peers *peers
 
 	render dingtalk.Renderer
 	inner  *prometheus.Registry // what Prometheus' and Alertmanager's code counts
@@ -81,17 +83,27 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	}()
 	a.links.Handle(chartPath, a.serveChart)
 	a.links.Handle(reply.Path, a.answers.page.ServeAnswer)
+	if a.peers, err = newPeers(cfg.Cluster, log, a.inner); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.peers.close())
+		}
+	}()
 	out := cfg.outbox()
 	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
 	a.people.Store(cfg.Messages.People)
 	a.message(&out.Renderer)
 	a.render = out.Renderer
+	a.peers.prepare(&out)
 	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
 		return nil, err
 	}
 	eng := cfg.engine()
+	a.peers.join(a.outbox, &eng)
 	eng.Owners = engine.Owners{Team: a.team, Channel: a.channel}
-	if a.engine, err = engine.New(eng, a.put, log, a.inner); err != nil {
+	if a.engine, err = engine.New(eng, a.accept, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
 	}
 	if err := a.newForwarder(); err != nil {
@@ -128,7 +140,7 @@ func (a *Alerter) Run(ctx context.Context) error {
 	stages := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"links", a.links.Run}, {"rules", a.rule.Run}, {"forwarding", a.forwarding}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}}
+	}{{"links", a.links.Run}, {"rules", a.rule.Run}, {"forwarding", a.forwarding}, {"alertmanager", a.engine.Run}, {"answers", a.runAnswers}, {"outbox", a.outbox.Run}, {"cluster", a.clustering}}
 	errs := make([]error, len(stages))
 	before := ctx
 	var running sync.WaitGroup

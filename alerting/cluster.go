@@ -69,12 +69,12 @@ func (c Cluster) Validate() error {
 // too. What one of them has just accepted is not accepted again.
 func (a *Alerter) accept(channel string, g dingtalk.Group) error {
 	if a.peers == nil {
-		return a.outbox.Put(channel, g)
+		return a.put(channel, g)
 	}
 	if a.outbox.Knows(channel, g, 3*a.peers.cfg.engine().PeerTimeout) {
 		return nil
 	}
-	if err := a.outbox.Put(channel, g); err != nil {
+	if err := a.put(channel, g); err != nil {
 		return err
 	}
 	a.outbox.Safe()
@@ -131,6 +131,28 @@ func newPeers(cfg Cluster, log *slog.Logger, reg prometheus.Registerer) (*peers,
 	return &peers{cfg: cfg, log: log, cluster: c, listener: l, client: &http.Client{Transport: t, CheckRedirect: stay}}, nil
 }
 
+// prepare, join and close do nothing for a nil peers.
+
+// prepare makes an outbox one that peers mirror.
+func (p *peers) prepare(o *outbox.Config) {
+	if p != nil {
+		o.Mirrored, o.Hold = true, p.hold
+	}
+}
+
+func (p *peers) join(o *outbox.Outbox, e *engine.Config) {
+	if p != nil {
+		p.outbox, e.Cluster = o, p.cluster
+	}
+}
+
+func (p *peers) close() error {
+	if p == nil {
+		return nil
+	}
+	return p.listener.Close()
+}
+
 // address is where others reach the mirror.
 func (p *peers) address() string {
 	if p.cfg.AdvertiseOutbox != "" {
@@ -176,7 +198,7 @@ func (p *peers) follow(ctx context.Context, running *sync.WaitGroup) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	links := map[string]context.CancelFunc{} // by member
-	missed := map[string]time.Time{} // since when they are gone
+	missed := map[string]time.Time{}         // since when they are gone
 	for {
 		select {
 		case <-ctx.Done():

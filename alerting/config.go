@@ -42,6 +42,7 @@ type Config struct {
 	Escalation Escalation `yaml:"escalation"`
 
 	Forward Forwarding `yaml:"-"` // of what rules find to other Alertmanagers
+	Cluster Cluster    `yaml:"-"` // of instances of which each takes over when another is gone
 
 	Targets []string `yaml:"-"` // host:port each, of /metrics
 	Robots  []Robot  `yaml:"-"`
@@ -103,7 +104,7 @@ func (c Config) Validate() error {
 	}
 	prefixed("alertmanager", c.engine().Validate())
 	prefixed("prometheus", c.rule().Validate())
-	errs = append(errs, forward.Config(c.Forward).Validate())
+	errs = append(errs, forward.Config(c.Forward).Validate(), c.Cluster.Validate())
 	return errors.Join(errs...)
 }
 

@@ -106,6 +106,15 @@ func (c *Cluster) forPipeline() (wait func() time.Duration, peer notify.Peer) {
 	return func() time.Duration { return time.Duration(c.peer.Position()) * c.cfg.PeerTimeout }, c.peer
 }
 
+// lately is how long a group is left alone after anybody has told of it: instances see
+// the same some seconds apart. 0 for the first of them, and for a nil Cluster.
+func (c *Cluster) lately() time.Duration {
+	if c == nil || c.peer.Position() == 0 {
+		return 0
+	}
+	return 3 * c.cfg.PeerTimeout
+}
+
 // forAPI is what API v2 tells of the cluster.
 func (c *Cluster) forAPI() cluster.ClusterPeer {
 	if c == nil {

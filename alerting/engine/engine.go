@@ -267,11 +267,11 @@ func (e *Engine) route(conf *amconfig.Config, robots []string) (*routing, error)
 	events := eventrecorder.NopRecorder()
 	r := &routing{inhibitor: inhibit.NewInhibitor(e.alerts, conf.InhibitRules, e.log, events)}
 	wait, peer := e.cfg.Cluster.forPipeline()
-	stage := e.pipeline.New(receivers, wait, r.inhibitor, e.silencer.Silencer, timeinterval.NewIntervener(intervals), e.groups, e.sent, peer)
+	stage := e.pipeline.New(receivers, wait, r.inhibitor, e.silencer.Silencer, timeinterval.NewIntervener(intervals), e.groups, deferring{e.sent, e.cfg.Cluster.lately}, peer)
 	e.silencer.speedUp(stage)
-	timeout := func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) }
+	timeout := func(d time.Duration) time.Duration { return max(d, notify.MinTimeout) + wait() }
 	r.dispatcher = dispatch.NewDispatcher(e.alerts, dispatch.NewRoute(conf.Route, nil), stage, e.groups, timeout,
-		30*time.Second, nil, e.log, events, e.metrics, tmpl)
+		30*time.Second, nil, quietly(e.log), events, e.metrics, tmpl)
 	e.api.Update(conf, func(ctx context.Context, labels model.LabelSet) {
 		r.inhibitor.Mutes(ctx, labels)
 		e.silencer.Mutes(ctx, labels)

@@ -36,10 +36,8 @@ type accepted struct {
 func (o *Outbox) ID() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.id()
+	return o.name()
 }
-
-func (o *Outbox) id() string { return strconv.FormatInt(o.epoch.UnixNano(), 36) }
 
 // image is all that a peer must know, and the number of the piece that it is as of.
 func (o *Outbox) image(now time.Time) (lines []byte, at uint64, err error) {

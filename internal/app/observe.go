@@ -132,6 +132,7 @@ func (s *System) startAlerting() error {
 	cfg.ScrapeInterval, cfg.EvaluationInterval = s.cfg.Alerting.ScrapeInterval, s.cfg.Alerting.EvaluationInterval
 	cfg.ExternalURL, cfg.LinkBase, cfg.Lang = s.cfg.Alerting.ExternalURL, s.cfg.Alerting.LinkBase, s.cfg.Alerting.Lang
 	cfg.Retention, cfg.Fallback = s.cfg.Alerting.Retention, s.cfg.Alerting.Fallback
+	cfg.Cluster = s.cfg.Alerting.Cluster.Cluster()
 	cfg.Forward = alerting.Forwarding{URLs: s.cfg.Alerting.ForwardTo, TokenFile: s.cfg.Alerting.ForwardTokenFile}
 	cfg.Targets = append([]string{s.addresses.Metrics}, s.cfg.Alerting.Targets...)
 	var err error

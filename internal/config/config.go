@@ -116,19 +116,20 @@ type ClientIP struct {
 
 // Alerting evaluates rules and notifies.
 type Alerting struct {
-	ScrapeInterval     api.Duration `yaml:"scrapeInterval"`       // how often metrics are read
-	EvaluationInterval api.Duration `yaml:"evaluationInterval"`   // how often rules are evaluated that do not say it themselves
-	Retention          api.Duration `yaml:"retention"`            // how long metrics are kept for rules and queries
-	AlertmanagerConfig string       `yaml:"alertmanagerConfig"`   // file in Alertmanager's format; empty: the shipped one
-	ExternalURL        string       `yaml:"externalURL"`          // where users reach Alertmanager, for links; empty: where it listens
-	Lang               string       `yaml:"lang" want:"zh or en"` // of messages
-	LinkBase           string       `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
-	Targets            []string     `yaml:"targets"`              // host:port of further /metrics to read
-	ForwardTo          []string     `yaml:"forwardTo"`            // addresses of other Alertmanagers that are told what rules find, such as https://alertmanager:9093
-	ForwardTokenFile   string       `yaml:"forwardTokenFile"`     // file of a bearer token for all of them; empty: none
-	RuleFiles          []string     `yaml:"ruleFiles"`            // patterns of Prometheus rule files, read anew when they change
-	LogReader          string       `yaml:"logReader"`            // the one of readers that log rules ask as; empty: whoever is on this machine, and on a server none
-	Fallback           string       `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
+	ScrapeInterval     api.Duration    `yaml:"scrapeInterval"`       // how often metrics are read
+	EvaluationInterval api.Duration    `yaml:"evaluationInterval"`   // how often rules are evaluated that do not say it themselves
+	Retention          api.Duration    `yaml:"retention"`            // how long metrics are kept for rules and queries
+	AlertmanagerConfig string          `yaml:"alertmanagerConfig"`   // file in Alertmanager's format; empty: the shipped one
+	ExternalURL        string          `yaml:"externalURL"`          // where users reach Alertmanager, for links; empty: where it listens
+	Lang               string          `yaml:"lang" want:"zh or en"` // of messages
+	LinkBase           string          `yaml:"linkBase"`             // is put before relative links in messages, such as runbooks
+	Targets            []string        `yaml:"targets"`              // host:port of further /metrics to read
+	Cluster            AlertingCluster `yaml:"cluster"`              // other instances, of which each takes over when another is gone
+	ForwardTo          []string        `yaml:"forwardTo"`            // addresses of other Alertmanagers that are told what rules find, such as https://alertmanager:9093
+	ForwardTokenFile   string          `yaml:"forwardTokenFile"`     // file of a bearer token for all of them; empty: none
+	RuleFiles          []string        `yaml:"ruleFiles"`            // patterns of Prometheus rule files, read anew when they change
+	LogReader          string          `yaml:"logReader"`            // the one of readers that log rules ask as; empty: whoever is on this machine, and on a server none
+	Fallback           string          `yaml:"fallback"`             // Channel, Robot or receiver with integrations that is handed what others cannot deliver; empty: none
 
 	Messages   string     `yaml:"messages" want:"markdown, text or actionCard"` // their shape; those that mention somebody are never action cards, which cannot
 	Templates  string     `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones

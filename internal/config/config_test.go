@@ -36,7 +36,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	}
 	want := Default()
 	want.ResourcesDir = "deploy/sample/resources" // the comment beside it says so
-	want.Alerting.Targets, want.Alerting.ForwardTo, want.Alerting.Escalation.To = []string{}, []string{}, []string{}
+	want.Alerting.Targets, want.Alerting.ForwardTo, want.Alerting.Cluster.Peers, want.Alerting.Escalation.To = []string{}, []string{}, []string{}, []string{}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

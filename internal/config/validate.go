@@ -197,6 +197,7 @@ func (k *check) alerting(a Alerting) {
 	if m := a.Messages; m != "markdown" && m != "text" && m != "actionCard" {
 		k.add("alerting.messages", "is %q, want markdown, text or actionCard", m)
 	}
+	k.alertingCluster(a.Cluster)
 	for i, to := range a.ForwardTo {
 		if err := (forward.Config{URLs: []string{to}}).Validate(); err != nil { // without the address: it may hold a password
 			k.add(fmt.Sprintf("alerting.forwardTo[%d]", i), "%s", strings.TrimPrefix(err.Error(), "forwardTo[0]: "))

@@ -47,7 +47,7 @@ func (s *Server) nextFault() Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.faults) == 0 {
-		return Fault{}
+		return s.always
 	}
 	f := s.faults[0]
 	s.faults = s.faults[1:]
@@ -65,4 +65,12 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// FailAll makes every message fail in the same way, after those injected, until it is
+// called again with None.
+func (s *Server) FailAll(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.always = f
 }

@@ -73,6 +73,7 @@ type Server struct {
 	accepted []Received
 	refused  []Refusal
 	faults   []Fault
+	always   Fault
 	changed  chan struct{} // closed and replaced with each accepted message, and what happens to the app
 	app      *appState
 }

@@ -263,11 +263,15 @@ func TestSafe(t *testing.T) {
 	a := mirrored(t, t.TempDir(), &sends{})
 	b := mirrored(t, t.TempDir(), &sends{})
 	var hang atomic.Bool
+	release := make(chan struct{})
 	follow(t, a, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if hang.Load() {
 			_, _ = io.Copy(io.Discard, r.Body) // a server sees that a client left when it has read all
-			<-r.Context().Done()
-			return
+			select {
+			case <-r.Context().Done():
+			case <-release:
+				panic(http.ErrAbortHandler)
+			}
 		}
 		b.Mirrors().ServeHTTP(w, r)
 	}))
@@ -292,5 +296,6 @@ func TestSafe(t *testing.T) {
 		t.Error("a peer that hangs is waited for again")
 	}
 	hang.Store(false)
+	close(release)
 	testkit.Eventually(t, "the peer to catch up", func() bool { return len(b.mirrorOf(a.ID())) == 3 })
 }

@@ -21,6 +21,8 @@ type Messages struct {
 	People *people.Directory `yaml:"-"` // to start with; see SetPeople
 	// Released is the revision of a function that got traffic last, up to a moment.
 	Released func(function string, at time.Time) (dingtalk.Release, bool) `yaml:"-"`
+	// Dashboard is the address of one about alerts of these labels; nil: none.
+	Dashboard func(labels map[string]string, from, to time.Time) string `yaml:"-"`
 }
 
 func (m Messages) validate() error {
@@ -35,7 +37,10 @@ func (m Messages) validate() error {
 
 func (c Config) renderer() dingtalk.Renderer {
 	loc, _ := c.location() // validated
-	return dingtalk.Renderer{Lang: c.Lang, Location: loc, Base: c.LinkBase, Type: c.Messages.Type, Released: c.Messages.Released}
+	return dingtalk.Renderer{
+		Lang: c.Lang, Location: loc, Base: c.LinkBase, Type: c.Messages.Type,
+		Released: c.Messages.Released, Dashboard: c.Messages.Dashboard,
+	}
 }
 
 // message completes a renderer with what the running alerter knows.

@@ -24,8 +24,11 @@ func randomText(r *rand.Rand, n int) string {
 func TestSplitProperties(t *testing.T) {
 	property := func(seed uint64, size uint16) bool {
 		r := rand.New(rand.NewPCG(seed, 1))
-		m := Message{Title: randomText(r, 3), Text: randomText(r, int(size%2000)), AtAll: true}
-		limit := len(m.Title)*6 + 1000 + r.IntN(20_000)
+		m := Message{
+			Type: []Type{"", Markdown, Text, ActionCard}[r.IntN(4)], Title: randomText(r, 3), Text: randomText(r, int(size%2000)),
+			AtAll: true, AtMobiles: []string{"+852-12345678"}, AtUsers: []string{"li4"}, Buttons: []Link{{randomText(r, 1), "https://h"}},
+		}
+		limit := (len(m.Title)+len(m.Buttons[0].Text))*6 + 1200 + r.IntN(20_000)
 		parts := m.Split(limit)
 		var whole strings.Builder
 		for i, p := range parts {
@@ -38,7 +41,8 @@ func TestSplitProperties(t *testing.T) {
 			if len(parts) > 1 {
 				_, text, _ = strings.Cut(p.Text, "\n\n")
 			}
-			if !utf8.ValidString(text) || (i > 0 && p.AtAll) {
+			mentions, buttons := p.AtAll && len(p.AtMobiles)+len(p.AtUsers) == 2, len(p.Buttons) > 0
+			if !utf8.ValidString(text) || p.Type != m.Type || mentions != (i == 0) || buttons != (i == len(parts)-1) {
 				return false
 			}
 			whole.WriteString(text)

@@ -28,9 +28,12 @@ type Renderer struct {
 
 	Audience func(g Group, at time.Time) Audience                        // nil: nobody in particular
 	Released func(function string, at time.Time) (last Release, ok bool) // nil: not said
-	Chart    func(g Group, at time.Time) string                          // address of a picture, may be empty; nil: none
-	Links    func(g Group) []Link                                        // what the reader can do at once; nil: nothing
-	Now      func() time.Time                                            // of digests; nil: time.Now
+	// Dashboard is the address of a dashboard about alerts of these labels, for
+	// alerts that name none; nil: there is none.
+	Dashboard func(labels map[string]string, from, to time.Time) string
+	Chart     func(g Group, at time.Time) string // address of a picture, may be empty; nil: none
+	Links     func(g Group) []Link               // what the reader can do at once; nil: nothing
+	Now       func() time.Time                   // of digests; nil: time.Now
 }
 
 // Render is the message about g at that moment, in as many parts as its size

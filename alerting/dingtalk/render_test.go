@@ -104,6 +104,31 @@ func full(r Renderer) Renderer {
 	return r
 }
 
+// The command that people paste holds nothing but names of resources.
+func TestCommandIsSafe(t *testing.T) {
+	for function, want := range map[string]string{"feed": "kongdao calls errors feed --zone zb-a --since 3h", "": "", "x; reboot": "", "$(reboot)": "", "-rf": "", "a b": ""} {
+		if got := command(map[string]string{"function": function, "zone": "zb-a"}, 70*time.Minute); got != want {
+			t.Errorf("of %q: %q, want %q", function, got, want)
+		}
+	}
+	if got := command(map[string]string{"function": "feed", "zone": "`x`"}, time.Minute); got != "kongdao calls errors feed" {
+		t.Error(got)
+	}
+}
+
+// An alert that names no dashboard gets the common one.
+func TestDashboardOfAlertsWithoutOne(t *testing.T) {
+	r := Renderer{Lang: English, Dashboard: func(l map[string]string, from, to time.Time) string {
+		return "https://g/" + l["zone"] + "/" + from.Format("15:04") + "-" + to.Format("15:04")
+	}}
+	if m := r.Render(podsDown(2), now)[0]; !strings.Contains(m.Text, "[Dashboard](https://g/zb-a/04:34-07:36)") {
+		t.Error(m.Text)
+	}
+	if m := r.Render(zoneDown(now), now)[0]; strings.Contains(m.Text, "https://g/") || strings.Count(m.Text, "Dashboard") != 1 {
+		t.Error(m.Text)
+	}
+}
+
 func typed(r Renderer, t Type) Renderer {
 	r.Type = t
 	return r

@@ -3,6 +3,8 @@ package dingtalk
 import (
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,7 +53,7 @@ func (r Renderer) view(g Group, to Audience, now time.Time) View {
 	if v.Firing {
 		v.Dot, v.State = dot(v.Urgent), w.firing
 	}
-	r.look(&v, alerts)
+	r.look(&v, alerts, now)
 	if r.Links != nil {
 		v.Actions = safeLinks(r.Links(g))
 	}
@@ -111,6 +113,9 @@ func (r Renderer) facts(v *View, g Group, alerts []Alert, common map[string]stri
 		add(w.started, r.clock(start, now))
 		add(w.ended, r.clock(end, now)+" ("+fmt.Sprintf(w.lasted, w.duration(end.Sub(start)))+")")
 	}
+	if v.Firing && !slices.ContainsFunc(alerts, hasLogs) {
+		add(w.logs, command(common, now.Sub(start)))
+	}
 	if r.Released != nil && v.Firing {
 		add(w.released, r.release(common["function"], start, now))
 	}
@@ -162,9 +167,19 @@ func (r Renderer) items(v *View, alerts []Alert, common map[string]string) {
 }
 
 // look fills in where the reader can look.
-func (r Renderer) look(v *View, alerts []Alert) {
+func (r Renderer) look(v *View, alerts []Alert, now time.Time) {
 	w := r.words()
 	links := []struct{ text, annotation string }{{w.dashboard, "dashboard"}, {w.logs, "logs"}, {w.runbook, "runbook"}}
+	if r.Dashboard != nil && len(alerts) > 0 && !slices.ContainsFunc(alerts, hasDashboard) {
+		const around = 30 * time.Minute
+		start, end := span(alerts)
+		if end.IsZero() {
+			end = now
+		}
+		if u := safe(r.Dashboard(shared(alerts), start.Add(-around), end.Add(around))); u != "" {
+			v.Links = append(v.Links, Link{w.dashboard, u})
+		}
+	}
 	for _, l := range links {
 		for _, a := range alerts {
 			target := orElse(a.Annotations[l.annotation], a.Annotations[l.annotation+"_url"])
@@ -179,6 +194,32 @@ func (r Renderer) look(v *View, alerts []Alert) {
 			break
 		}
 	}
+}
+
+func hasDashboard(a Alert) bool {
+	return a.Annotations["dashboard"] != "" || a.Annotations["dashboard_url"] != ""
+}
+
+func hasLogs(a Alert) bool { return a.Annotations["logs"] != "" || a.Annotations["logs_url"] != "" }
+
+// shellSafe are the names that resources may have. A line that people paste into a
+// shell holds no others.
+var shellSafe = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+// command is how to look at the calls of the function on the command line.
+func command(labels map[string]string, lasting time.Duration) string {
+	function, zone := labels["function"], labels["zone"]
+	if !shellSafe.MatchString(function) {
+		return ""
+	}
+	text := "kongdao calls errors " + function
+	if shellSafe.MatchString(zone) {
+		text += " --zone " + zone
+	}
+	if hours := int(lasting/time.Hour) + 1; lasting > 50*time.Minute { // an hour is what it looks at by itself
+		text += fmt.Sprintf(" --since %dh", hours+1)
+	}
+	return text
 }
 
 // absolute puts Base before relative addresses.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -116,7 +117,7 @@ func series(s promql.Series) Series {
 func fits(set labels.Labels, of map[string]string) bool {
 	ok := true
 	set.Range(func(l labels.Label) {
-		if v, there := of[l.Name]; there && v != l.Value && l.Name != labels.MetricName && l.Name != "alertname" {
+		if v, there := of[l.Name]; there && v != l.Value && l.Name != model.MetricNameLabel && l.Name != "alertname" {
 			ok = false
 		}
 	})
@@ -190,7 +191,7 @@ func (c Curves) Name(i int) string {
 	for _, k := range slices.Sorted(maps.Keys(c.Series[i].Labels)) {
 		v := c.Series[i].Labels[k]
 		differs := slices.ContainsFunc(c.Series, func(s Series) bool { return s.Labels[k] != v })
-		if !differs || k == labels.MetricName {
+		if !differs || k == model.MetricNameLabel {
 			continue
 		}
 		if name != "" {

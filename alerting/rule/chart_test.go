@@ -20,7 +20,7 @@ func TestWhatIsDrawn(t *testing.T) {
 		`absent(x)`:                              {`absent(x)`, nil},
 		`(a > 1 unless b > 0) and on () sum(a)`:  {`a`, bound(1)},
 		`a > bool 1`:                             {`a > bool 1`, nil},
-		`(x or y) > 14.5 * (1 - 0.5)`:          {`(x or y)`, bound(14.5 * (1 - 0.5))},
+		`(x or y) > 14.5 * (1 - 0.5)`:            {`(x or y)`, bound(14.5 * (1 - 0.5))},
 		`max_over_time(x[5m:10s]) >= ((8)) or z`: {`max_over_time(x[5m:10s])`, bound(8)},
 	}
 	p := parser.NewParser(parser.Options{})

@@ -149,6 +149,9 @@ func (s *System) startAlerting() error {
 	}
 	cfg.Links.LinksKey = api.Secret(key)
 	cfg.Messages.Type = dingtalk.Type(s.cfg.Alerting.Messages)
+	if s.cfg.Alerting.GrafanaURL != "" {
+		cfg.Messages.Dashboard = s.dashboardOf
+	}
 	if s.ledger != nil {
 		cfg.Messages.Released = s.lastReleased
 	}

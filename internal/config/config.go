@@ -135,6 +135,8 @@ type Alerting struct {
 	Templates  string     `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
 	Escalation Escalation `yaml:"escalation"`                                   // of pages that nobody claims
 
+	GrafanaURL string `yaml:"grafanaURL"` // of a Grafana with KongDao's dashboards, for links in messages; empty: none
+
 	LinksURL string     `yaml:"linksURL"` // where people's phones reach listen.links; empty: http:// and its address
 	LinksKey api.Secret `yaml:"linksKey"` // signs links, 16 bytes at least, the same for every instance; empty: one is made and kept in the data directory
 }

@@ -187,6 +187,7 @@ func (k *check) alerting(a Alerting) {
 	k.address("alerting.externalURL", a.ExternalURL, "https://alerts.example.com")
 	k.address("alerting.linkBase", a.LinkBase, "https://wiki.example.com/kongdao")
 	k.escalation(a.Escalation)
+	k.address("alerting.grafanaURL", a.GrafanaURL, "https://grafana.example.com")
 	k.address("alerting.linksURL", a.LinksURL, "https://alerts.example.com")
 	if a.LinksKey != "" && !a.LinksKey.IsRef() {
 		k.add("alerting.linksKey", "holds a secret as plain text or a malformed reference, want ${env:NAME} or ${file:path}")

@@ -116,8 +116,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 		Name: "kongdao_alerting_failing_rules",
 		Help: "Alert rules whose last evaluation failed.",
 	}, func() float64 { return float64(a.rule.Failing()) })
-	if err := reg.Register(failing); err != nil {
-		return nil, errors.Join(err, a.rule.Close(), a.engine.Close(), a.outbox.Close())
+	for _, c := range append(a.streamMetrics(), failing) {
+		if err := reg.Register(c); err != nil {
+			return nil, errors.Join(err, a.rule.Close(), a.engine.Close(), a.outbox.Close())
+		}
 	}
 	return a, nil
 }

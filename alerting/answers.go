@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kongdao/kongdao/alerting/chat"
 	"github.com/kongdao/kongdao/alerting/claim"
 	"github.com/kongdao/kongdao/alerting/dingtalk"
@@ -164,5 +166,15 @@ func (a *Alerter) Answer(ctx context.Context, x claim.Answer) (claim.State, erro
 	return a.answers.book.Do(ctx, x)
 }
 
-// Streams is how many apps are heard, of how many.
-func (a *Alerter) Streams() (heard, of int) { return a.answers.chat.Connected() }
+// streamMetrics say whether buttons work.
+func (a *Alerter) streamMetrics() []prometheus.Collector {
+	gauge := func(name, help string, value func(open, of int) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			return float64(value(a.answers.chat.Connected()))
+		})
+	}
+	return []prometheus.Collector{
+		gauge("kongdao_alerting_apps", "Apps of robots, whose buttons are heard over a stream each.", func(_, of int) int { return of }),
+		gauge("kongdao_alerting_streams_open", "Streams that are open; with fewer than apps, buttons of cards do nothing.", func(open, _ int) int { return open }),
+	}
+}

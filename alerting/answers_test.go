@@ -50,8 +50,11 @@ func cards(t *testing.T, ding *dingtalktest.Server, enough func([]dingtalktest.C
 func TestAnswerInTheChat(t *testing.T) {
 	target, ding := serveGauges(t), startDing(t)
 	a := start(t, appConfig(t, target, ding))
+	if err := a.Test(t.Context(), "oncall"); err != nil || len(ding.Cards()) != 1 {
+		t.Fatalf("test message: %v, %d cards", err, len(ding.Cards()))
+	}
 	target.broken.Store(1)
-	first := cards(t, ding, func(c []dingtalktest.Card) bool { return len(c) == 1 })[0]
+	first := cards(t, ding, func(c []dingtalktest.Card) bool { return len(c) == 2 })[1]
 	if first.Params["state"] != "firing" || !strings.Contains(first.Params["text"], "feed is broken") {
 		t.Fatalf("card %+v", first)
 	}
@@ -65,7 +68,7 @@ func TestAnswerInTheChat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	now := cards(t, ding, func(c []dingtalktest.Card) bool { return c[0].Params["state"] == "silenced" })[0]
+	now := cards(t, ding, func(c []dingtalktest.Card) bool { return c[1].Params["state"] == "silenced" })[1]
 	if s := now.Params["status"]; !strings.Contains(s, "claimed by u-ann") || !strings.Contains(s, "silenced by u-ann until") {
 		t.Errorf("status %q", s)
 	}

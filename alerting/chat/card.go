@@ -61,8 +61,8 @@ func still(state string) map[string]string {
 	return map[string]string{"state": state, "status": "", "can_claim": "false", "can_silence": "false", "can_escalate": "false", "can_release": "false"}
 }
 
-// params are all variables of the card of a message.
-func (c *Chat) params(m dingtalk.Message, now time.Time) (p map[string]string, key string) {
+// params are all variables of the card of a message with that text.
+func (c *Chat) params(m dingtalk.Message, text string, now time.Time) (p map[string]string, key string) {
 	p = still(firing)
 	if len(m.About) == 1 {
 		g := m.About[0]
@@ -78,7 +78,7 @@ func (c *Chat) params(m dingtalk.Message, now time.Time) (p map[string]string, k
 	for i := range texts {
 		p[textName(i)] = ""
 	}
-	for i, page := range dingtalk.Pages(withoutTitle(m.Text), texts) {
+	for i, page := range dingtalk.Pages(withoutTitle(text), texts) {
 		p[textName(i)] = page
 	}
 	return p, key

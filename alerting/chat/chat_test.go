@@ -245,6 +245,19 @@ func TestCardsAreMadeCurrentOverFailuresAndRestarts(t *testing.T) {
 	r.wait(t, "the end", all("state", "resolved"))
 }
 
+// People are mentioned as cards do it: by their ids, and by name in the text.
+func TestCardMentionsPeople(t *testing.T) {
+	r := start(t, t.TempDir(), startDing(t))
+	m := dingtalk.Message{Title: "Broken", Text: "### Broken\n\nit broke\n\n@u-ann @u-ben", AtUsers: []string{"u-ann", "u-ben"}}
+	if err := r.Send(within(t), "oncall", m); err != nil {
+		t.Fatal(err)
+	}
+	c := r.ding.Cards()[0]
+	if want := "it broke\n\n<a atId=u-ann>u-ann</a> <a atId=u-ben>u-ben</a>"; c.Params["text"] != want || len(c.At) != 2 {
+		t.Errorf("text %q, at %v", c.Params["text"], c.At)
+	}
+}
+
 func TestTheSameMessageIsOneCard(t *testing.T) {
 	r := start(t, t.TempDir(), startDing(t))
 	r.tell(t, group(1, true))

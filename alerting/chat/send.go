@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kongdao/kongdao/alerting/claim"
@@ -17,22 +19,11 @@ func (c *Chat) Send(ctx context.Context, name string, m dingtalk.Message) error 
 	if !ok {
 		return &dingtalk.SendError{Robot: name, Kind: dingtalk.Permanent, Message: "there is no app of such a robot"}
 	}
-	params, key := c.params(m, c.now())
-	card := dingtalk.Card{ID: cardID(c.origin, m), Title: m.Title, Params: params}
+	text, at := c.mention(m)
+	params, key := c.params(m, text, c.now())
+	card := dingtalk.Card{ID: cardID(c.origin, m), Title: m.Title, Params: params, At: at}
 	if len(m.About) == 0 { // a test: each is a new one
 		card.ID += "-" + time.Now().UTC().Format("150405.000000")
-	}
-	if m.AtAll {
-		card.At = map[string]string{"@ALL": "@ALL"}
-	}
-	for _, u := range m.AtUsers {
-		if card.At == nil {
-			card.At = map[string]string{}
-		}
-		card.At[u] = u
-		if c.cfg.Name != nil {
-			card.At[u] = c.cfg.Name(u)
-		}
 	}
 	id, err := r.client.Deliver(ctx, card)
 	if err != nil {
@@ -42,6 +33,21 @@ func (c *Chat) Send(ctx context.Context, name string, m dingtalk.Message) error 
 		c.keep(key, claim.Card{Robot: name, ID: id, Sequence: m.About[0].Sequence, Shown: shown(faceOf(params))})
 	}
 	return nil
+}
+
+// mention is the text of a message as cards name whom it mentions, and who that is.
+func (c *Chat) mention(m dingtalk.Message) (text string, at map[string]string) {
+	text, at = m.Text, map[string]string{}
+	// The longest first: one id may begin with another.
+	users := slices.SortedFunc(slices.Values(m.AtUsers), func(a, b string) int { return len(b) - len(a) })
+	for _, u := range users {
+		at[u] = u
+		if c.cfg.Name != nil {
+			at[u] = c.cfg.Name(u)
+		}
+		text = strings.ReplaceAll(text, "@"+u, dingtalk.CardMention(u, at[u]))
+	}
+	return text, at
 }
 
 // keep takes note of a card that is there. What happened to its matter meanwhile is

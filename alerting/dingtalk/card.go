@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +20,13 @@ type Card struct {
 	ID     string
 	Title  string // in the list of chats and in the notification
 	Params map[string]string
-	At     map[string]string // who is mentioned: name by user id
+	// At is who is mentioned: name by user id; texts may name them as [CardMention].
+	At map[string]string
+}
+
+// CardMention is the text that mentions somebody in the markdown of a card.
+func CardMention(userID, name string) string {
+	return fmt.Sprintf("<a atId=%s>%s</a>", plain(userID), plain(name))
 }
 
 // Deliver makes a card and puts it into the group. Nil means that it is there, also
@@ -32,7 +39,7 @@ func (c *AppClient) Deliver(ctx context.Context, card Card) (id string, err erro
 	id, tries := c.trackID(card.ID)
 	in := map[string]any{
 		"cardTemplateId": c.app.Template, "outTrackId": id, "callbackType": "STREAM", "userIdType": 1,
-		"cardData":    paramsOf(card.Params),
+		"cardData": paramsOf(card.Params), "cardAtUserIds": slices.Sorted(maps.Keys(card.At)),
 		"openSpaceId": "dtv1.card//IM_GROUP." + c.app.Conversation,
 		"imGroupOpenSpaceModel": map[string]any{
 			"supportForward": forward, "lastMessageI18n": map[string]string{"ZH_CN": title, "EN_US": title},

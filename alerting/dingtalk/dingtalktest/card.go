@@ -45,6 +45,7 @@ type createBody struct {
 	PrivateData    map[string]paramMap `json:"privateData"`
 	OpenSpaceID    string              `json:"openSpaceId"`
 	UserIDType     int                 `json:"userIdType"`
+	CardAtUserIDs  []string            `json:"cardAtUserIds"`
 	Space          *struct {
 		SupportForward  *bool             `json:"supportForward"`
 		LastMessageI18n map[string]string `json:"lastMessageI18n"`

@@ -137,7 +137,11 @@ func (p *Page) answer(w http.ResponseWriter, r *http.Request, s claim.State, act
 	done, err := p.cfg.Answer(r.Context(), claim.Answer{
 		ID: "link " + once, Key: s.Key, Action: action, By: claim.Person{Name: by}, At: p.cfg.Now(), Via: "link from " + from,
 	})
-	http.SetCookie(w, &http.Cookie{Name: cookie, Value: url.QueryEscape(by), Path: "/", MaxAge: 365 * 86400, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	// Without TLS browsers forget it, and the name is asked for each time.
+	http.SetCookie(w, &http.Cookie{
+		Name: cookie, Value: url.QueryEscape(by), Path: "/", MaxAge: 365 * 86400,
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
 	if err != nil {
 		p.show(w, statusOf(err), view{Title: v.Title, ID: v.ID, Message: p.refusal(err)})
 		return

@@ -25,7 +25,6 @@ func defaultRepeat() []time.Duration { return []time.Duration{16 * time.Second, 
 type session struct {
 	conn   *websocket.Conn
 	cancel context.CancelFunc
-	topics []string
 	quiet  bool // was told to disconnect: nothing is pushed any more
 }
 
@@ -224,7 +223,7 @@ func (s *Server) Disconnect(ctx context.Context) error {
 	s.mu.Unlock()
 	var errs []error
 	for _, x := range sessions {
-		_, _, err := s.push(ctx, x, "SYSTEM", topicDisconnect, `{"reason":"connection is expired"}`, 0)
+		_, err := s.push(ctx, x, "SYSTEM", topicDisconnect, `{"reason":"connection is expired"}`)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -237,7 +236,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	sessions := slices.Clone(s.app.sessions)
 	s.mu.Unlock()
 	for _, x := range sessions {
-		_, c, err := s.push(ctx, x, "SYSTEM", topicPing, `{"opaque":"0d8e"}`, 0)
+		c, err := s.push(ctx, x, "SYSTEM", topicPing, `{"opaque":"0d8e"}`)
 		if err != nil {
 			return err
 		}
@@ -250,15 +249,15 @@ func (s *Server) Ping(ctx context.Context) error {
 	return nil
 }
 
-// push sends a new frame and returns its message id.
-func (s *Server) push(ctx context.Context, x *session, kind, topic, data string, lose int) (string, *click, error) {
+// push sends a new frame.
+func (s *Server) push(ctx context.Context, x *session, kind, topic, data string) (*click, error) {
 	s.mu.Lock()
 	s.app.serial++
 	id := fmt.Sprintf("message-%d", s.app.serial)
-	c := &click{answered: make(chan struct{}), lose: lose}
+	c := &click{answered: make(chan struct{})}
 	s.app.clicks[id] = c
 	s.mu.Unlock()
-	return id, c, s.write(ctx, x, id, c, kind, topic, data)
+	return c, s.write(ctx, x, id, c, kind, topic, data)
 }
 
 func (s *Server) write(ctx context.Context, x *session, id string, c *click, kind, topic, data string) error {

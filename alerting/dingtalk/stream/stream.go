@@ -141,7 +141,7 @@ func (c *Client) session(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }() // it is no longer of use, whatever that says
 	conn.SetReadLimit(1 << 20)
 	ctx, cancel := context.WithCancel(ctx)
 	pinging := make(chan struct{})

@@ -17,7 +17,7 @@ type Dashboard struct {
 	Model Model  // what JSON was made from
 }
 
-// All are the dashboards, always in the same order and the same to the byte.
+// All are the dashboards of calls, always in the same order and the same to the byte.
 func All() ([]Dashboard, error) {
 	var all []Dashboard
 	for _, d := range []struct {
@@ -27,20 +27,28 @@ func All() ([]Dashboard, error) {
 		{"gateway-overview.json", overview},
 		{"function-detail.json", functionDetail},
 	} {
-		model, err := d.build().Build()
+		made, err := encoded(d.file, d.build())
 		if err != nil {
-			return nil, fmt.Errorf("build dashboard %s: %w", d.file, err)
+			return nil, err
 		}
-		var text bytes.Buffer
-		encoder := json.NewEncoder(&text)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(model); err != nil {
-			return nil, fmt.Errorf("encode dashboard %s: %w", d.file, err)
-		}
-		all = append(all, Dashboard{UID: *model.Uid, Title: *model.Title, File: d.file, JSON: text.Bytes(), Model: model})
+		all = append(all, made)
 	}
 	return all, nil
+}
+
+func encoded(file string, b *builder) (Dashboard, error) {
+	model, err := b.Build()
+	if err != nil {
+		return Dashboard{}, fmt.Errorf("build dashboard %s: %w", file, err)
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(model); err != nil {
+		return Dashboard{}, fmt.Errorf("encode dashboard %s: %w", file, err)
+	}
+	return Dashboard{UID: *model.Uid, Title: *model.Title, File: file, JSON: text.Bytes(), Model: model}, nil
 }
 
 // titled has all dashboards have in common.

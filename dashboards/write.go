@@ -18,6 +18,7 @@ type File struct {
 const provisionSource = `# Written by kongdao dashboards export. Values come from the environment of Grafana:
 # KONGDAO_CLICKHOUSE_HOST, _PORT, _PROTOCOL (native or http), _DATABASE, _USER, _PASSWORD.
 # The user needs SELECT on the call log's tables and nothing else.
+# KONGDAO_PROMETHEUS_URL is http:// and what listen.prometheus says.
 apiVersion: 1
 datasources:
   - name: KongDao calls
@@ -33,6 +34,15 @@ datasources:
       username: $KONGDAO_CLICKHOUSE_USER
     secureJsonData:
       password: $KONGDAO_CLICKHOUSE_PASSWORD
+  - name: KongDao metrics
+    uid: kongdao-metrics
+    type: prometheus
+    access: proxy
+    editable: false
+    url: $KONGDAO_PROMETHEUS_URL
+    jsonData:
+      httpMethod: GET
+      timeInterval: 5s
 `
 
 const provisionDashboards = `# Written by kongdao dashboards export. KONGDAO_DASHBOARDS is the folder dashboards
@@ -58,7 +68,11 @@ func Files() ([]File, error) {
 		{"provisioning/dashboards/kongdao.yaml", []byte(provisionDashboards)},
 		{"provisioning/datasources/kongdao.yaml", []byte(provisionSource)},
 	}
-	for _, d := range all {
+	o, err := Objectives()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range append(all, o) {
 		files = append(files, File{"dashboards/" + d.File, d.JSON})
 	}
 	slices.SortFunc(files, func(a, b File) int {

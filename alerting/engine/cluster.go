@@ -52,6 +52,9 @@ func (c ClusterConfig) Validate() error {
 // in a row, before anything is told.
 const settleStep = 500 * time.Millisecond
 
+// reconnect is how often those who are gone are tried again.
+const reconnect = 2 * time.Second
+
 // Cluster is Alertmanager's: instances that know each other by gossip.
 //
 // It cannot be given back: Alertmanager's code has no way to close its port but the
@@ -85,7 +88,7 @@ func (c *Cluster) Addr() string { return c.peer.Self().Address() }
 // Run joins the others, and leaves them when ctx ends. It may be called once.
 func (c *Cluster) Run(ctx context.Context) error {
 	// Those who cannot be reached now are tried again and again.
-	_ = c.peer.Join(cluster.DefaultReconnectInterval, cluster.DefaultReconnectTimeout)
+	_ = c.peer.Join(reconnect, cluster.DefaultReconnectTimeout)
 	c.peer.Settle(ctx, settleStep)
 	<-ctx.Done()
 	if err := c.peer.Leave(5 * time.Second); err != nil {

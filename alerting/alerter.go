@@ -46,6 +46,7 @@ type Alerter struct {
 
 	mu      sync.RWMutex // guards all below
 	clients map[string]*dingtalk.Client
+	now     Config // cfg with the robots, channels and Alertmanager's configuration of now
 }
 
 // New opens the files and binds both listeners; nothing is scraped or sent yet.
@@ -53,7 +54,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("alerting: %w", err)
 	}
-	a := &Alerter{cfg: cfg, log: log, inner: prometheus.NewRegistry()}
+	a := &Alerter{cfg: cfg, now: cfg, log: log, inner: prometheus.NewRegistry()}
 	if a.clients, err = clients(cfg.Robots); err != nil {
 		return nil, err
 	}
@@ -102,6 +103,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, e
 	}
 	eng := cfg.engine()
 	a.peers.join(a.outbox, &eng)
+	eng.Reload = a.Reload
 	eng.Owners = engine.Owners{Team: a.team, Channel: a.channel}
 	if a.engine, err = engine.New(eng, a.accept, log, a.inner); err != nil {
 		return nil, errors.Join(err, a.outbox.Close())
@@ -179,7 +181,7 @@ func (a *Alerter) SetRobots(robots []Robot, channels ...Channel) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	cfg := a.cfg
+	cfg := a.now
 	cfg.Robots, cfg.Channels = robots, channels
 	all, err := cfg.channels()
 	if err != nil {
@@ -188,7 +190,7 @@ func (a *Alerter) SetRobots(robots []Robot, channels ...Channel) error {
 	if err := a.engine.Reconfigure(cfg.engine().Alertmanager, addressees(channels, robots)); err != nil {
 		return err
 	}
-	a.clients = next
+	a.clients, a.now = next, cfg
 	if err := a.setApps(robots); err != nil {
 		return err
 	}

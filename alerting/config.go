@@ -41,6 +41,9 @@ type Config struct {
 	// Escalation is what happens to pages that nobody claims.
 	Escalation Escalation `yaml:"escalation"`
 
+	// ReadAlertmanager reads Alertmanager's configuration anew; nil: it cannot change.
+	ReadAlertmanager func() (string, error) `yaml:"-"`
+
 	Forward Forwarding `yaml:"-"` // of what rules find to other Alertmanagers
 	Cluster Cluster    `yaml:"-"` // of instances of which each takes over when another is gone
 

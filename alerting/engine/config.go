@@ -31,7 +31,8 @@ type Config struct {
 	// Renewal is what others get after a start to say that an alert of the last run
 	// fires on. Then it counts as ended.
 	Renewal time.Duration
-	Cluster *Cluster // shares silences and what was told; nil: alone
+	Reload  func() error // is called by POST /-/reload; nil: nothing changes by it
+	Cluster *Cluster     // shares silences and what was told; nil: alone
 }
 
 // DefaultConfig is a complete configuration for files in dir.
@@ -84,7 +85,7 @@ const (
 func parse(text string, robots []string) (*amconfig.Config, error) {
 	c, err := amconfig.Load(text)
 	if err != nil {
-		return nil, fmt.Errorf("alertmanager: %w", err)
+		return nil, fmt.Errorf("alertmanager: %w", withoutValues(err))
 	}
 	var errs []error
 	for _, r := range c.Receivers {

@@ -14,6 +14,10 @@
 // [Config.MaintenanceInterval] each is written whole; in between each change is
 // appended. What was being told when the process was killed may be told twice.
 //
-// There is no cluster: one process, one engine. Alertmanager promises no stable Go
-// API, so all that depends on its pieces is in engine.go and notifier.go.
+// With [Config.Cluster], Alertmanager's gossip shares silences and the notification
+// log between instances. One tells, the others wait for it, and leave alone what was
+// told of lately.
+//
+// Groups of other Alertmanagers come by POST /webhook/{receiver}. Alertmanager
+// promises no stable Go API, so nothing outside of this package knows its pieces.
 package engine

@@ -223,7 +223,7 @@ func (e *Engine) receivers(conf *amconfig.Config, robots []string) (map[string][
 	for _, r := range conf.Receivers {
 		list, err := receiver.BuildReceiverIntegrations(r, tmpl, e.log)
 		if err != nil {
-			return nil, fmt.Errorf("alertmanager: receiver %q: %w", r.Name, err)
+			return nil, fmt.Errorf("alertmanager: receiver %q: %w", r.Name, withoutValues(err))
 		}
 		if robot := robotOf(r.Name, robots); robot != "" {
 			n := e.notifier(r.Name, robot, robots)
@@ -305,6 +305,7 @@ func (e *Engine) serve(ctx context.Context) error {
 	mux.HandleFunc("GET /-/ready", ok)
 	mux.Handle("/api/v2/", e.api.Handler)
 	mux.HandleFunc("GET /api/v2/status", e.status)
+	mux.HandleFunc("POST /-/reload", e.reload)
 	mux.HandleFunc("POST /webhook/{receiver}", e.webhook)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)

@@ -87,7 +87,7 @@ func (e *Engine) integrations(name string) ([]notify.Integration, error) {
 		}
 		list, err := receiver.BuildReceiverIntegrations(r, tmpl, e.log)
 		if err != nil {
-			return nil, fmt.Errorf("alertmanager: receiver %q: %w", name, err)
+			return nil, fmt.Errorf("alertmanager: receiver %q: %w", name, withoutValues(err))
 		}
 		return list, nil
 	}

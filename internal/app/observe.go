@@ -136,6 +136,7 @@ func (s *System) startAlerting() error {
 	cfg.Forward = alerting.Forwarding{URLs: s.cfg.Alerting.ForwardTo, TokenFile: s.cfg.Alerting.ForwardTokenFile}
 	cfg.Targets = append([]string{s.addresses.Metrics}, s.cfg.Alerting.Targets...)
 	var err error
+	cfg.ReadAlertmanager = s.cfg.Alerting.Alertmanager
 	if cfg.Alertmanager, err = s.cfg.Alerting.Alertmanager(); err != nil {
 		return err
 	}
@@ -172,6 +173,9 @@ func (s *System) startAlerting() error {
 	s.addresses.Alertmanager, s.addresses.Prometheus = a.Addr(), a.AddrPrometheus()
 	s.addresses.Links = a.AddrLinks()
 	s.life.start("alerting", a.Run)
+	if s.cfg.Alerting.AlertmanagerConfig != "" {
+		s.life.start("alertmanager's configuration", func(ctx context.Context) error { return s.followAlertmanager(ctx, cfg.Alertmanager) })
+	}
 	if len(s.cfg.Alerting.RuleFiles) > 0 {
 		s.life.start("rule files", s.followRuleFiles)
 	}

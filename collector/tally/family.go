@@ -101,7 +101,8 @@ func (f *family) sweep(now time.Time) (removed bool) {
 
 func (f *family) counters(to []prometheus.Metric) []prometheus.Metric {
 	for s := range f.all() {
-		to = append(to, prometheus.MustNewConstMetric(f.desc, prometheus.CounterValue, float64(s.n), s.labels...))
+		// Since when: who reads a counter first when it is at 5 knows that it rose by 5.
+		to = append(to, prometheus.MustNewConstMetricWithCreatedTimestamp(f.desc, prometheus.CounterValue, float64(s.n), s.since, s.labels...))
 	}
 	return to
 }

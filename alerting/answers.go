@@ -40,7 +40,7 @@ type answers struct {
 	chat *chat.Chat
 	// telling makes what the book knows and what the outbox holds the same order: a
 	// step upwards must not overtake the end of its matter.
-	telling sync.Mutex
+	telling sync.RWMutex
 	page    *reply.Page // behind links in messages of robots that are no apps
 	// buttonless: some robots are no apps.
 	buttonless atomic.Bool
@@ -119,8 +119,8 @@ func (a *Alerter) runAnswers(ctx context.Context) error {
 
 // told hands a group to the outbox, after the book took note of it.
 func (a *Alerter) told(channel string, g dingtalk.Group) error {
-	a.answers.telling.Lock()
-	defer a.answers.telling.Unlock()
+	a.answers.telling.RLock() // groups that are told at once share one write to disk
+	defer a.answers.telling.RUnlock()
 	if err := a.answers.book.Told(channel, g); err != nil {
 		a.log.Error("claims cannot be written", "group", g.ID(), "err", err) // no reason to be silent
 	}

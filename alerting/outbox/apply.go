@@ -21,6 +21,9 @@ func (o *Outbox) apply(r record) {
 	case opTook:
 		o.applyTook(r)
 		return
+	case opSame:
+		o.applySame(r)
+		return
 	case opBlock:
 		o.laneNamed(r.Robot).until = r.At
 		return
@@ -79,7 +82,7 @@ func (o *Outbox) applyPut(r record) {
 		return // nothing that this program writes
 	}
 	q := o.queue(r.channel())
-	e := &entry{seq: first(r.Seqs), group: *r.Group, at: r.At, accepted: r.At, rendered: r.At, via: r.Via}
+	e := &entry{seq: first(r.Seqs), group: *r.Group, urgent: r.Group.Urgent(), at: r.At, accepted: r.At, rendered: r.At, via: r.Via}
 	if !r.Since.IsZero() {
 		e.accepted = r.Since
 	}
@@ -91,6 +94,9 @@ func (o *Outbox) applyPut(r record) {
 		q.dropReplaced()
 	}
 	q.add(e)
+	if r.Sum != 0 && o.lasts != nil { // a journal that was rewritten has it elsewhere
+		o.lasts[matter{q.channel.Name, r.Group.Key}] = lastPut{r.Sum, r.At, o.replays}
+	}
 	o.next = max(o.next, e.seq+1)
 }
 
@@ -129,6 +135,7 @@ func (o *Outbox) snapshot(now time.Time) []record {
 	}
 	for _, q := range o.queues {
 		recs = append(recs, q.snapshot()...)
+		recs = append(recs, o.same(q.channel.Name, now)...)
 	}
 	return recs
 }

@@ -78,7 +78,7 @@ func (o *Outbox) patience(q *queue, e *entry) time.Duration {
 	switch {
 	case o.fallbackOf(q.channel, e.via) == "":
 		return o.cfg.GiveUp
-	case e.group.Urgent():
+	case e.urgent:
 		return o.cfg.Patience
 	}
 	return routinePatience * o.cfg.Patience

@@ -29,6 +29,7 @@ const (
 	opBlock  = "block"  // Robot takes nothing until At
 	opThread = "thread" // Robot was the last that was told of the groups Keys
 	opTook   = "took"   // Seqs of the outbox Origin, which is gone, are told from here
+	opSame   = "same"   // the newest messages of the groups Keys said Seqs, at Times
 	opNext   = "next"   // Seqs[0] is the next number to give; numbers are given since At
 )
 
@@ -50,6 +51,8 @@ type record struct {
 	Via      []string        `json:"via,omitempty"` // channels that could not deliver it
 	Keys     []string        `json:"keys,omitempty"`
 	Origin   string          `json:"origin,omitempty"` // of a took: the peer's outbox
+	Sum      uint64          `json:"sum,omitempty"`    // of the group as it was put
+	Times    []int64         `json:"times,omitempty"`
 }
 
 // channel that the record is about.

@@ -20,7 +20,7 @@ import (
 
 const (
 	envDir, envURL, envRound = "OUTBOX_TEST_DIR", "OUTBOX_TEST_URL", "OUTBOX_TEST_ROUND"
-	robots                   = 8
+	robots                   = 12
 	perRound                 = 24
 )
 

@@ -27,6 +27,8 @@ type Outbox struct {
 	journal *journal
 	queues  map[string]*queue // by channel
 	lanes   map[string]*lane  // by robot
+	lasts   map[matter]lastPut
+	replays bool // New reads the journal
 	next    uint64
 	took    map[string]took      // by peer
 	epoch   time.Time            // since when numbers are given: they mean nothing to another outbox
@@ -40,13 +42,13 @@ func New(cfg Config, send Send, log *slog.Logger, reg prometheus.Registerer) (*O
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, next: 1, epoch: time.Now(), stream: newStream()}
+	o := &Outbox{cfg: cfg, send: send, log: log, queues: map[string]*queue{}, lanes: map[string]*lane{}, lasts: map[matter]lastPut{}, replays: true, next: 1, epoch: time.Now(), stream: newStream()}
 	o.mirrors.all, o.mirrors.recent = map[string]*mirror{}, map[matter]accepted{}
 	j, damaged, err := openJournal(cfg.Dir, o.replay)
 	if err != nil {
 		return nil, err
 	}
-	o.journal = j
+	o.journal, o.replays = j, false
 	if damaged > 0 {
 		log.Warn("outbox has damaged records, skipped", "records", damaged, "dir", cfg.Dir)
 	}

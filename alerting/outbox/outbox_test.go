@@ -444,7 +444,7 @@ func FuzzDecodeLine(f *testing.F) {
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s became %s", a, b)
 		}
-		o := &Outbox{queues: map[string]*queue{}, lanes: map[string]*lane{}}
+		o := &Outbox{queues: map[string]*queue{}, lanes: map[string]*lane{}, lasts: map[matter]lastPut{}}
 		o.events(r)
 		o.apply(r) // whatever it says, it does not panic
 	})

@@ -45,17 +45,52 @@ func (o *Outbox) pick(q *queue, now time.Time) (ch choice, wait time.Duration) {
 	if q.channel.Receiver != "" || e.parts > 0 {
 		return ch, 0
 	}
-	free := 0
-	for _, l := range lanes {
-		free += l.free(e.group.Urgent())
+	free := freeOf(lanes, e.urgent)
+	paced := free <= o.pacedBelow(lanes, e.urgent)
+	if paced {
+		if wait := pace(lanes, free, o.cfg.Window).Sub(now); wait > 0 {
+			return choice{}, wait
+		}
 	}
-	if n := q.unstarted(e.group.Urgent() && free > 1); n > 1 && free <= digests(n, free) {
+	if n := q.unstarted(e.urgent && free > 1 && !paced); n > 1 && (paced || free <= digests(n, free)) {
 		// The worst come first; rendering takes as many as there is room for.
 		ch.entries = q.forDigest()
-		to = freest(lanes, e.group.Urgent())
+		to = freest(lanes, e.urgent)
 		ch.target, ch.lane = to.name, to.lane
 	}
 	return ch, 0
+}
+
+func freeOf(lanes []candidate, urgent bool) (free int) {
+	for _, l := range lanes {
+		free += l.free(urgent)
+	}
+	return free
+}
+
+// pacedBelow is how many free places are spread over the rest of the window, so that
+// a storm that goes on is told all the time, not once in a window: half of those for
+// messages other than pages, and for pages the last one of each robot.
+func (o *Outbox) pacedBelow(lanes []candidate, urgent bool) int {
+	if urgent {
+		return min(len(lanes), o.cfg.Reserve*len(lanes))
+	}
+	return len(lanes) * (o.cfg.Limit - o.cfg.Reserve) / 2
+}
+
+// pace is when the next of the free places is used: they are spread evenly until the
+// oldest message leaves the window.
+func pace(lanes []candidate, free int, window time.Duration) time.Time {
+	var last, oldest time.Time
+	for _, l := range lanes {
+		if n := len(l.lane.sends); n > 0 {
+			last = maxTime(last, l.lane.sends[n-1])
+			if oldest.IsZero() || l.lane.sends[0].Before(oldest) {
+				oldest = l.lane.sends[0]
+			}
+		}
+	}
+	return last.Add(oldest.Add(window).Sub(last) / time.Duration(free+1))
 }
 
 // digests is how many of the free places have to carry digests, for n messages to be
@@ -98,14 +133,14 @@ func (q *queue) first(lanes []candidate) (e *entry, to candidate) {
 			continue
 		}
 		open := routine
-		if x.group.Urgent() {
+		if x.urgent {
 			open = urgent
 		}
 		if open.lane == nil || q.flying[x.group.Key] { // messages of one matter must not overtake each other
 			continue
 		}
 		if own := q.thread(x); own != "" {
-			if l, ok := named(lanes, own); ok && l.free(x.group.Urgent()) > 0 {
+			if l, ok := named(lanes, own); ok && l.free(x.urgent) > 0 {
 				if l.lane.flying {
 					continue // it has a place as soon as it has answered
 				}
@@ -151,7 +186,7 @@ func named(lanes []candidate, name string) (candidate, bool) {
 // unstarted counts what a digest could hold: pages alone, or all.
 func (q *queue) unstarted(urgent bool) (n int) {
 	for _, e := range q.waiting {
-		if e.parts == 0 && !e.flying && !e.replaced && (!urgent || e.group.Urgent()) {
+		if e.parts == 0 && !e.flying && !e.replaced && (!urgent || e.urgent) {
 			n++
 		}
 	}
@@ -188,5 +223,5 @@ func (o *Outbox) opens(q *queue, now time.Time) (wait time.Duration) {
 }
 
 func (q *queue) has(urgent bool) bool {
-	return slices.ContainsFunc(q.waiting, func(e *entry) bool { return !e.flying && e.group.Urgent() == urgent })
+	return slices.ContainsFunc(q.waiting, func(e *entry) bool { return !e.flying && e.urgent == urgent })
 }

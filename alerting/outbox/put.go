@@ -53,11 +53,16 @@ func (o *Outbox) takeIn() {
 	o.inboxMu.Unlock()
 
 	now := time.Now()
-	recs := make([]record, n)
-	for i, a := range batch {
-		recs[i] = o.putRecord(now, a.channel, a.group, o.next+uint64(i), nil)
+	recs := make([]record, 0, n)
+	for _, a := range batch {
+		if !o.known(matter{a.channel, a.group.Key}, a.group, now) {
+			recs = append(recs, o.putRecord(now, a.channel, a.group, o.next+uint64(len(recs)), nil))
+		}
 	}
-	err := o.journal.append(recs...)
+	var err error
+	if len(recs) > 0 {
+		err = o.journal.append(recs...)
+	}
 	for _, a := range batch {
 		a.done, a.err = true, err
 	}
@@ -87,7 +92,7 @@ func (o *Outbox) accept(recs []record) {
 
 // putRecord accepts g as number seq, after what is applied already.
 func (o *Outbox) putRecord(now time.Time, channel string, g dingtalk.Group, seq uint64, via []string) record {
-	r := record{Op: opPut, At: now, Robot: channel, Seqs: []uint64{seq}, Via: via}
+	r := record{Op: opPut, At: now, Robot: channel, Seqs: []uint64{seq}, Via: via, Sum: content(g)}
 	if q := o.queues[channel]; q != nil {
 		if e := q.newest[g.Key]; e != nil {
 			g = dingtalk.Merge(e.group, g)

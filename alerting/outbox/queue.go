@@ -21,6 +21,7 @@ type entry struct {
 	replaced bool      // by a newer message while flying: not tried again
 	via      []string  // channels that could not deliver it
 	failure  string    // the last one
+	urgent   bool      // a page
 }
 
 // queue is what waits in one channel. It does no input or output.
@@ -49,7 +50,7 @@ func (q *queue) signal() {
 func before(a, b *entry) int {
 	return cmp.Or(
 		-cmp.Compare(b2i(a.parts > 0), b2i(b.parts > 0)),
-		-cmp.Compare(b2i(a.group.Urgent()), b2i(b.group.Urgent())),
+		-cmp.Compare(b2i(a.urgent), b2i(b.urgent)),
 		cmp.Compare(a.seq, b.seq))
 }
 

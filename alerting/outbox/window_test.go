@@ -77,6 +77,53 @@ func anyTraffic(t *testing.T, seed uint64) {
 	}
 }
 
+// A storm that goes on for minutes is told all the time: nothing waits for the next
+// window, and a page does not wait at all.
+func TestStormIsToldAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := strict("r")
+		b := open(t, DefaultConfig(t.TempDir()), byRobot(s))
+		put := map[string]time.Time{}
+		add := func(key, severity string) {
+			b.put(t, group(key, severity, false))
+			put[key] = time.Now()
+		}
+		for i := range 60 {
+			add(fmt.Sprintf("burst%03d", i), "ticket")
+		}
+		for i := range 360 {
+			time.Sleep(500 * time.Millisecond)
+			add(fmt.Sprintf("more%03d", i), "ticket")
+			if i%180 == 100 {
+				add(fmt.Sprintf("page%03d", i), "page")
+			}
+		}
+		time.Sleep(time.Minute)
+		b.stop()
+		if r := s.Refusals(); len(r) > 0 {
+			t.Errorf("refused: %v", r)
+		}
+		for _, m := range s.Messages() {
+			for key, at := range put {
+				if !strings.Contains(m.Text, "A-"+key) {
+					continue
+				}
+				most := 20 * time.Second
+				if strings.HasPrefix(key, "page") {
+					most = time.Second
+				}
+				if d := m.At.Sub(at); d > most {
+					t.Errorf("%s was told after %s", key, d)
+				}
+				delete(put, key)
+			}
+		}
+		if len(put) > 0 {
+			t.Errorf("told nowhere: %d of 422", len(put))
+		}
+	})
+}
+
 // serial keeps the test's own notes from being written at once.
 func serial(send Send) Send {
 	turn := make(chan struct{}, 1)

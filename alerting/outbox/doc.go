@@ -10,11 +10,17 @@
 //     was killed, is sent again. Both copies carry the same mark (#A3F2-17).
 //   - No robot is sent more than [Config.Limit] messages in any [Config.Window],
 //     restarts included: tries are written down before they are made.
-//   - At most one message of a group waits for a robot. A newer one takes its
+//   - At most one message of a group waits in a channel. A newer one takes its
 //     place, so what ended while it waited is never sent as firing.
 //   - Pages go before tickets, and tickets leave some of the limit to pages. When
-//     more waits than the limit lets pass, the last free place of the window
-//     carries a digest of all that waits, the worst first.
+//     more waits than the limit lets pass, digests carry it, the worst first, and
+//     the places that are left are spread over the window.
+//   - Messages are addressed to a [Channel], whose robots share them. What they
+//     refuse for good, or do not take in time, is handed to the channel's fallback
+//     in the same write to disk that takes it from the channel.
+//   - A group that is put again after a restart, because its putter did not live to
+//     note that it was accepted, is one message.
+//   - [Config.Record] is told all of it, derived from the journal alone.
 //
 // On a full disk Put fails, so that its caller tries again, but what was accepted
 // before still goes out.

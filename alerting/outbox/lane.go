@@ -15,10 +15,12 @@ type lane struct {
 	last   time.Time   // when the last one was
 }
 
-// arrived is when the last message was taken or refused, at the latest.
+// arrived is when the last message was taken or refused, at the latest. Those that
+// others sent to the robot meanwhile keep their times.
 func (l *lane) arrived(at time.Time) {
-	if n := len(l.sends); n > 0 {
-		l.sends[n-1] = at
+	if i, known := slices.BinarySearchFunc(l.sends, l.last, time.Time.Compare); known {
+		l.sends[i] = at
+		slices.SortFunc(l.sends, time.Time.Compare)
 	}
 }
 

@@ -40,9 +40,12 @@ func (l labelled) Put(ctx context.Context, alerts ...*alert.Alert) error {
 	}
 	owned := make([]*alert.Alert, len(alerts))
 	for i, a := range alerts {
-		with := *a
-		with.Labels = l.labels(a.Labels)
-		owned[i] = &with
+		owned[i] = a
+		if labels := l.labels(a.Labels); len(labels) > len(a.Labels) {
+			with := *a
+			with.Labels = labels
+			owned[i] = &with
+		}
 	}
 	return l.Alerts.Put(ctx, owned...)
 }

@@ -149,6 +149,7 @@ func (s *System) startAlerting() error {
 		return fmt.Errorf("alerting.linksKey: %w", err)
 	}
 	cfg.Links.LinksKey = api.Secret(key)
+	cfg.TimeZone = s.cfg.Alerting.TimeZone
 	cfg.Messages.Type = dingtalk.Type(s.cfg.Alerting.Messages)
 	if s.cfg.Alerting.GrafanaURL != "" {
 		cfg.Messages.Dashboard = s.dashboardOf

@@ -135,6 +135,7 @@ type Alerting struct {
 	Templates  string     `yaml:"templates"`                                    // file of Go templates for messages; empty: the shipped ones
 	Escalation Escalation `yaml:"escalation"`                                   // of pages that nobody claims
 
+	TimeZone   string `yaml:"timeZone"`   // of times in messages, such as Asia/Shanghai; empty: the machine's
 	GrafanaURL string `yaml:"grafanaURL"` // of a Grafana with KongDao's dashboards, for links in messages; empty: none
 
 	LinksURL string     `yaml:"linksURL"` // where people's phones reach listen.links; empty: http:// and its address

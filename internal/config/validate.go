@@ -187,6 +187,9 @@ func (k *check) alerting(a Alerting) {
 	k.address("alerting.externalURL", a.ExternalURL, "https://alerts.example.com")
 	k.address("alerting.linkBase", a.LinkBase, "https://wiki.example.com/kongdao")
 	k.escalation(a.Escalation)
+	if _, err := time.LoadLocation(a.TimeZone); err != nil {
+		k.add("alerting.timeZone", "is %q, want a name such as Asia/Shanghai", a.TimeZone)
+	}
 	k.address("alerting.grafanaURL", a.GrafanaURL, "https://grafana.example.com")
 	k.address("alerting.linksURL", a.LinksURL, "https://alerts.example.com")
 	if a.LinksKey != "" && !a.LinksKey.IsRef() {

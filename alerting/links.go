@@ -39,7 +39,7 @@ func (a *Alerter) AddrLinks() string { return a.links.Addr() }
 // the samples that are kept then.
 const (
 	chartPath   = "/chart.png"
-	chartBefore = 30 * time.Minute
+	chartBefore = 15 * time.Minute
 	chartMost   = 6 * time.Hour
 	chartGood   = 24 * time.Hour
 	chartSteps  = 180

@@ -86,7 +86,8 @@ func (c Chart) Draw(w io.Writer) error {
 			return err
 		}
 	}
-	p.X.Min, p.X.Max = seconds(c.From), seconds(c.To)
+	// What an alert is about happens at the end: it must not touch the edge.
+	p.X.Min, p.X.Max = seconds(c.From), seconds(c.To.Add(c.To.Sub(c.From)/30))
 	p.Y.Min, p.Y.Max = room(low, high)
 	if c.Began.After(c.From) && c.Began.Before(c.To) {
 		if err := c.rule(p, c.Began, c.Began, p.Y.Min, p.Y.Max); err != nil {

@@ -166,7 +166,7 @@ func inline(t *testing.T, s string) string {
 func exampleChart(t *testing.T) string {
 	t.Helper()
 	bound := 0.3
-	c := chart.Chart{Title: "LatencyHigh  function=checkout", Bound: &bound, From: began.Add(-30 * time.Minute), To: now, Began: began, Location: time.FixedZone("CST", 8*3600)}
+	c := chart.Chart{Title: "LatencyHigh  function=checkout", Bound: &bound, From: began.Add(-15 * time.Minute), To: now, Began: began, Location: time.FixedZone("CST", 8*3600)}
 	l := chart.Line{Name: "1"}
 	for at := c.From; !at.After(c.To); at = at.Add(15 * time.Second) {
 		v := 0.14 + 0.02*math.Sin(float64(at.Unix())/70)

@@ -273,6 +273,26 @@ func TestTheSameMessageIsOneCard(t *testing.T) {
 	}
 }
 
+// Of two instances DingTalk tells either: the one that was not told of the matter
+// leaves the press to the other.
+func TestPressReachesTheInstanceThatKnows(t *testing.T) {
+	ding := startDing(t)
+	r := start(t, t.TempDir(), ding)
+	other := start(t, t.TempDir(), ding)
+	if err := ding.WaitStreams(within(t), 2); err != nil {
+		t.Fatal(err)
+	}
+	r.tell(t, group(1, true))
+	card := ding.Cards()[0]
+	for _, action := range []string{"claim", "silence"} {
+		r.press(t, card.ID, "u-ann", action)
+	}
+	r.wait(t, "both", all("state", "silenced"))
+	if s, _ := r.book.Find("key"); s.Claimed == nil || len(other.book.List()) > 0 {
+		t.Errorf("%+v, and elsewhere %v", s, other.book.List())
+	}
+}
+
 func TestRobotsAreReplacedWhileItRuns(t *testing.T) {
 	ding := startDing(t)
 	r := start(t, t.TempDir(), ding)

@@ -221,7 +221,8 @@ func (b *Book) silence(ctx context.Context, s *State, a Answer, now time.Time) (
 	if !until.After(now) {
 		return nil, errors.New("the time it was to be silenced for is over")
 	}
-	if old := s.Silence(now); old != nil && !old.Until.Before(until) {
+	// Two who press within a minute want the same silence.
+	if old := s.Silence(now); old != nil && old.Until.Add(time.Minute).After(until) {
 		return nil, nil
 	}
 	if b.cfg.Hooks.Silence == nil {

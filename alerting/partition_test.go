@@ -180,12 +180,13 @@ func (w *wire) leadTo(addr string) {
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	target, robot := serveGauges(t), dingtalktest.Start(t, dingtalktest.Config{Secret: secret})
+	dirs := []string{t.TempDir(), t.TempDir()}
 	var wires [4]*wire
 	for i := range wires {
 		wires[i] = newWire(t)
 	}
 	begin := func(i int, others ...*instance) *instance {
-		m := member{Dir: t.TempDir(), Target: target.addr(), Robot: robot.URL("token")}
+		m := member{Dir: dirs[i], Target: target.addr(), Robot: robot.URL("token")}
 		m.Cluster.Advertise, m.Cluster.AdvertiseOutbox = wires[2*i].addr, wires[2*i+1].addr
 		m.Cluster.Listen = freePort(t)
 		one := spawn(t, m, others...)
@@ -209,13 +210,17 @@ func TestPartition(t *testing.T) {
 	}
 	a.sees(t, 1)
 	b.sees(t, 1)
-	<-time.After(3 * time.Second) // what waited is in both by now
+	testkit.Eventually(t, "what waited to be in both", func() bool {
+		return strings.Contains(outboxLog(t, dirs[0]), `"Broken"`) && strings.Contains(outboxLog(t, dirs[1]), `"Broken"`)
+	})
 	for _, w := range wires {
 		w.set(false)
 	}
 	a.sees(t, 2)
 	b.sees(t, 2)
-	<-time.After(2 * time.Second) // who had it first is told that it was taken over
+	testkit.Eventually(t, "who had it first to be told that it was taken over", func() bool {
+		return strings.Contains(outboxLog(t, dirs[0])+outboxLog(t, dirs[1]), "another instance has taken it over")
+	})
 	heal()
 	wait(t, robot, 1)
 	settle()

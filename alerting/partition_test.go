@@ -42,7 +42,7 @@ func bindBoth(t *testing.T) (net.Listener, *net.UDPConn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		port := l.Addr().(*net.TCPAddr).Port //nolint:errcheck // it is one
+		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err != nil {
 			l.Close()

@@ -202,7 +202,7 @@ func noted(t testing.TB, file string) int {
 
 func (p *process) kill() {
 	_ = p.Process.Kill()
-	for range p.lines { //nolint:revive // to its end
+	for range p.lines {
 	}
 	_ = p.Wait()
 }
@@ -211,7 +211,7 @@ func (p *process) kill() {
 func (p *process) end(t testing.TB) {
 	t.Helper()
 	p.stdin.Close()
-	for range p.lines { //nolint:revive // to its end
+	for range p.lines {
 	}
 	if err := p.Wait(); err != nil {
 		t.Error(err)

@@ -1,12 +1,15 @@
 package alerting_test
 
 import (
+	"bytes"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/kongdao/kongdao/alerting/dingtalk/dingtalktest"
 	"github.com/kongdao/kongdao/internal/testkit"
@@ -175,6 +178,15 @@ func (w *wire) leadTo(addr string) {
 	w.to = addr
 }
 
+// toldOf reports whether an instance has it on disk that a group was told.
+func toldOf(dir, name string) bool {
+	files, _ := filepath.Glob(filepath.Join(dir, "alertmanager", "nflog*"))
+	return slices.ContainsFunc(files, func(f string) bool {
+		text, err := os.ReadFile(f)
+		return err == nil && bytes.Contains(text, []byte(name))
+	})
+}
+
 // Two instances that do not see each other any more: what waited in one is taken over
 // by the other; when they meet again it is told once.
 func TestPartition(t *testing.T) {
@@ -204,14 +216,16 @@ func TestPartition(t *testing.T) {
 	testkit.Eventually(t, "a try", func() bool { return len(robot.Refusals()) > 0 })
 	a.fires(t, true)
 	b.fires(t, true)
-	<-time.After(2 * time.Second) // both have had their turn: one has accepted it
+	testkit.Eventually(t, "both to know that one has accepted it", func() bool {
+		return toldOf(dirs[0], "Broken") && toldOf(dirs[1], "Broken")
+	})
 	for _, w := range wires {
 		w.set(true)
 	}
 	a.sees(t, 1)
 	b.sees(t, 1)
-	testkit.Eventually(t, "what waited to be in both", func() bool {
-		return strings.Contains(outboxLog(t, dirs[0]), `"Broken"`) && strings.Contains(outboxLog(t, dirs[1]), `"Broken"`)
+	testkit.Eventually(t, "what waited to be taken over", func() bool {
+		return strings.Contains(outboxLog(t, dirs[0])+outboxLog(t, dirs[1]), `"op":"took"`)
 	})
 	for _, w := range wires {
 		w.set(false)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -64,7 +64,7 @@ func faultyRobots(t *testing.T) (plain, unknownTLS *httptest.Server) {
 		}
 	})
 	plain, unknownTLS = httptest.NewServer(h), httptest.NewUnstartedServer(h)
-	unknownTLS.Config.ErrorLog = log.New(io.Discard, "", 0)
+	unknownTLS.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	unknownTLS.StartTLS()
 	t.Cleanup(plain.CloseClientConnections)
 	t.Cleanup(plain.Close)

@@ -79,9 +79,9 @@ func asAmtool(t *testing.T, p *process) {
 		t.Errorf("silences after expire: %s", out)
 	}
 	wants(t, amtool("alert", "query", "ByTool"), "active")
-	wants(t, amtool("config", "show"), "receiver: dingtalk")
+	wants(t, amtool("config", "show"), "receiver: owner")
 	wants(t, amtool("config", "routes", "show"), `PodsDown`)
-	if got := amtool("config", "routes", "test", "alertname=PodsDown"); strings.TrimSpace(got) != "dingtalk" {
+	if got := amtool("config", "routes", "test", "alertname=PodsDown"); strings.TrimSpace(got) != "owner" {
 		t.Errorf("routes test: %s", got)
 	}
 }
@@ -130,11 +130,11 @@ func asOnCall(t *testing.T, data string, robot *dingtalktest.Server) {
 		t.Errorf("no message with the mark %s: %+v", mark, messages)
 	}
 	for _, name := range []string{"Always", mark, strings.TrimPrefix(mark, "#") + "-1", *groups[0].Alerts[0].Fingerprint} {
-		wants(t, kongdao(0, "show", name), "Always  ticket  fires for", "value ", "vector(7) > 1", "for   ", mark+" to dingtalk (on-call)", "past ", "firing from")
+		wants(t, kongdao(0, "show", name), "Always  ticket  fires for", "value ", "vector(7) > 1", "for   ", mark+" to owner (on-call)", "past ", "firing from")
 	}
 	wants(t, kongdao(1, "show", "Nix"), "there is no alert Nix", "ZoneDown")
 	wants(t, kongdao(0, "show", "ZoneDown"), "does not fire", "kongdao_xds_ready_pods")
-	wants(t, kongdao(0, "test", "--route", "alertname=PodsDown", "zone=zb-x"), "dingtalk (on-call)", `{alertname="PodsDown"}`, "alertname, zone")
+	wants(t, kongdao(0, "test", "--route", "alertname=PodsDown", "zone=zb-x"), "owner (on-call)", `{alertname="PodsDown"}`, "same alertname, ")
 
 	wants(t, kongdao(0, "silence", "Always", "--dry-run"), "would silence", "1 alert ", "for a test")
 	wants(t, kongdao(0, "silences"), "nothing is silenced")

@@ -38,7 +38,7 @@ receivers:
 	}
 	for _, form := range forms {
 		err := errors.New("answer: " + form + ".")
-		log.With("a", form).WithGroup("g").Error("says "+form, "b", err, slog.Group("h", "c", form), "d", []string{form}, "e", &url.URL{Path: "x"})
+		log.With("a", form).WithGroup("g").Error("it says", "b", err, "f", form, slog.Group("h", "c", form), "d", []string{form}, "e", &url.URL{Path: "x"})
 		if got := s.hideError(fmt.Errorf("x: %w", err)).Error(); got != "x: answer: <secret>." {
 			t.Errorf("%s: error %s", form, got)
 		}
@@ -56,7 +56,7 @@ receivers:
 		t.Errorf("hidden %d times, want %d:\n%s", n, 5*len(forms), rest)
 	}
 	const harmless = "POST http://hook:9000/alerts of corp for c@d: 500"
-	if err := errors.New(harmless); s.hideError(err) != err || s.hide(harmless) != harmless || s.hideError(nil) != nil {
+	if err := errors.New(harmless); !errors.Is(s.hideError(err), err) || s.hide(harmless) != harmless || s.hideError(nil) != nil {
 		t.Errorf("changed: %s", s.hide(harmless))
 	}
 }

@@ -28,7 +28,7 @@ func (e *Engine) status(w http.ResponseWriter, r *http.Request) {
 		}
 		if text, err := json.Marshal(all); err == nil {
 			answer.Reset()
-			answer.Write(text) //nolint:errcheck // a buffer
+			answer.Write(text)
 		}
 	}
 	for name, values := range answer.header {

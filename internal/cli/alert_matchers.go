@@ -55,16 +55,6 @@ func (s *selection) filter() url.Values {
 	return query
 }
 
-// matches reports whether labels are those of an alert that is picked.
-func (s *selection) matches(set map[string]string) bool {
-	for _, m := range s.matchers {
-		if !m.Matches(set[m.Name]) {
-			return false
-		}
-	}
-	return true
-}
-
 // everything reports whether alerts that nobody has thought of are picked, whatever
 // their labels: all of them, or all but a few.
 func (s *selection) everything() bool {

@@ -100,10 +100,10 @@ func TestPastOfAnAlert(t *testing.T) {
 	}
 }
 
-func gettable(print, name, zone, state string, silencedBy ...string) *models.GettableAlert {
+func gettable(id, name, zone, state string, silencedBy ...string) *models.GettableAlert {
 	now := strfmt.DateTime(time.Now())
 	return &models.GettableAlert{
-		Fingerprint: &print, StartsAt: &now, Status: &models.AlertStatus{State: &state, SilencedBy: silencedBy},
+		Fingerprint: &id, StartsAt: &now, Status: &models.AlertStatus{State: &state, SilencedBy: silencedBy},
 		Alert: models.Alert{Labels: models.LabelSet{"alertname": name, "zone": zone}},
 	}
 }

@@ -34,7 +34,7 @@ func FuzzAnnotations(f *testing.F) {
 		if err != nil {
 			return
 		}
-		texts := newTexts(nil)
+		texts := newTexts()
 		parsed, err := texts.with(map[string]string{"a": string(file)})
 		if err != nil {
 			return // refused, by name

@@ -76,7 +76,7 @@ func BenchmarkTenThousandFunctions(b *testing.B) {
 	defer db.Close()
 	begin := time.Now().Add(-time.Hour).Truncate(time.Second)
 	fill(b, db, begin)
-	e := &Evaluator{cfg: cfg, log: log, texts: newTexts(nil)}
+	e := &Evaluator{cfg: cfg, log: log, texts: newTexts()}
 	e.logs = newLogs(nil, e.texts)
 	engine := promql.NewEngine(promql.EngineOpts{
 		Logger: log, Parser: e.texts.parser, MaxSamples: 1_000_000, Timeout: 30 * time.Second, LookbackDelta: 30 * time.Second,

@@ -38,7 +38,7 @@ func TestWhatIsDrawn(t *testing.T) {
 
 // Every shipped rule has something to draw that the engine takes.
 func TestShippedRulesCanBeDrawn(t *testing.T) {
-	texts := newTexts(nil)
+	texts := newTexts()
 	for name, text := range Pack() {
 		groups, err := texts.read(text)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 // alertsOf are the alerting rules of these texts.
 func alertsOf(t *testing.T, texts map[string]string) []rulefmt.Rule {
 	t.Helper()
-	parsed, err := newTexts(nil).with(texts)
+	parsed, err := newTexts().with(texts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (c Config) Validate() error {
 	if _, err := url.Parse(c.ExternalURL); err != nil {
 		errs = append(errs, fmt.Errorf("externalURL: %w", err))
 	}
-	t := newTexts(nil)
+	t := newTexts()
 	t.leastLogInterval = c.LeastLogInterval
 	_, err := t.with(c.Rules)
 	return errors.Join(append(errs, err)...)

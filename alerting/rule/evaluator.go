@@ -46,7 +46,7 @@ func New(cfg Config, notify Notify, log *slog.Logger, reg prometheus.Registerer)
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("rule: %w", err)
 	}
-	e := &Evaluator{cfg: cfg, notify: notify, log: log, reg: reg, texts: newTexts(nil)}
+	e := &Evaluator{cfg: cfg, notify: notify, log: log, reg: reg, texts: newTexts()}
 	e.texts.leastLogInterval, e.logs = cfg.LeastLogInterval, newLogs(cfg.Logs, e.texts)
 	parsed, err := e.texts.with(cfg.Rules)
 	if err != nil {

@@ -27,7 +27,7 @@ var neverCalls = map[string]bool{
 func TestLoadTestsPageNobody(t *testing.T) {
 	texts := Pack()
 	texts["objectives"] = Objectives([]Objective{{Function: "feed", Success: 0.999, Within: map[string]time.Duration{"p99": time.Second}}})
-	tx := newTexts(nil)
+	tx := newTexts()
 	looked := 0
 	for name, text := range texts {
 		groups, err := tx.read(text)

@@ -146,17 +146,16 @@ func vector(rows []LogRow, at time.Time) (promql.Vector, error) {
 		}
 		b := labels.NewBuilder(labels.EmptyLabels())
 		for name, value := range r.Labels {
-			if !model.LabelName(name).IsValid() || name == model.MetricNameLabel {
+			if !model.LegacyValidation.IsValidLabelName(name) || name == model.MetricNameLabel {
 				return nil, fmt.Errorf("column %q: is no name of a label", name)
 			}
 			b.Set(name, value)
 		}
 		ls := b.Labels()
-		if h := ls.Hash(); seen[h] {
+		if seen[ls.Hash()] {
 			return nil, fmt.Errorf("two rows have the labels %s: group by all columns but value", ls)
-		} else {
-			seen[h] = true
 		}
+		seen[ls.Hash()] = true
 		v = append(v, promql.Sample{T: timestamp.FromTime(at), F: r.Value, Metric: ls})
 	}
 	return v, nil

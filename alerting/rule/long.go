@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -75,7 +76,7 @@ type appender struct {
 
 // Append is storage's. References are the short database's alone: rules have none.
 func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AppendV2Options) (storage.SeriesRef, error) {
-	if !strings.HasPrefix(ls.Get(labels.MetricName), longPrefix) {
+	if !strings.HasPrefix(ls.Get(model.MetricNameLabel), longPrefix) {
 		return a.AppenderV2.Append(ref, ls, st, t, v, h, fh, o)
 	}
 	if a.long == nil {
@@ -128,7 +129,7 @@ type querier struct{ short, long storage.Querier }
 // say which name they have.
 func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	for _, m := range matchers {
-		if m.Name != labels.MetricName || m.Type != labels.MatchEqual {
+		if m.Name != model.MetricNameLabel || m.Type != labels.MatchEqual {
 			continue
 		}
 		if strings.HasPrefix(m.Value, longPrefix) {

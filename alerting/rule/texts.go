@@ -25,8 +25,8 @@ type texts struct {
 	parsed map[string]*rulefmt.RuleGroups
 }
 
-func newTexts(parsed map[string]*rulefmt.RuleGroups) *texts {
-	return &texts{parser: parser.NewParser(parser.Options{}), leastLogInterval: leastLogInterval, parsed: parsed}
+func newTexts() *texts {
+	return &texts{parser: parser.NewParser(parser.Options{}), leastLogInterval: leastLogInterval}
 }
 
 // with is a new set of exactly those names. Where a text is wrong, the one that t
@@ -92,6 +92,6 @@ func (t *texts) Parse(expr string) (parser.Expr, error) { return t.parser.ParseE
 // Check says what is wrong with a text of rules of either kind, each problem on a
 // line. Templates are parsed, expressions too; SQL is not asked.
 func Check(text string) error {
-	_, err := newTexts(nil).read(text)
+	_, err := newTexts().read(text)
 	return err
 }

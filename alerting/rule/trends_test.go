@@ -7,35 +7,39 @@ var trendCases = []packCase{
 	{
 		name: "a function that was called and is not any more, while another is",
 		series: `
-			kongdao_collector_calls_total{function="feed",code="200"} 0+10x600 6000x60
-			kongdao_collector_calls_total{function="rare",code="200"} 0+1x600 600x60
-			kongdao_collector_calls_total{function="cart",code="200"} 0+10x660`,
+			kongdao_collector_calls_total{function="feed",code="200"} 0+30x200 6000x20
+			kongdao_collector_calls_total{function="rare",code="200"} 0+3x200 600x20
+			kongdao_collector_calls_total{function="cart",code="200"} 0+30x220`,
+		step: 15 * time.Second,
 		at:   53 * time.Minute,
 		want: []string{`TrafficGone{function="feed", severity="page"}: no call for a minute; it had 1.9 a second`},
 	},
 	{
 		name: "a function whose counters are gone with a restart, and nobody has called since",
 		series: `
-			kongdao_collector_calls_total{function="feed",code="200"} 0+10x600 _x60
-			kongdao_collector_calls_total{function="cart",code="200"} 0+10x660`,
+			kongdao_collector_calls_total{function="feed",code="200"} 0+30x200 _x20
+			kongdao_collector_calls_total{function="cart",code="200"} 0+30x220`,
+		step: 15 * time.Second,
 		at:   53 * time.Minute,
 		want: []string{`TrafficGone{function="feed", severity="page"}: no call for a minute; it had 2.0 a second`},
 	},
 	{
 		name: "no function is called any more: one alert, not one each",
 		series: `
-			kongdao_collector_wal_budget_bytes 1000x660
-			kongdao_collector_calls_total{function="feed",code="200"} 0+10x600 6000x60
-			kongdao_collector_calls_total{function="cart",code="200"} 0+20x600 12000x60`,
+			kongdao_collector_wal_budget_bytes 1000x220
+			kongdao_collector_calls_total{function="feed",code="200"} 0+30x200 6000x20
+			kongdao_collector_calls_total{function="cart",code="200"} 0+60x200 12000x20`,
+		step: 15 * time.Second,
 		at:   53 * time.Minute,
 		want: []string{`AllTrafficGone{severity="page"}: no call for a minute; there were 5.8 a second`},
 	},
 	{
 		name: "a collector that is away says nothing about calls",
 		series: `
-			kongdao_collector_wal_budget_bytes 1000x600 stale
-			kongdao_collector_calls_total{function="feed",code="200"} 0+10x600 stale`,
-		at: 53 * time.Minute,
+			kongdao_collector_wal_budget_bytes 1000x200 stale
+			kongdao_collector_calls_total{function="feed",code="200"} 0+30x200 stale`,
+		step: 15 * time.Second,
+		at:   53 * time.Minute,
 	},
 	{
 		name: "a new function without calls",

@@ -18,7 +18,7 @@ var byFunction = regexp.MustCompile(`^(kongdao_collector_((pod_)?calls_total|ref
 // calls: those of all functions, or of this one by the label function. Texts that
 // are wrong watch nothing.
 func Watching(rules map[string]string, function string) []string {
-	t := newTexts(nil)
+	t := newTexts()
 	found := map[string]bool{}
 	for _, text := range rules {
 		groups, err := t.read(text)

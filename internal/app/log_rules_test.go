@@ -12,13 +12,24 @@ import (
 
 	"github.com/kongdao/kongdao/alerting/rule"
 	"github.com/kongdao/kongdao/internal/app"
+	"github.com/kongdao/kongdao/internal/config"
 	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 // TestLogRules has rules ask a real ClickHouse: the shipped ones, and some that ask
 // for what they may not have.
 func TestLogRules(t *testing.T) {
+	t.Run("as whoever is on this machine", func(t *testing.T) { logRules(t, "") })
+	t.Run("as a reader", func(t *testing.T) { logRules(t, "rules") })
+}
+
+func logRules(t *testing.T, reader string) {
 	cfg := testConfig(t)
+	if reader != "" {
+		cfg.Readers = []config.Reader{{Name: reader, Tenants: []string{"*"}, Token: "${env:RULES_TOKEN}"}}
+		cfg.Alerting.LogReader = reader
+		t.Setenv("RULES_TOKEN", "0123456789abcdef0123")
+	}
 	pack := regexp.MustCompile(`(?m)^  interval: .*$`).ReplaceAllString(rule.Pack()[rule.LogPack], "  interval: 10s")
 	pack = strings.ReplaceAll(pack, "for: 1m", "for: 0s")
 	_, groups, _ := strings.Cut(pack, "logGroups:\n")

@@ -234,7 +234,7 @@ func TestShippedRulesRun(t *testing.T) {
 	cfg := config(t.TempDir(), target.addr(), robot)
 	cfg.Alertmanager = ""
 	cfg.Rules = rule.Pack()
-	delete(cfg.Rules, rule.LogPack) // without a ClickHouse
+	delete(cfg.Rules, rule.LogPack)     // without a ClickHouse
 	for name, text := range cfg.Rules { // sooner than after half a minute
 		cfg.Rules[name] = regexp.MustCompile(`(?m)^  interval: .*$`).ReplaceAllString(text, "  interval: 100ms")
 	}

@@ -160,18 +160,3 @@ func readDeltas(path string, apply func([]byte) error) error {
 		}
 	}
 }
-
-// writeFile replaces a file by what write writes, synced; a crash leaves the old
-// or the new one.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(f, 256<<10)
-	err = errors.Join(write(out), out.Flush(), f.Sync(), f.Close())
-	if err != nil {
-		return errors.Join(err, os.Remove(path+".new"))
-	}
-	return os.Rename(path+".new", path)
-}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
+
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // On disk are, in the engine's folder: silences, nflog (what was told) and alerts,
@@ -57,7 +59,7 @@ func (e *Engine) snapshot(d *deltas, s state) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = writeFile(e.file(d.name), func(w io.Writer) (err error) {
+	err = durable.ReplaceBy(e.file(d.name), 0o600, func(w io.Writer) (err error) {
 		size, err = s.Snapshot(w)
 		return err
 	})
@@ -83,7 +85,7 @@ func (e *Engine) save() error {
 	if err != nil {
 		return err
 	}
-	err = writeFile(e.file(alertsFile), func(w io.Writer) error { return writeAlerts(w, e.known) })
+	err = durable.ReplaceBy(e.file(alertsFile), 0o600, func(w io.Writer) error { return writeAlerts(w, e.known) })
 	if err != nil {
 		return fmt.Errorf("write alerts: %w", err)
 	}

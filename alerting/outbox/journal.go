@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kongdao/kongdao/alerting/dingtalk"
+	"github.com/kongdao/kongdao/internal/durable"
 )
 
 // Operations of the journal.
@@ -159,7 +160,7 @@ func (j *journal) rewrite(recs []record) error {
 		tmp.Close()
 		return err
 	}
-	if err := errors.Join(os.Rename(tmp.Name(), j.path), syncDir(filepath.Dir(j.path))); err != nil {
+	if err := errors.Join(os.Rename(tmp.Name(), j.path), durable.SyncDir(filepath.Dir(j.path))); err != nil {
 		tmp.Close()
 		return fmt.Errorf("replace outbox log: %w", err)
 	}
@@ -174,15 +175,6 @@ func (j *journal) close() error {
 		err = j.file.Close()
 	}
 	return errors.Join(err, j.lock.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // encodeLine is checksum, space, JSON, line end.

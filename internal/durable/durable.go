@@ -7,7 +7,10 @@
 package durable
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -20,7 +23,13 @@ const beside = ".new"
 // disk and so is its name. After an error the file is as it was; only where its folder
 // cannot be synced it may already be the new one.
 func Replace(path string, data []byte, perm os.FileMode) error {
-	if err := Write(path+beside, data, perm); err != nil {
+	return ReplaceBy(path, perm, whole(data))
+}
+
+// ReplaceBy is [Replace] for content that write gives piece by piece; its error is
+// passed on. What it is given holds pieces together.
+func ReplaceBy(path string, perm os.FileMode, write func(io.Writer) error) error {
+	if err := writeBy(path+beside, perm, write); err != nil {
 		return err
 	}
 	if err := os.Rename(path+beside, path); err != nil {
@@ -32,12 +41,23 @@ func Replace(path string, data []byte, perm os.FileMode) error {
 // Write makes a file, or overwrites it in place, and returns when its content is on
 // disk; after an error there is none, so that it does not take room that is missing.
 func Write(path string, data []byte, perm os.FileMode) error {
+	return writeBy(path, perm, whole(data))
+}
+
+func whole(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+func writeBy(path string, perm os.FileMode, write func(io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, perm)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil {
+	out := bufio.NewWriterSize(f, 64<<10)
+	if err = cmp.Or(write(out), out.Flush()); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

@@ -22,6 +22,7 @@ type Book struct {
 	looked time.Time // by Run, for claims that ended since
 
 	mu      sync.Mutex // guards all below
+	planned time.Time  // when Run looks at what is due again; zero: at once
 	journal *journal
 	states  map[string]*State
 	cards   map[string]string    // key of the matter by card
@@ -210,8 +211,11 @@ func (b *Book) Told(channel string, g dingtalk.Group) error {
 	}
 	// Not synced: the outbox is about to sync, and what is lost here is a timer.
 	err := b.note(false, record{State: &s})
+	sooner := s.ended() || s.due(now) || !s.Due.IsZero() && s.Due.Before(b.planned)
 	b.mu.Unlock()
-	b.signal()
+	if sooner { // of a storm each message would have Run look at all matters
+		b.signal()
+	}
 	b.changed(s)
 	return err
 }

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,32 +47,62 @@ func (b *Book) raiseAll(ctx context.Context) time.Duration {
 	now := b.cfg.Now()
 	before := b.looked
 	b.looked = now
-	for _, s := range b.List() {
-		if ctx.Err() != nil {
-			return longest
-		}
+	for _, s := range b.those(func(s *State) bool { return s.ended() || s.due(now) }) {
 		switch {
-		case !s.Open() && len(s.Owed) > 0:
+		case ctx.Err() != nil:
+			return longest
+		case s.ended():
 			b.tellEnd(s)
-		case s.Open() && !s.Due.IsZero() && !now.Before(s.Due):
+		default:
 			b.raiseDue(s, now)
 		}
 	}
+	for _, s := range b.those(func(s *State) bool { _, over := s.ends(before, now); return over }) {
+		b.changed(s)
+	}
+	return b.plan(now)
+}
+
+// plan says when there is something to do again, and that nobody has to wake Run
+// before for what is due later.
+func (b *Book) plan(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	wait := longest
-	for _, s := range b.List() {
-		next, over := b.ends(s, before, now)
-		if over {
-			b.changed(s)
-		}
+	for _, s := range b.states {
+		next, _ := s.ends(now, now)
 		wait = min(wait, next)
 		if !s.Due.IsZero() {
 			wait = min(wait, max(s.Due.Sub(now), 0))
 		}
-		if !s.Open() && len(s.Owed) > 0 {
+		if s.ended() {
 			wait = min(wait, retry)
 		}
 	}
+	b.planned = now.Add(wait)
 	return wait
+}
+
+// those are the matters of which is says yes, the oldest first.
+func (b *Book) those(is func(*State) bool) []State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found []State
+	for _, s := range b.states {
+		if is(s) {
+			found = append(found, s.clone())
+		}
+	}
+	slices.SortFunc(found, func(x, y State) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
+	return found
+}
+
+// ended tells that it is over and that some who were told of it do not know.
+func (s *State) ended() bool { return !s.Open() && len(s.Owed) > 0 }
+
+// due tells that the next step is.
+func (s *State) due(now time.Time) bool {
+	return s.Open() && !s.Due.IsZero() && !now.Before(s.Due)
 }
 
 func (b *Book) raiseDue(s State, now time.Time) {
@@ -144,7 +175,7 @@ func (b *Book) tidy() {
 
 // ends is how long the next claim or silence of s lasts, and whether one ended
 // since before.
-func (b *Book) ends(s State, before, now time.Time) (next time.Duration, over bool) {
+func (s *State) ends(before, now time.Time) (next time.Duration, over bool) {
 	next = longest
 	if !s.Open() {
 		return next, false

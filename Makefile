@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo up test race check check-arch check-fmt check-generate lint fmt bench chaos e2e fuzz golden pictures clean
+.PHONY: help deps engines build demo up test race check check-arch check-fmt check-generate lint fmt bench chaos e2e fuzz golden pictures clean
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -22,13 +22,16 @@ help: ## list the targets
 deps: ## get Envoy, the embedded ClickHouse and the Go modules into .deps
 	@deploy/deps/get.sh
 
+engines: ## get what runs, without what only tests need
+	@deploy/deps/get.sh engines
+
 build: ## build bin/kongdao
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/kongdao ./cmd/kongdao
 
-demo: deps build ## run the main job once on a demo fleet and print the report
+demo: engines build ## run the main job once on a demo fleet and print the report
 	bin/kongdao demo $(ARGS)
 
-up: deps build ## run the whole system on this machine until Ctrl-C
+up: engines build ## run the whole system on this machine until Ctrl-C
 	bin/kongdao up $(ARGS)
 
 # The whole-system tests measure a pod and a limit: they have the machine to

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,81 +51,106 @@ type Alerter struct {
 	now     Config // cfg with the robots, channels and Alertmanager's configuration of now
 }
 
-// New opens the files and binds both listeners; nothing is scraped or sent yet.
+// New opens the files and binds the listeners; nothing is scraped or sent yet.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Alerter, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("alerting: %w", err)
 	}
 	a := &Alerter{cfg: cfg, now: cfg, log: log, inner: prometheus.NewRegistry()}
-	if a.clients, err = clients(cfg.Robots); err != nil {
-		return nil, err
-	}
-	if a.ledger, err = ledger.Open(ledger.DefaultConfig(filepath.Join(cfg.Dir, "ledger"))); err != nil {
-		return nil, err
-	}
+	var opened []io.Closer
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.ledger.Close())
+		if err == nil {
+			return
+		}
+		for _, c := range slices.Backward(opened) {
+			err = errors.Join(err, c.Close())
 		}
 	}()
-	if err := a.listen(log); err != nil {
+	for _, open := range []func(prometheus.Registerer) (io.Closer, error){
+		a.openLedger, a.openBook, a.openLinks, a.openPeers, a.openOutbox, a.openEngine, a.openForwarder, a.openRules,
+	} {
+		c, err := open(reg)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			opened = append(opened, c)
+		}
+	}
+	if err := a.register(reg); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.answers.book.Close())
-		}
-	}()
-	if a.links, err = link.New(cfg.links()); err != nil {
+	return a, nil
+}
+
+// The pieces, in the order in which they need each other. Each returns what gives back
+// what it took, or nil.
+
+func (a *Alerter) openLedger(prometheus.Registerer) (c io.Closer, err error) {
+	if a.clients, err = clients(a.cfg.Robots); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.links.Close())
-		}
-	}()
+	a.ledger, err = ledger.Open(ledger.DefaultConfig(filepath.Join(a.cfg.Dir, "ledger")))
+	return a.ledger, err
+}
+
+func (a *Alerter) openBook(prometheus.Registerer) (io.Closer, error) {
+	if err := a.listen(a.log); err != nil {
+		return nil, err
+	}
+	return a.answers.book, nil
+}
+
+func (a *Alerter) openLinks(prometheus.Registerer) (c io.Closer, err error) {
+	if a.links, err = link.New(a.cfg.links()); err != nil {
+		return nil, err
+	}
 	a.links.Handle(chartPath, a.serveChart)
 	a.links.Handle(reply.Path, a.answers.page.ServeAnswer)
-	if a.peers, err = newPeers(cfg.Cluster, log, a.inner); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.peers.close())
-		}
-	}()
-	out := cfg.outbox()
+	return a.links, nil
+}
+
+func (a *Alerter) openPeers(prometheus.Registerer) (c io.Closer, err error) {
+	a.peers, err = newPeers(a.cfg.Cluster, a.log, a.inner)
+	return a.peers, err
+}
+
+func (a *Alerter) openOutbox(reg prometheus.Registerer) (c io.Closer, err error) {
+	out := a.cfg.outbox()
 	out.Notify, out.Record, out.Recorded = a.notify, a.Record, a.ledger.Sync
-	a.people.Store(cfg.Messages.People)
+	a.people.Store(a.cfg.Messages.People)
 	a.message(&out.Renderer)
 	a.render = out.Renderer
 	a.peers.prepare(&out)
-	if a.outbox, err = outbox.New(out, a.send, log, reg); err != nil {
-		return nil, err
-	}
-	eng := cfg.engine()
+	a.outbox, err = outbox.New(out, a.send, a.log, reg)
+	return a.outbox, err
+}
+
+func (a *Alerter) openEngine(prometheus.Registerer) (c io.Closer, err error) {
+	eng := a.cfg.engine()
 	a.peers.join(a.outbox, &eng)
 	eng.Reload = a.Reload
 	eng.Owners = engine.Owners{Team: a.team, Channel: a.channel}
-	if a.engine, err = engine.New(eng, a.accept, log, a.inner); err != nil {
-		return nil, errors.Join(err, a.outbox.Close())
-	}
-	if err := a.newForwarder(); err != nil {
-		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
-	}
-	if a.rule, err = rule.New(cfg.rule(), a.fromRules, log, a.inner); err != nil {
-		return nil, errors.Join(err, a.engine.Close(), a.outbox.Close())
-	}
+	a.engine, err = engine.New(eng, a.accept, a.log, a.inner)
+	return a.engine, err
+}
+
+func (a *Alerter) openRules(prometheus.Registerer) (c io.Closer, err error) {
+	a.rule, err = rule.New(a.cfg.rule(), a.fromRules, a.log, a.inner)
+	return a.rule, err
+}
+
+func (a *Alerter) register(reg prometheus.Registerer) error {
 	failing := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kongdao_alerting_failing_rules",
 		Help: "Alert rules whose last evaluation failed.",
 	}, func() float64 { return float64(a.rule.Failing()) })
 	for _, c := range append(a.streamMetrics(), failing) {
 		if err := reg.Register(c); err != nil {
-			return nil, errors.Join(err, a.rule.Close(), a.engine.Close(), a.outbox.Close())
+			return err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // Inner gathers the metrics of the embedded engines under the names that

@@ -131,7 +131,7 @@ func newPeers(cfg Cluster, log *slog.Logger, reg prometheus.Registerer) (*peers,
 	return &peers{cfg: cfg, log: log, cluster: c, listener: l, client: &http.Client{Transport: t, CheckRedirect: stay}}, nil
 }
 
-// prepare, join and close do nothing for a nil peers.
+// prepare, join and Close do nothing for a nil peers.
 
 // prepare makes an outbox one that peers mirror.
 func (p *peers) prepare(o *outbox.Config) {
@@ -146,7 +146,7 @@ func (p *peers) join(o *outbox.Outbox, e *engine.Config) {
 	}
 }
 
-func (p *peers) close() error {
+func (p *peers) Close() error {
 	if p == nil {
 		return nil
 	}

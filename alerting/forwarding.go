@@ -3,7 +3,9 @@ package alerting
 import (
 	"context"
 	"fmt"
+	"io"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
 	"github.com/kongdao/kongdao/alerting/forward"
@@ -16,15 +18,15 @@ type Forwarding struct {
 	TokenFile string   // of a bearer token for all of them; empty: none
 }
 
-func (a *Alerter) newForwarder() (err error) {
+func (a *Alerter) openForwarder(prometheus.Registerer) (_ io.Closer, err error) {
 	if len(a.cfg.Forward.URLs) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nobody is told
 	}
 	a.forward, err = forward.New(forward.Config(a.cfg.Forward), a.log, a.inner)
 	if err != nil {
-		return fmt.Errorf("alerting: %w", err)
+		return nil, fmt.Errorf("alerting: %w", err)
 	}
-	return nil
+	return nil, nil //nolint:nilnil // it takes nothing before Run
 }
 
 // fromRules takes what rules report.

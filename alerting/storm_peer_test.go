@@ -20,7 +20,7 @@ import (
 )
 
 // peerVariable names a binary of prometheus-webhook-dingtalk. Without it a stand-in
-// does what its version 2.1.0 does: one message for each webhook, at once; whatever
+// does what its sources of August 2022 do: one message for each webhook, at once; whatever
 // is not errcode 0 is answered with 400, which Alertmanager does not try again.
 const peerVariable = "KONGDAO_PEER_DINGTALK"
 

@@ -33,9 +33,11 @@ func TestPictures(t *testing.T) {
 	for lang, r := range map[string]Renderer{"zh": {Location: time.FixedZone("CST", 8*3600)}, "en": {Lang: English, Location: time.FixedZone("CST", 8*3600)}} {
 		r = full(r)
 		r.Base = "https://kongdao.example.com"
-		digest := []Group{slow(time.Time{}), zoneDown(time.Time{}), podsDown(14), zoneDown(now)}
+		ended := slow(now)
+		ended.Sequence++
+		digest := []Group{zoneDown(time.Time{}), podsDown(14), ended}
 		pages := map[string][]Message{
-			"thread": append(r.Render(slow(time.Time{}), now), r.Render(slow(now), now.Add(time.Minute))...),
+			"thread": append(r.Render(slow(time.Time{}), now), r.Render(ended, now.Add(time.Minute))...),
 			"group":  r.Render(podsDown(14), now),
 			"digest": {r.Digest(digest)},
 			"card":   typed(r, ActionCard).Render(podsDown(3), now),

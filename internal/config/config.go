@@ -193,7 +193,7 @@ func Default() Config {
 			TrustedProxies: []string{}, TrustedCA: "/etc/ssl/certs/ca-certificates.crt", SignatureWindow: api.Duration(5 * time.Minute),
 		},
 		Alerting: Alerting{
-			ScrapeInterval:     api.Duration(3 * time.Second),
+			ScrapeInterval:     api.Duration(2 * time.Second),
 			EvaluationInterval: api.Duration(5 * time.Second),
 			Retention:          api.Duration(6 * time.Hour),
 			Lang:               "zh",

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kongdao/kongdao/internal/testkit"
 )
 
 func TestFilesOfTests(t *testing.T) {
@@ -24,10 +26,7 @@ func TestFilesOfTests(t *testing.T) {
 
 // promtool is Debian's, where it is installed: it says the same of the same files.
 func TestAsPromtool(t *testing.T) {
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("there is no promtool")
-	}
+	path := testkit.Tool(t, "promtool")
 	for file, right := range map[string]bool{"good": true, "bad": false} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		out, err := exec.CommandContext(ctx, path, "test", "rules", filepath.Join("testdata", file+".yaml")).CombinedOutput()
